@@ -1,0 +1,173 @@
+// FROST signing (RFC 9591 section 5.2 and 5.3): one attempt, one round, any number of items.
+//
+// Commitments were exchanged before, with the agreement on the attempt. Every member broadcasts one share per item,
+// collects the others', aggregates by itself and verifies the signature before it gives it out. There is no coordinator
+// to trust, and a signature that fails names the member whose share is bad. That is proof only because the session id
+// fixes the set, the items and all commitments: a member that was shown others has another session id, and its messages
+// are dropped, not blamed. The shares themselves are the RFC's and carry nothing of the session.
+import { concatBytes } from '@noble/hashes/utils.js';
+import { Abort } from '../abort.ts';
+import type { PartyIndex, Step } from '../machine.ts';
+import type { Round } from '../rounds.ts';
+import { decodeFrom, encodeMessage, MessageKind, RoundMachine } from '../rounds.ts';
+import { checkSet, commitmentsPerItem } from './attempt.ts';
+import type { SigningItem } from './attempt.ts';
+import type { KeyPackage } from './key-package.ts';
+import type { NonceCommitment, NonceCommitments, OneTimeNonces } from './nonces.ts';
+import { commitmentList } from './nonces.ts';
+
+export interface FrostSigningOptions {
+  /** 32 bytes, never used before. */
+  readonly sid: Uint8Array;
+  readonly self: PartyIndex;
+  /** Exactly `threshold` parties, self among them; the order does not matter. */
+  readonly set: readonly PartyIndex[];
+  readonly items: readonly SigningItem[];
+  /** Of every member of the set, self included: one per item. */
+  readonly commitments: ReadonlyMap<PartyIndex, readonly NonceCommitment[]>;
+  /** Taken from the store for this attempt. The machine owns them from here on: they are burnt, whatever happens. */
+  readonly nonces: OneTimeNonces;
+}
+
+/** Output: one signature per item, in order, each verified under its key (64 bytes, RFC 8032, for ed25519). */
+export class FrostSigning extends RoundMachine<readonly Uint8Array[]> {
+  readonly #self: PartyIndex;
+  readonly #items: readonly SigningItem[];
+  readonly #commitments: readonly NonceCommitments[];
+  readonly #nonces: OneTimeNonces;
+  /** Encoded scalars per member, one per item. */
+  readonly #shares = new Map<PartyIndex, readonly Uint8Array[]>();
+
+  /**
+   * Throws Abort: invalid_session, set_size, duplicate_member, self_not_in_set, stranger_in_set, key_mismatch,
+   * item_count, stranger_commitment, missing_commitment, commitment_count, own_commitment_mismatch.
+   */
+  constructor(options: FrostSigningOptions) {
+    const { sid, self, set, items, nonces } = options;
+    try {
+      checkSet(self, set, items);
+      super(sid, self, set);
+      this.#commitments = commitmentsPerItem(options);
+    } catch (error) {
+      nonces.destroy();
+      throw error;
+    }
+    this.#self = self;
+    this.#items = items.map(({ key, message }) => ({ key, message: message.slice() }));
+    this.#nonces = nonces;
+  }
+
+  protected override readonly rounds: readonly Round<readonly Uint8Array[]>[] = [
+    {
+      kind: MessageKind.frostShare,
+      check: (from, body) => this.#checkShares(from, body),
+      receive: (from, body) => void this.#shares.set(from, this.#split(body)),
+      complete: () => ({ messages: [], output: this.#items.map((_, item) => this.#aggregate(item)) }),
+    },
+  ];
+
+  protected override begin(): Step<readonly Uint8Array[]> {
+    const shares = this.#items.map((_, item) => this.#sign(item));
+    this.#shares.set(this.#self, shares);
+    const bytes = encodeMessage(MessageKind.frostShare, this.sid, concatBytes(...shares));
+    return { messages: [{ to: 'all', bytes }] };
+  }
+
+  #sign(item: number): Uint8Array {
+    const { key, message } = this.#items[item]!;
+    try {
+      return this.#nonces.sign(item, key, this.#commitments[item]!, message);
+    } catch (error) {
+      // The library refuses commitments that are no valid points without saying whose: find out, then.
+      this.#blameCommitments(item);
+      throw error;
+    }
+  }
+
+  #blameCommitments(item: number): void {
+    const { group } = this.#items[item]!.key.suite;
+    for (const [index, { hiding, binding }] of this.#commitments[item]!) {
+      decodeFrom(index, `hiding commitment for item ${item}`, () => group.decodePoint(hiding));
+      decodeFrom(index, `binding commitment for item ${item}`, () => group.decodePoint(binding));
+    }
+  }
+
+  #checkShares(from: PartyIndex, body: Uint8Array): void {
+    const expected = this.#items.reduce((sum, { key }) => sum + key.suite.group.scalarLength, 0);
+    if (body.length !== expected)
+      throw new Abort(
+        'malformed_message',
+        `shares of ${body.length} bytes from party ${from}, expected ${expected}`,
+        { culprit: from },
+      );
+    for (const [item, share] of this.#split(body).entries()) {
+      try {
+        this.#items[item]!.key.suite.group.decodeScalar(share);
+      } catch (cause) {
+        throw new Abort(
+          'malformed_share',
+          `share of party ${from} for item ${item} is not a canonical scalar`,
+          {
+            culprit: from,
+            cause,
+          },
+        );
+      }
+    }
+  }
+
+  #split(body: Uint8Array): Uint8Array[] {
+    let offset = 0;
+    return this.#items.map(({ key }) => body.slice(offset, (offset += key.suite.group.scalarLength)));
+  }
+
+  #aggregate(item: number): Uint8Array {
+    const { key, message } = this.#items[item]!;
+    const list = commitmentList(key, this.#commitments[item]!);
+    const shares = Object.fromEntries(
+      [...this.#shares].map(([index, all]) => [key.identifierOf(index), Uint8Array.from(all[item]!)]),
+    );
+    let signature: Uint8Array | undefined;
+    try {
+      signature = key.suite.frost.aggregate(key.public, list, message, shares);
+    } catch {
+      // The library verifies what it aggregates; whose share is bad is found out below.
+    }
+    if (signature !== undefined && key.suite.verify(key.publicKey, message, signature)) return signature;
+    throw this.#blame(item, key, message, list);
+  }
+
+  /** Verifies every share by itself. */
+  #blame(item: number, key: KeyPackage, message: Uint8Array, list: ReturnType<typeof commitmentList>): Abort {
+    const guilty = [...this.#shares.keys()]
+      .toSorted((a, b) => a - b)
+      .filter((index) => {
+        const share = Uint8Array.from(this.#shares.get(index)![item]!);
+        try {
+          return !key.suite.frost.verifyShare(key.public, list, message, key.identifierOf(index), share);
+        } catch {
+          return true;
+        }
+      });
+    const culprit = guilty.find((index) => index !== this.#self);
+    if (culprit !== undefined)
+      return new Abort(
+        'invalid_share',
+        `bad signature share for item ${item} from party ${guilty.join(', ')}`,
+        {
+          culprit,
+        },
+      );
+    if (guilty.length > 0)
+      return new Abort('own_share_invalid', `this party's share for item ${item} is bad`);
+    return new Abort(
+      'invalid_signature',
+      `the signature for item ${item} does not verify, though every share does`,
+    );
+  }
+
+  protected override erase(): void {
+    // Shares of an attempt are public; only the nonces are not. The keys belong to the caller.
+    this.#nonces.destroy();
+  }
+}

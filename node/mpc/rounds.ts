@@ -1,0 +1,192 @@
+// What every protocol of rounds has in common: who may send what, how often and when.
+//
+// Every message is: kind (1 byte, one per protocol and round) || session id (32 bytes) || body. A message of another
+// session is dropped before any check and changes nothing. One message per member and round: the same bytes again are
+// `duplicate_message`, other bytes are `equivocation`, which two signatures prove. A message of a later round is checked
+// for its structure at once and held (one per sender, of a length known beforehand) until its round begins.
+import { equalBytes } from '@noble/curves/utils.js';
+import { concatBytes } from '@noble/hashes/utils.js';
+import { Abort } from './abort.ts';
+import { GroupError } from './group.ts';
+import { taggedHash } from './hash.ts';
+import type { Machine, PartyIndex, Step } from './machine.ts';
+import { checkSessionId, SESSION_ID_LENGTH } from './parameters.ts';
+
+const HEADER_LENGTH = 1 + SESSION_ID_LENGTH;
+
+/** First byte of a message; distinct over all protocols, so that no message is taken for another's. */
+export const MessageKind = {
+  dkgCommit: 0x11,
+  dkgReveal: 0x12,
+  frostShare: 0x21,
+} as const;
+export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
+
+/** One round as its machine sees it. A body is erased after `receive`: keep copies, not views. */
+export interface Round<Output> {
+  readonly kind: MessageKind;
+  /** Structure only; also run on messages that are early. Throws Abort. */
+  readonly check: (from: PartyIndex, body: Uint8Array) => void;
+  /** Full verification of one member's message, once this round has begun. Throws Abort. */
+  readonly receive: (from: PartyIndex, body: Uint8Array) => void;
+  /** Runs when every other member's message has been verified. The last round's step carries the output. */
+  readonly complete: () => Step<Output>;
+}
+
+/** kind || session id || body. */
+export function encodeMessage(kind: MessageKind, sid: Uint8Array, body: Uint8Array): Uint8Array {
+  return concatBytes(Uint8Array.of(kind), sid, body);
+}
+
+/** The session id a message carries, for routing; undefined when it is too short to carry one. */
+export function sessionIdOf(bytes: Uint8Array): Uint8Array | undefined {
+  return bytes.length < HEADER_LENGTH ? undefined : bytes.subarray(1, HEADER_LENGTH);
+}
+
+/** Decodes something `from` sent: a GroupError becomes an Abort that names the sender. */
+export function decodeFrom<T>(from: PartyIndex, what: string, decode: () => T): T {
+  try {
+    return decode();
+  } catch (error) {
+    if (!(error instanceof GroupError)) throw error;
+    throw new Abort(error.code, `${what} of party ${from}: ${error.message}`, { culprit: from });
+  }
+}
+
+interface Received {
+  /** Digest of each sender's message, to tell a repetition from an equivocation. */
+  readonly digests: Map<PartyIndex, Uint8Array>;
+  readonly held: Map<PartyIndex, Uint8Array>;
+}
+
+export abstract class RoundMachine<Output> implements Machine<Output> {
+  protected readonly sid: Uint8Array;
+  /** The other members, ascending. */
+  protected readonly others: readonly PartyIndex[];
+  /** All rounds, in order. */
+  protected abstract readonly rounds: readonly Round<Output>[];
+  #state: 'new' | 'running' | 'finished' = 'new';
+  #current = 0;
+  /** By number of the round. */
+  readonly #received = new Map<number, Received>();
+
+  /** `members` are all members of the run, self included. Throws Abort('invalid_session'). */
+  protected constructor(sid: Uint8Array, self: PartyIndex, members: readonly PartyIndex[]) {
+    checkSessionId(sid);
+    this.sid = sid.slice();
+    this.others = members.filter((index) => index !== self).toSorted((a, b) => a - b);
+  }
+
+  /** The first messages. */
+  protected abstract begin(): Step<Output>;
+
+  /** Erases secrets, best effort; may run more than once. */
+  protected abstract erase(): void;
+
+  start(): Step<Output> {
+    return this.#guard(() => {
+      if (this.#state === 'running') throw new Abort('already_started', 'the machine was started before');
+      this.#state = 'running';
+      return this.begin();
+    });
+  }
+
+  receive(from: PartyIndex, bytes: Uint8Array): Step<Output> {
+    return this.#guard(() => {
+      if (this.#state === 'new') throw new Abort('not_started', 'the machine has not been started');
+      const sid = sessionIdOf(bytes);
+      if (sid === undefined)
+        throw new Abort('malformed_message', `message of ${bytes.length} bytes from party ${from}`, {
+          culprit: this.others.includes(from) ? from : undefined,
+        });
+      if (!equalBytes(sid, this.sid)) return { messages: [] };
+      if (!this.others.includes(from))
+        throw new Abort('not_a_member', `party ${from} is not another member of this run`);
+      const number = this.rounds.findIndex((round) => round.kind === bytes[0]);
+      const round = this.rounds[number];
+      if (round === undefined)
+        throw new Abort('unknown_message', `party ${from} sent a message of kind ${bytes[0]}`, {
+          culprit: from,
+        });
+      const received = this.#inbox(number);
+      this.#onlyOnce(received, from, bytes, number);
+      const body = bytes.slice(HEADER_LENGTH);
+      round.check(from, body);
+      received.held.set(from, body);
+      return this.#advance();
+    });
+  }
+
+  awaited(): readonly PartyIndex[] {
+    if (this.#state === 'finished') return [];
+    const { digests } = this.#inbox(this.#current);
+    return this.others.filter((index) => !digests.has(index));
+  }
+
+  destroy(): void {
+    this.#state = 'finished';
+    for (const { held } of this.#received.values()) {
+      for (const body of held.values()) body.fill(0);
+      held.clear();
+    }
+    this.erase();
+  }
+
+  #inbox(number: number): Received {
+    let received = this.#received.get(number);
+    if (received === undefined)
+      this.#received.set(number, (received = { digests: new Map(), held: new Map() }));
+    return received;
+  }
+
+  #onlyOnce(received: Received, from: PartyIndex, bytes: Uint8Array, number: number): void {
+    const digest = taggedHash('countersign/v1/message', bytes);
+    const earlier = received.digests.get(from);
+    if (earlier === undefined) {
+      received.digests.set(from, digest);
+      return;
+    }
+    if (equalBytes(earlier, digest))
+      throw new Abort('duplicate_message', `party ${from} repeated its message of round ${number + 1}`);
+    throw new Abort('equivocation', `party ${from} sent two different messages for round ${number + 1}`, {
+      culprit: from,
+    });
+  }
+
+  /**
+   * Verifies what is there, and moves on as long as rounds are complete. When a held message of the next round aborts the
+   * run, what this round would have sent is not sent: nothing secret goes out once a fault is known.
+   */
+  #advance(): Step<Output> {
+    const messages = [];
+    for (;;) {
+      const round = this.rounds[this.#current]!;
+      const { held, digests } = this.#inbox(this.#current);
+      for (const [from, body] of held) {
+        round.receive(from, body);
+        body.fill(0);
+        held.delete(from);
+      }
+      if (digests.size < this.others.length) return { messages };
+      const step = round.complete();
+      messages.push(...step.messages);
+      if (step.output !== undefined) {
+        this.destroy();
+        return { messages, output: step.output };
+      }
+      this.#current++;
+    }
+  }
+
+  /** A throw ends the run for good and erases its secrets. */
+  #guard(work: () => Step<Output>): Step<Output> {
+    if (this.#state === 'finished') throw new Abort('finished', 'this run has ended');
+    try {
+      return work();
+    } catch (error) {
+      this.destroy();
+      if (error instanceof Abort) throw error;
+      throw new Abort('internal', 'the run failed unexpectedly', { cause: error });
+    }
+  }
+}
