@@ -1,0 +1,243 @@
+// Brings requests from the coordinator to the node: a snapshot of those that are pending, then the keyring's events as
+// they happen. The cursor on disk follows what the node has stored, so everything arrives at least once.
+import type { Client } from '../client/rpc-client.ts';
+import { RpcClientError } from '../client/rpc-error.ts';
+import type { Evidence } from '../protocol/authorize.ts';
+import type { Hex } from '../protocol/hex.ts';
+import { type Envelope, envelopeId } from '../protocol/records/envelope.ts';
+import type { CoordinatorEvent, Result } from '../protocol/rpc.ts';
+import type { Cursor } from './cursor.ts';
+import { type AttemptOutcome, Deliveries } from './deliveries.ts';
+import { askNode, type Door, NodeError } from './node-door.ts';
+import type { Log, Outage } from './outage.ts';
+import { type Backoff, delayAfter, retry } from './retry.ts';
+
+export interface ForwardOptions {
+  readonly client: Client;
+  readonly door: Door;
+  readonly networkId: string;
+  readonly keyringId: Hex;
+  readonly cursor: Cursor;
+  readonly backoff: Backoff;
+  readonly coordinator: Outage;
+  readonly node: Outage;
+  readonly log: Log;
+  /** Called whenever the coordinator has accepted the watch. */
+  readonly onWatching: () => void;
+  /** The node's result of a request that it had finished before: this connector may never have seen it. */
+  readonly onResult: (result: Envelope) => Promise<void>;
+  /** Told of what ends the connector; aborts the signal. */
+  readonly onFatal: (error: unknown) => void;
+  readonly signal: AbortSignal;
+}
+
+/** Requests of a snapshot's page. Evidence can be large, and the page halves when it is too much. */
+const pageLimit = 20;
+
+const settled: AttemptOutcome = { outcome: 'settled' };
+const later = (askedMs = 0): AttemptOutcome => ({ outcome: 'later', askedMs });
+
+export class Forwarder {
+  readonly #options: ForwardOptions;
+  readonly #deliveries: Deliveries;
+  /** Why the node put requests off, so that each reason is logged once. */
+  readonly #putOff = new Map<Hex, string>();
+
+  constructor(options: ForwardOptions) {
+    this.#options = options;
+    this.#deliveries = new Deliveries({
+      backoff: options.backoff,
+      signal: options.signal,
+      attempt: (requestId, evidence) => this.#attempt(requestId, evidence),
+      onProgress: (position) => options.cursor.set(position),
+      onFatal: options.onFatal,
+    });
+  }
+
+  /** Runs until the signal aborts. Fatal is, among others, a ConnectorError when the cursor cannot be kept. */
+  async run(): Promise<void> {
+    const { signal, onFatal } = this.#options;
+    try {
+      await this.#watch();
+    } catch (error) {
+      if (!signal.aborted) onFatal(error);
+    }
+    await this.#deliveries.ended();
+  }
+
+  async #watch(): Promise<never> {
+    const { client, keyringId, coordinator, log, backoff, signal, onWatching } = this.#options;
+    let position = await this.#snapshot();
+    for (let failures = 0; ; failures += 1) {
+      let opened = false;
+      let askedMs = 0;
+      let again = false;
+      try {
+        const onOpen = () => {
+          opened = true;
+          coordinator.worked('watch');
+          onWatching();
+        };
+        for await (const next of client.events({ kind: 'keyring', id: keyringId }, position, {
+          signal,
+          onOpen,
+        })) {
+          failures = 0;
+          position = next.sequence;
+          await this.#deliveries.addEvent(position, this.#concerns(next.event));
+        }
+        log('watch.ended', { position });
+      } catch (error) {
+        signal.throwIfAborted();
+        if (!(error instanceof RpcClientError)) throw error;
+        const { code, detail, retryAfterMs = 0 } = error;
+        askedMs = retryAfterMs;
+        // After an event that cannot be read the stream leads no further either: a snapshot leads around it.
+        again = code === 'cursor_too_old' || (opened && code === 'bad_response');
+        if (opened || again) log('watch.ended', { position, code, detail });
+        else coordinator.failed('watch', error);
+      }
+      // A coordinator that lets us in is asked again soon, though not at once if it closes every time.
+      if (opened) failures = Math.min(failures, 3);
+      await backoff.sleep(delayAfter(backoff, failures, askedMs), signal);
+      if (again) position = await this.#snapshot();
+    }
+  }
+
+  /** The request that an event gives news of for the node. Results and ends are not its business. */
+  #concerns(event: CoordinatorEvent): Hex | undefined {
+    if (event.type === 'request.decision') return event.requestId;
+    if (event.type !== 'request.state' || (event.state !== 'partial' && event.state !== 'pending'))
+      return undefined;
+    this.#options.log('request.seen', { requestId: event.requestId, kind: event.kind, state: event.state });
+    return event.requestId;
+  }
+
+  /** Offers every pending request to the node, and returns the position from which to watch. */
+  async #snapshot(): Promise<number> {
+    const { cursor, log } = this.#options;
+    let position: number | undefined;
+    let after: string | undefined;
+    let limit = pageLimit;
+    do {
+      const page = await this.#page(
+        after,
+        () => limit,
+        () => (limit = Math.max(1, Math.floor(limit / 2))),
+      );
+      // What changes while later pages are read is seen again in the stream: the first page's cursor counts.
+      position ??= page.cursor;
+      const pending = page.items.filter((item) => item.state === 'pending');
+      for (const { requestId, state } of pending) log('request.seen', { requestId, state });
+      await Promise.all(
+        pending.map((item) => this.#deliveries.addFromSnapshot(item.requestId, item.evidence)),
+      );
+      after = page.next;
+    } while (after !== undefined);
+    if (cursor.sequence !== undefined && position < cursor.sequence) {
+      log('coordinator.rewound', { had: cursor.sequence, has: position });
+    }
+    this.#deliveries.endSnapshot(position);
+    return position;
+  }
+
+  async #page(
+    after: string | undefined,
+    limit: () => number,
+    shrink: () => void,
+  ): Promise<Result<'connector_pending'>> {
+    const { client, keyringId, coordinator, backoff, signal } = this.#options;
+    const page = await retry(
+      () =>
+        client.call(
+          'connector_pending',
+          { keyringId, limit: limit(), ...(after !== undefined && { after }) },
+          { signal },
+        ),
+      {
+        backoff,
+        signal,
+        onFailure: (error) => {
+          if (!(error instanceof RpcClientError)) throw error;
+          coordinator.failed('snapshot', error);
+          if (error.code === 'bad_response' || error.code === 'timeout') shrink();
+          return error.retryAfterMs ?? 0;
+        },
+      },
+    );
+    coordinator.worked('snapshot');
+    return page;
+  }
+
+  /** One attempt to bring a request to the node. Throws only the signal's reason, or what is a fault of this program. */
+  async #attempt(requestId: Hex, known: Evidence | undefined): Promise<AttemptOutcome> {
+    const { signal, coordinator, node } = this.#options;
+    try {
+      const evidence = known ?? (await this.#fetch(requestId));
+      // No longer pending, or not yet: whatever makes it pending comes as an event of its own.
+      if (evidence === undefined) {
+        this.#options.node.worked('deliver'); // Nothing fails there any more because of this request.
+        return this.#settle(requestId);
+      }
+      return await this.#deliver(requestId, evidence);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (error instanceof RpcClientError) {
+        coordinator.failed('evidence', error);
+        return later(error.retryAfterMs);
+      }
+      if (!(error instanceof NodeError)) throw error;
+      if (error.code !== 'refused' && error.code !== 'too_large') {
+        node.failed('deliver', { code: error.reason, detail: error.message });
+        return later();
+      }
+      node.worked('deliver');
+      return this.#refused(requestId, error);
+    }
+  }
+
+  async #fetch(requestId: Hex): Promise<Evidence | undefined> {
+    const { client, keyringId, coordinator, signal } = this.#options;
+    const { items } = await client.call(
+      'connector_pending',
+      { keyringId, requestIds: [requestId] },
+      { signal },
+    );
+    coordinator.worked('evidence');
+    return items.find((item) => item.requestId === requestId && item.state === 'pending')?.evidence;
+  }
+
+  async #deliver(requestId: Hex, evidence: Evidence): Promise<AttemptOutcome> {
+    const { door, node, networkId, log, signal } = this.#options;
+    if (envelopeId(evidence.request, networkId) !== requestId) {
+      log('request.skipped', {
+        requestId,
+        code: 'wrong_evidence',
+        detail: 'the evidence is of another request',
+      });
+      return this.#settle(requestId);
+    }
+    const { state, detail, result } = await askNode(door, { method: 'deliver', evidence }, signal);
+    node.worked('deliver');
+    log('request.forwarded', { requestId, nodeState: state, ...(detail !== undefined && { detail }) });
+    if (result !== undefined) await this.#options.onResult(result);
+    return this.#settle(requestId);
+  }
+
+  #refused(requestId: Hex, error: NodeError): AttemptOutcome {
+    const { log } = this.#options;
+    const fields = { requestId, code: error.reason, detail: error.message };
+    if (!error.retry) {
+      log('request.skipped', fields);
+      return this.#settle(requestId);
+    }
+    if (this.#putOff.get(requestId) !== error.reason) log('request.delayed', fields);
+    this.#putOff.set(requestId, error.reason);
+    return later();
+  }
+
+  #settle(requestId: Hex): AttemptOutcome {
+    this.#putOff.delete(requestId);
+    return settled;
+  }
+}

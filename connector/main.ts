@@ -1,0 +1,133 @@
+// The connector: bridges one node to a coordinator. It watches, forwards and submits; it holds no share and no party key,
+// and decides nothing. Started here, stopped here.
+import { mkdir, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createClient } from '../client/rpc-client.ts';
+import { ed25519Signer, type Envelope } from '../protocol/records/envelope.ts';
+import { writeAtomically } from './atomic-file.ts';
+import { type ConnectorConfig, openGrant } from './config.ts';
+import { ConnectorError } from './connector-error.ts';
+import { Cursor } from './cursor.ts';
+import { createDoorClient } from './door-client.ts';
+import { Forwarder } from './forward.ts';
+import { beat } from './heartbeat.ts';
+import { lockFolder } from './lock.ts';
+import type { Door } from './node-door.ts';
+import { type Log, Outage } from './outage.ts';
+import { type Backoff, defaultBackoff } from './retry.ts';
+import { submitResult, submitResults } from './submit.ts';
+
+export interface ConnectorOptions {
+  readonly config: ConnectorConfig;
+  /** The connector's own ed25519 seed, 32 bytes: not the party's. */
+  readonly seed: Uint8Array;
+  readonly log: Log;
+  /** Milliseconds since 1970; default: the machine's clock. */
+  readonly now?: () => number;
+  /** Default: the node's door over libp2p. */
+  readonly door?: Door;
+  readonly backoff?: Backoff;
+  /** Milliseconds between heartbeats; default 5 s. */
+  readonly heartbeatMs?: number;
+}
+
+export interface Connector {
+  /** Ends everything, gives the folder back, and returns. May be called more than once. */
+  stop(): Promise<void>;
+  /** Fulfilled after `stop`; rejects with a ConnectorError when the connector cannot go on, and has stopped. */
+  readonly finished: Promise<void>;
+}
+
+const heartbeatMs = 5000;
+
+async function createFolder(dir: string): Promise<void> {
+  try {
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+    throw new ConnectorError('storage', `cannot create the folder ${dir} (${code})`, error);
+  }
+}
+
+/**
+ * Starts a connector. Coordinator and node may be away: it waits for both.
+ *
+ * @throws {ConnectorError} when grant, folder or cursors are not as they must be; RpcClientError or DoorClientError when
+ * an address is malformed
+ */
+export async function startConnector(options: ConnectorOptions): Promise<Connector> {
+  const { config, seed, log, now = Date.now, backoff = defaultBackoff } = options;
+  const { networkId, dir } = config;
+  const signer = ed25519Signer(seed);
+  const grant = await openGrant(config.grant, signer.credential, networkId, now());
+  const { keyringId } = grant.content;
+  const client = createClient({ url: config.coordinator, networkId, signer, grant: grant.envelope, now });
+  const door = options.door ?? createDoorClient({ privateSeed: seed, nodeAddress: config.node });
+  await createFolder(dir);
+  const unlock = await lockFolder(dir);
+  const readyFile = join(dir, 'ready.json');
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  let ready: Promise<void> | undefined;
+  let doorStarted = false;
+
+  async function release(): Promise<void> {
+    await ready?.catch(() => undefined);
+    await rm(readyFile, { force: true });
+    if (doorStarted) await door.stop();
+    await unlock();
+  }
+
+  let events: Cursor;
+  let results: Cursor;
+  try {
+    await rm(readyFile, { force: true }); // Of a process that was killed.
+    events = await Cursor.open({ dir, of: 'events', networkId, keyringId });
+    results = await Cursor.open({ dir, of: 'results', networkId, keyringId });
+    doorStarted = true;
+    await door.start();
+  } catch (error) {
+    await release();
+    throw error;
+  }
+
+  const coordinator = new Outage('coordinator', log);
+  const node = new Outage('node', log);
+  const shared = { client, door, networkId, backoff, coordinator, node, log, signal };
+  let failure: Error | undefined;
+  const fail = (error: unknown): void => {
+    if (signal.aborted) return;
+    failure = error instanceof Error ? error : new Error(String(error));
+    stopping.abort(error);
+  };
+  const onWatching = (): void => {
+    if (ready) return;
+    log('connector.watching', { keyringId, party: grant.content.party });
+    ready = writeAtomically(readyFile, `${JSON.stringify({ pid: process.pid })}\n`);
+    ready.catch(fail);
+  };
+  const onResult = (result: Envelope): Promise<void> => submitResult(shared, result);
+  const loops = [
+    new Forwarder({ ...shared, keyringId, cursor: events, onWatching, onResult, onFatal: fail }).run(),
+    submitResults({ ...shared, cursor: results }),
+    beat({ ...shared, grant: grant.content, intervalMs: options.heartbeatMs ?? heartbeatMs }),
+  ];
+  for (const loop of loops) loop.catch(fail);
+
+  const finished = (async () => {
+    await Promise.allSettled(loops);
+    await release();
+    if (failure === undefined) return;
+    log('connector.failed', { detail: failure.message });
+    throw failure;
+  })();
+  finished.catch(() => undefined); // Whoever waits for it hears of it.
+
+  return {
+    finished,
+    stop: async () => {
+      stopping.abort(new DOMException('the connector stops', 'AbortError'));
+      await finished.catch(() => undefined);
+    },
+  };
+}

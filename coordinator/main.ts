@@ -1,0 +1,130 @@
+// Wires the coordinator: configuration -> store -> service -> server. What starts stops, in reverse order.
+import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import * as z from 'zod';
+import type { CoordinatorConfig } from './config.ts';
+import { ListenError } from './rpc/listen.ts';
+import { createRpcServer, type RpcServer, type RpcTiming } from './rpc/server.ts';
+import type { Log } from './rpc/json-rpc.ts';
+import { createCoordinatorService } from './service.ts';
+import { LevelStore } from './store/level.ts';
+
+export interface StartOptions {
+  readonly config: CoordinatorConfig;
+  readonly log: Log;
+  /** Of this software, as `network_get` tells it. */
+  readonly version: string;
+  /** The clock, milliseconds since 1970. */
+  readonly now?: () => number;
+  /** Aborting it stops the coordinator. */
+  readonly signal?: AbortSignal;
+  readonly timing?: Partial<RpcTiming>;
+}
+
+export interface RunningCoordinator {
+  readonly url: string;
+  /** Returns when all that was accepted is answered and stored; again: the same promise. */
+  stop(): Promise<void>;
+}
+
+const portSchema = z.strictObject({ host: z.string(), port: z.int().min(1).max(65_535) });
+
+/** Readers see the old file or the whole new one. */
+async function writeWhole(path: string, value: unknown): Promise<void> {
+  await writeFile(`${path}.part`, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+  await rename(`${path}.part`, path);
+}
+
+/** The port of the last run on this host; undefined when there is none that can be read. */
+async function lastPort(path: string, host: string): Promise<number | undefined> {
+  try {
+    const last = portSchema.parse(JSON.parse(await readFile(path, 'utf8')));
+    return last.host === host ? last.port : undefined;
+  } catch {
+    return undefined; // Only a preference: without it a free port is taken.
+  }
+}
+
+/** Listens where the configuration says; with port 0 where the last run listened, if that is still free. */
+async function listen(
+  create: (port: number) => RpcServer,
+  configured: CoordinatorConfig['listen'],
+  portFile: string,
+): Promise<{ server: RpcServer; url: string }> {
+  const wanted = configured.port === 0 ? await lastPort(portFile, configured.host) : configured.port;
+  for (const port of configured.port === 0 && wanted !== undefined ? [wanted, 0] : [wanted ?? 0]) {
+    const server = create(port);
+    try {
+      const bound = await server.listen();
+      await writeWhole(portFile, { host: configured.host, port: bound.port });
+      return { server, url: bound.url };
+    } catch (error) {
+      await server.close();
+      const taken = error instanceof ListenError && error.code !== 'address_unavailable';
+      if (!taken || configured.port !== 0 || port === 0) throw error;
+    }
+  }
+  throw new Error('unreachable: port 0 listens or throws');
+}
+
+/**
+ * Starts the coordinator on its folder, which it makes with mode 0700. `ready.json` (pid, url) stands in the folder
+ * while it listens; `port.json` remembers the port. Throws StoreError (`locked`: another process has the folder),
+ * ListenError, or the signal's reason; nothing is left running then.
+ */
+export async function startCoordinator(options: StartOptions): Promise<RunningCoordinator> {
+  const { config, log, version, signal, now = Date.now, timing = {} } = options;
+  const { networkId, dir, create, limits } = config;
+  const readyFile = join(dir, 'ready.json');
+  const undo: (() => Promise<void>)[] = [];
+  let stopped: Promise<void> | undefined;
+  const unwind = async (): Promise<void> => {
+    const failures: unknown[] = [];
+    for (const step of undo.toReversed()) await step().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw new AggregateError(failures, 'the coordinator did not stop cleanly');
+  };
+  const stop = (): Promise<void> => (stopped ??= unwind());
+
+  try {
+    signal?.throwIfAborted();
+    await mkdir(dir, { recursive: true, mode: 0o700 });
+    const store = await LevelStore.open({ folder: join(dir, 'db') });
+    undo.push(() => store.close());
+    // The folder is ours now: a file of a run that was killed must not be taken for this one's.
+    await rm(readyFile, { force: true });
+    const service = createCoordinatorService({ store, networkId, create, now, log, version });
+    undo.push(() => service.stop());
+    service.start();
+    const { server, url } = await listen(
+      (port) =>
+        createRpcServer({
+          networkId,
+          service,
+          store,
+          now,
+          log,
+          limits,
+          timing,
+          host: config.listen.host,
+          port,
+        }),
+      config.listen,
+      join(dir, 'port.json'),
+    );
+    undo.push(() => server.close());
+    signal?.throwIfAborted();
+    undo.push(() => rm(readyFile, { force: true }));
+    await writeWhole(readyFile, { pid: process.pid, url });
+    log('coordinator.ready', { url, networkId });
+    const onAbort = (): void => {
+      stop().catch((error: unknown) => log('coordinator.stop_failed', { error: String(error) }));
+    };
+    undo.push(async () => signal?.removeEventListener('abort', onAbort));
+    if (signal?.aborted) onAbort();
+    else signal?.addEventListener('abort', onAbort, { once: true });
+    return { url, stop };
+  } catch (error) {
+    await stop().catch((failure: unknown) => log('coordinator.stop_failed', { error: String(failure) }));
+    throw error;
+  }
+}

@@ -1,0 +1,216 @@
+// Where the coordinator's things stand in the store, and how a transition is committed: read, apply, compare-and-set,
+// again on conflict.
+import type { Hex } from '../protocol/hex.ts';
+import type { Envelope } from '../protocol/records/envelope.ts';
+import { isFinal, type Outcome, type RequestContext, type StoredRequest } from './state/request.ts';
+import { StateError } from './state/error.ts';
+import { expire } from './state/transitions.ts';
+import { type Commit, Conflict, type Entry, type JsonValue, type Store } from './store/store.ts';
+
+const maxAttempts = 100;
+
+export interface StoredWorkspace {
+  readonly log: readonly Envelope[];
+  readonly created: number;
+}
+export interface StoredKeyring {
+  readonly roster: Envelope;
+  readonly created: number;
+}
+
+export const keyringStream = (id: Hex): string => `keyrings/${id}`;
+export const workspaceStream = (id: Hex): string => `workspaces/${id}`;
+
+const workspaceKey = (id: Hex): string => `workspace/${id}`;
+const keyringKey = (id: Hex): string => `keyring/${id}`;
+const requestKey = (id: Hex): string => `request/${id}`;
+const ownerKey = (credential: string, id: Hex): string => `owner/${credential}/${id}`;
+const openKey = (keyringId: Hex, id: Hex): string => `open/${keyringId}/${id}`;
+const sortable = (milliseconds: number): string => String(milliseconds).padStart(15, '0');
+const endKey = (request: StoredRequest): string => `ends/${sortable(request.expires)}/${request.requestId}`;
+const historyKey = (request: StoredRequest): string =>
+  `history/${request.workspaceId}/${sortable(request.created)}/${request.requestId}`;
+const actionKey = (request: StoredRequest): string =>
+  `action/${request.workspaceId}/${sortable(request.created)}/${request.requestId}`;
+const keyOfKey = (request: StoredRequest): string =>
+  `keys/${request.workspaceId}/${sortable(request.created)}/${request.requestId}`;
+
+/** A page of ids in the order of an index, with the cursor of the next one. */
+export interface Page {
+  readonly ids: readonly Hex[];
+  readonly next?: string;
+}
+
+export class Repository {
+  readonly #store: Store;
+  readonly #networkId: string;
+
+  constructor(store: Store, networkId: string) {
+    this.#store = store;
+    this.#networkId = networkId;
+  }
+
+  async workspace(id: Hex): Promise<StoredWorkspace> {
+    return (await this.#existing(workspaceKey(id), `workspace ${id}`)).value as unknown as StoredWorkspace;
+  }
+
+  async keyring(id: Hex): Promise<StoredKeyring> {
+    return (await this.#existing(keyringKey(id), `keyring ${id}`)).value as unknown as StoredKeyring;
+  }
+
+  async request(id: Hex): Promise<StoredRequest> {
+    return (await this.#existing(requestKey(id), `request ${id}`)).value as unknown as StoredRequest;
+  }
+
+  async find(id: Hex): Promise<StoredRequest | undefined> {
+    return (await this.#store.get(requestKey(id)))?.value as unknown as StoredRequest | undefined;
+  }
+
+  async #existing(key: string, what: string): Promise<Entry> {
+    const entry = await this.#store.get(key);
+    if (entry === undefined) throw new StateError('not_found', `there is no ${what} here`, 'check the id and the coordinator');
+    return entry;
+  }
+
+  /** Adds a workspace or finds it there. Returns whether it is new. */
+  async addWorkspace(id: Hex, log: readonly Envelope[], credentials: readonly string[], now: number): Promise<boolean> {
+    return this.#add(workspaceKey(id), { log, created: now }, credentials.map((credential) => ownerKey(credential, id)));
+  }
+
+  /** Adds a keyring or finds it there. Returns whether it is new. */
+  async addKeyring(id: Hex, roster: Envelope, now: number): Promise<boolean> {
+    return this.#add(keyringKey(id), { roster, created: now }, []);
+  }
+
+  async #add(key: string, value: unknown, index: readonly string[]): Promise<boolean> {
+    const put = [{ key, value: value as JsonValue }, ...index.map((entry) => ({ key: entry, value: true }))];
+    const result = await this.#store.commit({ expect: [{ key, version: 0 }], put });
+    return !(result instanceof Conflict);
+  }
+
+  /** Adds a request or finds it there. */
+  async addRequest(outcome: Outcome): Promise<{ request: StoredRequest; added: boolean }> {
+    const { requestId } = outcome.request;
+    const result = await this.#store.commit(this.#writes(outcome, 0));
+    if (!(result instanceof Conflict)) return { request: outcome.request, added: true };
+    return { request: await this.request(requestId), added: false };
+  }
+
+  /**
+   * Applies a transition to a request, first ending it when its time is over. Returns what the transition returned, and
+   * the events that were committed.
+   */
+  async change<Result extends Outcome>(
+    id: Hex,
+    now: () => number,
+    transition: (request: StoredRequest, at: number) => Result,
+  ): Promise<Result> {
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const entry = await this.#existing(requestKey(id), `request ${id}`);
+      const stored = entry.value as unknown as StoredRequest;
+      const at = now();
+      const ended = expire(stored, at);
+      // The end is committed on its own, so that a transition that is then refused does not undo it.
+      if (ended.request !== stored) {
+        await this.#store.commit(this.#writes(ended, entry.version));
+        continue;
+      }
+      const outcome = transition(stored, at);
+      if (outcome.request === stored) return outcome;
+      const result = await this.#store.commit(this.#writes(outcome, entry.version));
+      if (!(result instanceof Conflict)) return outcome;
+    }
+    throw new StateError('wrong_state', `request ${id} is being changed by too many at once`, 'try again');
+  }
+
+  #writes({ request, events }: Outcome, version: number): Commit {
+    const key = requestKey(request.requestId);
+    const put: { key: string; value: JsonValue }[] = [{ key, value: request as unknown as JsonValue }];
+    const del: string[] = [];
+    if (version === 0) {
+      put.push({ key: historyKey(request), value: true });
+      if (request.kind === 'key') put.push({ key: keyOfKey(request), value: true });
+    }
+    if (request.state === 'partial') put.push({ key: actionKey(request), value: true });
+    else del.push(actionKey(request));
+    if (isFinal(request)) {
+      del.push(endKey(request), openKey(request.keyringId, request.requestId));
+    } else {
+      put.push({ key: endKey(request), value: true });
+      if (request.state === 'pending') put.push({ key: openKey(request.keyringId, request.requestId), value: true });
+    }
+    const streams = [keyringStream(request.keyringId), workspaceStream(request.workspaceId)];
+    const append = streams.flatMap((stream) => events.map((event) => ({ stream, event: event as unknown as JsonValue })));
+    return { expect: [{ key, version }], put, del, append };
+  }
+
+  /** What is known around a request with these workspace, keyring and keys. */
+  async context(workspaceId: Hex, keyringId: Hex, keyIds: readonly Hex[]): Promise<RequestContext> {
+    const [workspace, keyring, keys] = await Promise.all([
+      this.workspace(workspaceId),
+      this.keyring(keyringId),
+      Promise.all(keyIds.map((keyId) => this.request(keyId))),
+    ]);
+    return {
+      networkId: this.#networkId,
+      log: workspace.log,
+      roster: keyring.roster,
+      keys: keys.map((key) => ({ request: key.envelope, certificate: [...key.results] })),
+    };
+  }
+
+  contextOf(request: StoredRequest): Promise<RequestContext> {
+    return this.context(request.workspaceId, request.keyringId, request.keyIds);
+  }
+
+  workspacesOf(credential: string, after: string | undefined, limit: number): Promise<Page> {
+    return this.#page(`owner/${credential}/`, after, limit);
+  }
+  keyrings(after: string | undefined, limit: number): Promise<Page> {
+    return this.#page('keyring/', after, limit);
+  }
+  requestsOf(workspaceId: Hex, after: string | undefined, limit: number): Promise<Page> {
+    return this.#page(`history/${workspaceId}/`, after, limit);
+  }
+  keysOf(workspaceId: Hex, after: string | undefined, limit: number): Promise<Page> {
+    return this.#page(`keys/${workspaceId}/`, after, limit);
+  }
+  actionsOf(workspaceId: Hex, after: string | undefined, limit: number): Promise<Page> {
+    return this.#page(`action/${workspaceId}/`, after, limit);
+  }
+  openOf(keyringId: Hex, after: string | undefined, limit: number): Promise<Page> {
+    return this.#page(`open/${keyringId}/`, after, limit);
+  }
+
+  /** Requests whose time was over at `now`. */
+  async ended(now: number, limit: number): Promise<readonly Hex[]> {
+    const entries = await this.#store.scan('ends/', undefined, limit);
+    const due = entries.filter((entry) => entry.key < `ends/${sortable(now + 1)}`);
+    return due.map((entry) => idOf(entry.key));
+  }
+
+  async #page(prefix: string, after: string | undefined, limit: number): Promise<Page> {
+    const entries = await this.#store.scan(prefix, after === undefined ? undefined : prefix + readCursor(after), limit);
+    const last = entries.at(-1);
+    const ids = entries.map((entry) => idOf(entry.key));
+    const more = entries.length === limit && last !== undefined;
+    return more ? { ids, next: writeCursor(last.key.slice(prefix.length)) } : { ids };
+  }
+}
+
+function idOf(key: string): Hex {
+  return key.slice(key.lastIndexOf('/') + 1) as Hex;
+}
+
+/** Cursors are opaque to clients: base64url of the index key's rest. */
+function writeCursor(rest: string): string {
+  return Buffer.from(rest).toString('base64url');
+}
+
+function readCursor(cursor: string): string {
+  const rest = Buffer.from(cursor, 'base64url').toString();
+  if (!/^[a-z0-9/:._-]{1,300}$/.test(rest)) {
+    throw new StateError('invalid_params', '`after` is not a cursor of this list', 'use `next` of the page before');
+  }
+  return rest;
+}

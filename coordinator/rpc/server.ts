@@ -1,0 +1,285 @@
+// The coordinator's HTTP server: JSON-RPC by POST to `/v1/rpc`, `/rpc` or `/`, event streams, health. Every answer that
+// is an error is a JSON-RPC error object; the HTTP status is 200 whenever a call was answered, even with an error.
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo, Socket } from 'node:net';
+import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { Store } from '../store/store.ts';
+import { Authenticator } from './authenticate.ts';
+import { RpcError } from './error.ts';
+import { EventStreams } from './events.ts';
+import type { Caller, CoordinatorService } from './handlers.ts';
+import { Readiness } from './health.ts';
+import { httpError, onClientError, refuse } from './http-error.ts';
+import { answerBody, type Log, needsSignature, readBody } from './json-rpc.ts';
+import { addressKey, defaultLimits, Quota, RateLimit, type RpcLimits } from './limits.ts';
+import { listenError, urlOf } from './listen.ts';
+
+/** Milliseconds. */
+export interface RpcTiming {
+  /** For a request's head, and for a whole request, to arrive. */
+  readonly headMs: number;
+  readonly requestMs: number;
+  /** Until a connection on which nothing moves is cut, waiting calls (at most 60 s) and streams included. */
+  readonly idleMs: number;
+  readonly heartbeatMs: number;
+  readonly pollMs: number;
+  /** For the store to answer a health check. */
+  readonly healthMs: number;
+  /** For what is being answered to end when the server closes. */
+  readonly closeMs: number;
+}
+
+export const defaultTiming: RpcTiming = {
+  headMs: 10_000,
+  requestMs: 30_000,
+  idleMs: 120_000,
+  heartbeatMs: 15_000,
+  pollMs: 3000,
+  healthMs: 2000,
+  closeMs: 2000,
+};
+
+const maxHeaderBytes = 16 * 1024;
+
+export interface RpcServerOptions {
+  readonly networkId: string;
+  readonly service: CoordinatorService;
+  readonly store: Pick<Store, 'get' | 'read' | 'watch'>;
+  /** The clock, milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: Log;
+  /** `localhost` or an IP address. */
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly limits?: RpcLimits;
+  readonly timing?: Partial<RpcTiming>;
+}
+
+export interface RpcServer {
+  /** Throws ListenError. */
+  listen(): Promise<{ readonly host: string; readonly port: number; readonly url: string }>;
+  /** Ends streams and waiting calls, answers what it can, and returns when every connection is closed. */
+  close(): Promise<void>;
+}
+
+const closing = (): RpcError =>
+  new RpcError('unavailable', 'the coordinator is closing', 'send it again in a few seconds', {
+    retryAfterMs: 2000,
+  });
+
+class HttpServer implements RpcServer {
+  readonly #options: RpcServerOptions;
+  readonly #limits: RpcLimits;
+  readonly #timing: RpcTiming;
+  readonly #app: FastifyInstance;
+  readonly #authenticator: Authenticator;
+  readonly #addressRate: RateLimit;
+  readonly #connections: Quota;
+  readonly #answering: Quota;
+  /** One for each request being answered; all abort when the server closes. */
+  readonly #live = new Set<AbortController>();
+  #closed: Promise<void> | undefined;
+
+  constructor(options: RpcServerOptions) {
+    const limits = options.limits ?? defaultLimits;
+    this.#options = options;
+    this.#limits = limits;
+    this.#timing = { ...defaultTiming, ...options.timing };
+    this.#authenticator = new Authenticator({ networkId: options.networkId, now: options.now, limits });
+    this.#addressRate = new RateLimit(limits.addressRate, 'address');
+    this.#connections = new Quota(limits.connectionsPerAddress, limits.connections);
+    this.#answering = new Quota(limits.requestsPerAddress, Infinity);
+    this.#app = this.#createApp();
+  }
+
+  async listen(): Promise<{ host: string; port: number; url: string }> {
+    const { port } = this.#options;
+    // Fastify would listen on both addresses of the name, with limits on one of them.
+    const host = this.#options.host === 'localhost' ? '127.0.0.1' : this.#options.host;
+    try {
+      await this.#app.listen({ host, port });
+    } catch (error) {
+      throw listenError(error, host, port);
+    }
+    const bound = this.#app.server.address() as AddressInfo;
+    return { host, port: bound.port, url: urlOf(host, bound.port) };
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close();
+    return this.#closed;
+  }
+
+  async #close(): Promise<void> {
+    for (const controller of this.#live) controller.abort(closing());
+    const timer = setTimeout(() => this.#app.server.closeAllConnections(), this.#timing.closeMs);
+    try {
+      await this.#app.close();
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  #createServer(handler: Parameters<typeof createServer>[1]): Server {
+    const { headMs, requestMs, idleMs } = this.#timing;
+    const server = createServer(
+      {
+        maxHeaderSize: maxHeaderBytes,
+        headersTimeout: headMs,
+        requestTimeout: requestMs,
+        keepAliveTimeout: idleMs,
+        connectionsCheckingInterval: Math.min(headMs, 2000),
+      },
+      handler,
+    );
+    server.setTimeout(idleMs);
+    server.on('connection', (socket: Socket) => {
+      const key = addressKey(socket.remoteAddress);
+      if (!this.#connections.take(key)) {
+        socket.destroy();
+        return;
+      }
+      socket.once('close', () => this.#connections.release(key));
+    });
+    return server;
+  }
+
+  #createApp(): FastifyInstance {
+    const limits = this.#limits;
+    const { service, store, now, log } = this.#options;
+    const { heartbeatMs, pollMs } = this.#timing;
+    const app = Fastify({
+      serverFactory: (handler) => this.#createServer(handler),
+      logger: false,
+      bodyLimit: limits.bodyBytes,
+      exposeHeadRoutes: false,
+      return503OnClosing: false, // Refused below, in the words of JSON-RPC.
+      clientErrorHandler: onClientError,
+      frameworkErrors: (error, _request, reply) => void this.#onError(error, reply),
+    });
+    app.removeAllContentTypeParsers();
+    app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
+      done(null, body),
+    );
+    app.setErrorHandler((error: Error, _request, reply) => this.#onError(error, reply));
+    app.setNotFoundHandler(async (_request, reply) => {
+      const remedy =
+        'POST to /v1/rpc, GET /v1/keyrings/<id>/events, /v1/workspaces/<id>/events, /health/live or /health/ready';
+      await refuse(reply, new RpcError('not_found', 'nothing is served here', remedy));
+    });
+    app.addHook('onRequest', (request, reply) => this.#admit(request, reply));
+    app.addHook('onSend', async (_request, reply) => {
+      reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
+      if (this.#closed) reply.header('connection', 'close');
+    });
+    const answer = (request: FastifyRequest, reply: FastifyReply): Promise<void> =>
+      this.#answer(request, reply);
+    for (const path of ['/', '/rpc', '/v1/rpc']) app.post(path, answer);
+    const streams = new EventStreams({
+      store,
+      service,
+      authenticator: this.#authenticator,
+      now,
+      log,
+      limits,
+      heartbeatMs,
+      pollMs,
+    });
+    for (const kind of ['keyring', 'workspace'] as const) {
+      app.get(`/v1/${kind}s/:id/events`, (request, reply) =>
+        this.#whileHeard(reply, (signal) =>
+          streams.serve(kind, request, reply, { address: addressKey(request.ip), signal }),
+        ),
+      );
+    }
+    const readiness = new Readiness(store, this.#timing.healthMs);
+    app.get('/health/live', async () => ({ status: 'live' }));
+    app.get('/health/ready', async (_request, reply) => {
+      if (await readiness.check()) return { status: 'ready' };
+      return reply.code(503).send({ status: 'unavailable' });
+    });
+    return app;
+  }
+
+  async #onError(error: Error, reply: FastifyReply): Promise<void> {
+    const refused = httpError(error, this.#limits.bodyBytes, this.#options.log);
+    await refuse(reply, refused.error, refused.status);
+  }
+
+  /** Before the body is read. */
+  async #admit(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    if (this.#closed) throw closing();
+    const key = addressKey(request.ip);
+    await this.#addressRate.spend(key);
+    if (!this.#answering.take(key)) {
+      const detail = 'too many requests from this address are being answered';
+      throw new RpcError('rate_limited', detail, 'wait for some of them, then send it again', {
+        retryAfterMs: 1000,
+      });
+    }
+    reply.raw.once('close', () => this.#answering.release(key));
+  }
+
+  /** Runs `work` with a signal that aborts when the caller hangs up or the server closes. */
+  async #whileHeard<Value>(
+    reply: FastifyReply,
+    work: (signal: AbortSignal) => Promise<Value>,
+  ): Promise<Value> {
+    const controller = new AbortController();
+    const hangUp = (): void => controller.abort();
+    this.#live.add(controller);
+    if (this.#closed) controller.abort(closing());
+    if (reply.raw.destroyed) hangUp();
+    reply.raw.once('close', hangUp);
+    try {
+      return await work(controller.signal);
+    } finally {
+      this.#live.delete(controller);
+      reply.raw.off('close', hangUp);
+    }
+  }
+
+  async #answer(request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    const bytes = Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0);
+    const address = addressKey(request.ip);
+    let body;
+    try {
+      body = readBody(bytes, this.#limits.batchCalls);
+    } catch (error) {
+      if (error instanceof RpcError) return refuse(reply, error, 200);
+      throw error;
+    }
+    const calls = body.calls.length;
+    if (calls > 1) await this.#addressRate.spend(address, calls - 1);
+    const caller = needsSignature(body) ? await this.#caller(request, bytes, address, calls) : {};
+    const { service, log } = this.#options;
+    const answers = await this.#whileHeard(reply, (signal) =>
+      answerBody(body, { handlers: service.handlers, caller, signal, log }),
+    );
+    if (answers === undefined) await reply.code(204).send();
+    else await reply.type('application/json').send(JSON.stringify(answers));
+  }
+
+  /** The caller, or why nobody is: an open call of the same batch is answered anyway. Throws only `rate_limited`. */
+  async #caller(
+    request: FastifyRequest,
+    body: Uint8Array,
+    address: string,
+    calls: number,
+  ): Promise<Caller | RpcError> {
+    const { method, url: path = '' } = request.raw;
+    try {
+      const parts = { method: method ?? '', path, body, headers: request.headers, address, calls };
+      return (await this.#authenticator.authenticate(parts)).caller;
+    } catch (error) {
+      if (error instanceof RpcError && error.name !== 'rate_limited') return error;
+      throw error;
+    }
+  }
+}
+
+/** A server that is not listening yet. */
+export function createRpcServer(options: RpcServerOptions): RpcServer {
+  return new HttpServer(options);
+}

@@ -1,0 +1,28 @@
+// Why a command changes nothing.
+import type { RpcErrorName } from '../../protocol/rpc.ts';
+
+export type StateErrorCode = Extract<
+  RpcErrorName,
+  | 'invalid_params'
+  | 'forbidden'
+  | 'not_found'
+  | 'wrong_state'
+  | 'stale_log_head'
+  | 'expired'
+  | 'idempotency_mismatch'
+  | 'bad_signature'
+  | 'policy_denied'
+  | 'conflicting_result'
+>;
+
+export class StateError extends Error {
+  override readonly name = 'StateError';
+  readonly code: StateErrorCode;
+  /** What the caller can do about it. */
+  readonly remedy: string;
+  constructor(code: StateErrorCode, message: string, remedy: string) {
+    super(message);
+    this.code = code;
+    this.remedy = remedy;
+  }
+}

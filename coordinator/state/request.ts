@@ -1,0 +1,79 @@
+// A request as the coordinator holds it, and what is derived from it. The transitions stand in transitions.ts.
+import type { Evidence } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
+import type { Epoch } from '../../protocol/records/fields.ts';
+import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import type { CoordinatorEvent, RejectionCode, RequestStateName } from '../../protocol/rpc.ts';
+
+/** Stored as JSON under `requests/<id>`. Times are milliseconds since 1970. */
+export interface StoredRequest {
+  readonly requestId: Hex;
+  readonly kind: 'key' | 'sign';
+  readonly workspaceId: Hex;
+  readonly keyringId: Hex;
+  /** Keys that a sign request uses, without repetition; empty for a key request. */
+  readonly keyIds: readonly Hex[];
+  readonly state: RequestStateName;
+  readonly reason?: { readonly code: RejectionCode; readonly detail: string };
+  readonly envelope: Envelope;
+  readonly decisions: readonly Envelope[];
+  /** Pinned when it became pending: results count under this epoch only. */
+  readonly pinned?: { readonly epoch: Epoch; readonly threshold: number; readonly parties: readonly string[] };
+  /** At most one result a party: the one that counts. */
+  readonly results: readonly Envelope[];
+  /** Second results that were kept out; at most one a party. */
+  readonly conflicts: readonly Envelope[];
+  /** Of the first verified result, one an item. */
+  readonly signatures?: readonly Hex[];
+  readonly created: number;
+  readonly expires: number;
+  readonly updated: number;
+}
+
+/** What the coordinator knows around a request. */
+export interface RequestContext {
+  readonly networkId: string;
+  readonly log: readonly Envelope[];
+  readonly roster: Envelope;
+  readonly keys: Evidence['keys'];
+}
+
+/** A new state of a request with what happened, or the same object when nothing did. */
+export interface Outcome {
+  readonly request: StoredRequest;
+  readonly events: readonly CoordinatorEvent[];
+}
+
+export interface Votes {
+  readonly have: number;
+  readonly need: number;
+  readonly refused: number;
+}
+
+/** Everything signed about a request: what a node needs to judge it. */
+export function evidenceOf(request: StoredRequest, context: RequestContext): Evidence {
+  return {
+    log: [...context.log],
+    roster: context.roster,
+    request: request.envelope,
+    decisions: [...request.decisions],
+    keys: context.keys,
+  };
+}
+
+/** Content of a result that was verified when it was stored. */
+export function resultContent(envelope: Envelope, networkId: string): PartyResult {
+  return readContent(partyResult, envelope, networkId).content;
+}
+
+/** How many distinct parties' results count, against how many it takes. */
+export function votesOf(request: StoredRequest, threshold: number, parties: number, networkId: string): Votes {
+  const kinds = request.results.map((envelope) => resultContent(envelope, networkId).result.kind);
+  const refused = kinds.filter((kind) => kind === 'refusal').length;
+  return { have: kinds.length - refused, need: request.kind === 'key' ? parties : threshold, refused };
+}
+
+export function isFinal(request: StoredRequest): boolean {
+  return request.state === 'fulfilled' || request.state === 'rejected';
+}

@@ -1,0 +1,153 @@
+// Party results: who may hand one in, whether it counts, and what the count means for the request.
+import { encodeCanonical } from '../../protocol/records/canonical.ts';
+import { type Hex, fromHex, toHex } from '../../protocol/hex.ts';
+import { checkKeyResult } from '../../protocol/keys/certificate.ts';
+import { verifySignature } from '../../protocol/keys/key-type.ts';
+import { type Envelope, type VerifiedRecord, verifyRecord } from '../../protocol/records/envelope.ts';
+import { timestamp } from '../../protocol/records/fields.ts';
+import { type KeyResult, type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import type { Authorisation } from '../../protocol/authorize.ts';
+import { StateError } from './error.ts';
+import { type Outcome, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
+import { authorisationOf, moveTo, recordError } from './transitions.ts';
+
+/** What a result changed. `conflict`: it contradicts this party's first one, which stands; it was recorded apart. */
+export interface ResultOutcome extends Outcome {
+  readonly counted: boolean;
+  readonly conflict: boolean;
+}
+
+/** Form, membership, epoch and signature: judged before any state is touched. Throws StateError. */
+function verifyResult(envelope: Envelope, authorisation: Authorisation, networkId: string): VerifiedRecord<PartyResult> {
+  let record: VerifiedRecord<PartyResult>;
+  try {
+    record = verifyRecord(partyResult, envelope, networkId);
+  } catch (error) {
+    throw recordError(error);
+  }
+  const { keyring, requestId } = authorisation;
+  const { subject, keyringId, epoch, party } = record.content;
+  if (!keyring.roster.parties.some((member) => member.key === party)) {
+    throw new StateError('forbidden', `${party} is no party of keyring ${keyring.id}`, 'only parties of the keyring have results');
+  }
+  const sameEpoch = epoch.roster === keyring.epoch.roster && epoch.run === keyring.epoch.run;
+  if (subject !== requestId || keyringId !== keyring.id || !sameEpoch) {
+    throw new StateError('invalid_params', 'the result is about another request, keyring or epoch', 'send it where it belongs');
+  }
+  return record;
+}
+
+/** Whether a result is what the request asks for, to the last signature. Throws StateError. */
+function checkResult(content: PartyResult, authorisation: Authorisation): void {
+  const { result } = content;
+  if (result.kind === 'refusal') return;
+  const wanted = authorisation.request.kind === 'key' ? 'key' : 'signatures';
+  if (result.kind !== wanted) {
+    throw new StateError('invalid_params', `the result is of kind ${result.kind}`, `this request wants ${wanted}`);
+  }
+  if (result.kind === 'key') {
+    try {
+      checkKeyResult(result, authorisation.keyring);
+    } catch (error) {
+      throw new StateError('bad_signature', (error as Error).message, 'the node must report the key it confirmed');
+    }
+    if (authorisation.request.kind === 'key' && result.keyType !== authorisation.request.keyType) {
+      throw new StateError('invalid_params', `a ${result.keyType} key`, `asked for: ${authorisation.request.keyType}`);
+    }
+    return;
+  }
+  const { items } = authorisation;
+  if (result.signatures.length !== items.length) {
+    throw new StateError('invalid_params', `${result.signatures.length} signatures for ${items.length} items`, 'one an item');
+  }
+  for (const [index, { key, payload }] of items.entries()) {
+    const signature = fromHex(result.signatures[index] as Hex);
+    if (!verifySignature(key.keyType, fromHex(key.publicKey), payload.message, signature)) {
+      throw new StateError('bad_signature', `the signature of item ${index} is not valid under its key`, 'it was not counted');
+    }
+  }
+}
+
+function equalKeys(one: KeyResult, other: KeyResult): boolean {
+  return toHex(encodeCanonical(one)) === toHex(encodeCanonical(other));
+}
+
+/** What the count now means. */
+function conclude(request: StoredRequest, authorisation: Authorisation, networkId: string, now: number): Outcome {
+  const { threshold, parties } = authorisation.keyring.roster;
+  const votes = votesOf(request, threshold, parties.length, networkId);
+  if (request.kind === 'sign') {
+    if (votes.have >= threshold) return moveTo(request, 'fulfilled', now);
+    if (votes.refused > parties.length - threshold) {
+      const detail = `${votes.refused} of ${parties.length} parties refused, ${threshold} are needed`;
+      return moveTo(request, 'rejected', now, { code: 'parties', detail });
+    }
+    return { request, events: [] };
+  }
+  const contents = request.results.map((envelope) => resultContent(envelope, networkId));
+  const refusal = contents.find((content) => content.result.kind === 'refusal');
+  if (refusal?.result.kind === 'refusal') {
+    const detail = `${refusal.party} refused: ${refusal.result.code}: ${refusal.result.reason}`;
+    return moveTo(request, 'rejected', now, { code: 'parties', detail: detail.slice(0, 500) });
+  }
+  const keys = contents.flatMap(({ party, result }) => (result.kind === 'key' ? [{ party, result }] : []));
+  const odd = keys.find(({ result }) => !equalKeys(result, (keys[0] as (typeof keys)[number]).result));
+  if (odd) {
+    const detail = `${odd.party} reports another key than ${keys[0]?.party}`;
+    return moveTo(request, 'rejected', now, { code: 'parties', detail });
+  }
+  return votes.have === parties.length ? moveTo(request, 'fulfilled', now) : { request, events: [] };
+}
+
+/** Where a party's result goes beside what it said before. */
+function place(request: StoredRequest, envelope: Envelope, content: PartyResult, networkId: string) {
+  const index = request.results.findIndex((held) => resultContent(held, networkId).party === content.party);
+  const held = request.results[index];
+  if (held === undefined) return { results: [...request.results, envelope], conflict: false };
+  if (held.bytes === envelope.bytes) return { results: request.results, conflict: false };
+  const replaces = resultContent(held, networkId).result.kind === 'refusal' && content.result.kind !== 'refusal';
+  // A key has one result a party, ever; a signature makes up for a refusal to sign while the request is pending.
+  if (replaces && request.kind === 'sign' && request.state === 'pending') {
+    return { results: request.results.with(index, envelope), conflict: false };
+  }
+  return { results: request.results, conflict: true };
+}
+
+/**
+ * One party's result. A resent one is a no-op, another one by the same party keeps the first. Nothing that a party sends
+ * ends a request unless the count says so. Throws StateError when the result is worth nothing.
+ */
+export function submitResult(request: StoredRequest, context: RequestContext, envelope: Envelope, now: number): ResultOutcome {
+  const { networkId } = context;
+  const authorisation = authorisationOf(request, context, now);
+  const { id, content } = verifyResult(envelope, authorisation, networkId);
+  checkResult(content, authorisation);
+  if (request.state === 'partial') {
+    throw new StateError('wrong_state', 'the request still awaits its approvers', 'no party may sign it yet');
+  }
+  const { results, conflict } = place(request, envelope, content, networkId);
+  if (conflict) {
+    const known = request.conflicts.some((held) => resultContent(held, networkId).party === content.party);
+    const conflicts = known ? request.conflicts : [...request.conflicts, envelope];
+    return { request: known ? request : { ...request, conflicts, updated: now }, events: [], counted: false, conflict: true };
+  }
+  if (results === request.results) return { request, events: [], counted: request.state !== 'rejected', conflict: false };
+  if (request.state === 'rejected') {
+    throw new StateError('wrong_state', `the request was rejected: ${request.reason?.code ?? ''}`, 'the result came too late');
+  }
+  const first = content.result.kind === 'signatures' && request.signatures === undefined ? content.result.signatures : undefined;
+  const voted: StoredRequest = { ...request, results, updated: now, ...(first && { signatures: first }) };
+  const { threshold, parties } = authorisation.keyring.roster;
+  const event: Outcome['events'][number] = {
+    type: 'request.result',
+    requestId: request.requestId,
+    resultId: id,
+    party: content.party,
+    result: content.result.kind,
+    votes: votesOf(voted, threshold, parties.length, networkId),
+    at: timestamp(now),
+  };
+  // A fulfilled request stays so; parties that come later are still counted.
+  const concluded = request.state === 'pending' ? conclude(voted, authorisation, networkId, now) : { request: voted, events: [] };
+  return { request: concluded.request, events: [event, ...concluded.events], counted: true, conflict: false };
+}

@@ -1,0 +1,88 @@
+// What readers are shown of stored state; every authority in it is a record they can verify themselves.
+import { authorize } from '../../protocol/authorize.ts';
+import { fromHex, type Hex } from '../../protocol/hex.ts';
+import { addressesOf } from '../../protocol/keys/key-type.ts';
+import { assemble } from '../../protocol/payloads/payload.ts';
+import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
+import { timestamp } from '../../protocol/records/fields.ts';
+import { request as requestRecord } from '../../protocol/records/request.ts';
+import type { KeyView, RequestView } from '../../protocol/rpc.ts';
+import { evidenceOf, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
+import { authorisationOf } from './transitions.ts';
+
+function transactionsOf(request: StoredRequest, context: RequestContext): RequestView['transactions'] {
+  if (request.state !== 'fulfilled' || request.signatures === undefined) return undefined;
+  const authorisation = authorisationOf(request, context, request.updated);
+  if (authorisation.request.kind !== 'sign') return undefined;
+  const built = authorisation.request.items.flatMap(({ payload }, item) => {
+    const key = authorisation.items[item]?.key;
+    const signature = request.signatures?.[item];
+    if (key === undefined || signature === undefined) return [];
+    const assembled = assemble(payload, { keyType: key.keyType, publicKey: fromHex(key.publicKey) }, fromHex(signature));
+    const { transaction, missing } = assembled;
+    return transaction === undefined ? [] : [{ item, transaction, missing: [...(missing ?? [])] }];
+  });
+  return built.length > 0 ? built : undefined;
+}
+
+function missingOf(request: StoredRequest, context: RequestContext, now: number): RequestView['missing'] {
+  if (request.state !== 'partial' && request.state !== 'pending') return undefined;
+  const verdict = authorize(evidenceOf(request, context), { networkId: context.networkId, now });
+  if (verdict.verdict !== 'waiting') return undefined;
+  return verdict.missing.map(({ rule, need, have, from }) => ({ rule, need, have: [...have], from: [...from] }));
+}
+
+/** How a request stands at `now`. */
+export function requestView(request: StoredRequest, context: RequestContext, now: number): RequestView {
+  const authorisation = authorisationOf(request, context, now);
+  const { threshold, parties } = authorisation.keyring.roster;
+  const missing = missingOf(request, context, now);
+  const transactions = transactionsOf(request, context);
+  return {
+    requestId: request.requestId,
+    kind: request.kind,
+    workspaceId: request.workspaceId,
+    keyringId: request.keyringId,
+    state: request.state,
+    ...(request.reason && { reason: { ...request.reason } }),
+    request: request.envelope,
+    decisions: [...request.decisions],
+    ...(missing && { missing }),
+    votes: votesOf(request, threshold, parties.length, context.networkId),
+    results: [...request.results],
+    ...(request.state === 'fulfilled' && request.signatures && { signatures: [...request.signatures] }),
+    ...(transactions && { transactions }),
+    mayHaveBeenSigned: request.kind === 'sign' && request.state === 'rejected' && request.pinned !== undefined,
+    created: timestamp(request.created),
+    expires: timestamp(request.expires),
+    updated: timestamp(request.updated),
+  };
+}
+
+/** The public key that a fulfilled key request made. */
+export function publicKeyOfRequest(request: StoredRequest, networkId: string): Hex | undefined {
+  const [first] = request.results;
+  if (request.kind !== 'key' || request.state !== 'fulfilled' || first === undefined) return undefined;
+  const { result } = resultContent(first, networkId);
+  return result.kind === 'key' ? result.publicKey : undefined;
+}
+
+/** A key, from the key request that made it. */
+export function keyView(request: StoredRequest, roster: Envelope, networkId: string): KeyView {
+  const { content } = readContent(requestRecord, request.envelope, networkId);
+  if (content.kind !== 'key') throw new TypeError(`${request.requestId} is not a key request`);
+  const publicKey = publicKeyOfRequest(request, networkId);
+  return {
+    keyId: request.requestId,
+    workspaceId: request.workspaceId,
+    keyringId: request.keyringId,
+    label: content.label,
+    keyType: content.keyType,
+    state: request.state,
+    ...(publicKey && { publicKey }),
+    addresses: publicKey ? [...addressesOf(content.keyType, fromHex(publicKey))] : [],
+    request: request.envelope,
+    certificate: [...request.results],
+    roster,
+  };
+}

@@ -1,0 +1,270 @@
+// A node: wires configuration, store, network, sessions, the connector's door and local control; owns start and stop.
+import './runtime.ts';
+import { randomBytes } from 'node:crypto';
+import { readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ed25519Signer, envelopeSchema } from '../protocol/records/envelope.ts';
+import { formatEpoch } from '../protocol/records/fields.ts';
+import { type Keyring, openKeyring, partyIndex } from '../protocol/records/keyring-roster.ts';
+import { type NodeConfig, nodePaths } from './config.ts';
+import { startControl } from './control.ts';
+import { DoorHandler } from './door.ts';
+import { Grants } from './grants.ts';
+import { createNetwork, type Network, type PeerStatus } from './network/network.ts';
+import { type Clock, defaultTiming, type SessionContext } from './sessions/context.ts';
+import { bootId, Sessions } from './sessions/sessions.ts';
+import { sessionStore } from './sessions/storage.ts';
+import { NodeStore } from './store/node-store.ts';
+
+export class NodeError extends Error {
+  override readonly name = 'NodeError';
+  readonly code: 'no_roster' | 'bad_roster' | 'not_a_party';
+  constructor(code: NodeError['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+export interface NodeOptions {
+  readonly config: NodeConfig;
+  /** 32-byte seed of the party key. */
+  readonly seed: Uint8Array;
+  /** Opens the sealed shares; not kept. */
+  readonly passphrase: string;
+  readonly log: (event: string, fields: Record<string, unknown>) => void;
+}
+
+export interface NodeStatus {
+  readonly name: string;
+  readonly party: string;
+  readonly networkId: string;
+  readonly keyringId: string;
+  readonly epoch: string;
+  readonly threshold: number;
+  readonly addresses: readonly string[];
+  readonly pid: number;
+  /** Milliseconds since this process started. */
+  readonly uptime: number;
+  readonly boots: number;
+  readonly peers: readonly (PeerStatus & { readonly name: string })[];
+  readonly connectors: readonly string[];
+  readonly keys: { readonly active: number; readonly pending: number };
+  readonly requests: ReturnType<Sessions['status']>;
+}
+
+export interface RunningNode {
+  addresses(): readonly string[];
+  status(): Promise<NodeStatus>;
+  stop(): Promise<void>;
+}
+
+const systemClock: Clock = {
+  now: Date.now,
+  after(ms, call) {
+    const timer = setTimeout(call, Math.max(0, ms));
+    return () => clearTimeout(timer);
+  },
+};
+
+/** The keyring that this node's operator signed: the node knows it from this file only, never from a coordinator. */
+async function readKeyring(path: string, networkId: string): Promise<Keyring> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch {
+    throw new NodeError('no_roster', `${path} is missing: run \`countersign node join ROSTER.json\` first`);
+  }
+  try {
+    return openKeyring(envelopeSchema.parse(JSON.parse(text)), networkId);
+  } catch (error) {
+    const { message } = error as Error;
+    const remedy = 'run `countersign node join` with the roster that all parties have signed';
+    throw new NodeError('bad_roster', `${path}: ${message.split('\n')[0]}: ${remedy}`);
+  }
+}
+
+async function writeJson(path: string, value: unknown): Promise<void> {
+  const temporary = `${path}.${process.pid}.tmp`;
+  await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600 });
+  await rename(temporary, path);
+}
+
+/** Addresses to listen at: a port 0 is the port of the last start, as far as it is still free. */
+async function listenAddresses(config: NodeConfig, boundFile: string): Promise<string[][]> {
+  const configured = [...config.listen];
+  try {
+    const { ports } = JSON.parse(await readFile(boundFile, 'utf8')) as { ports: Record<string, number> };
+    const reused = configured.map((address) =>
+      address.endsWith('/tcp/0') && ports[address]
+        ? address.replace(/\/tcp\/0$/, `/tcp/${ports[address]}`)
+        : address,
+    );
+    return [reused, configured];
+  } catch {
+    return [configured];
+  }
+}
+
+function boundPorts(config: NodeConfig, addresses: readonly string[]): Record<string, number> {
+  const ports = config.listen.flatMap((address, index) => {
+    const port = /\/tcp\/(\d+)/.exec(addresses[index] ?? '')?.[1];
+    return port === undefined ? [] : [[address, Number(port)] as const];
+  });
+  return Object.fromEntries(ports);
+}
+
+/**
+ * Starts a node. Throws NodeError, NodeStoreError, NetworkError or ControlError with one line that says what to do; what
+ * was started by then is stopped again.
+ */
+export async function startNode(options: NodeOptions): Promise<RunningNode> {
+  const { config, seed, passphrase, log } = options;
+  const { networkId } = config;
+  const paths = nodePaths(config.dir);
+  const boundFile = join(config.dir, 'bound.json');
+  const signer = ed25519Signer(seed);
+  const keyring = await readKeyring(paths.roster, networkId);
+  const { parties, threshold } = keyring.roster;
+  const index = partyIndex(keyring.roster, signer.credential);
+  if (index === 0) {
+    throw new NodeError(
+      'not_a_party',
+      `${signer.credential} is no party of keyring ${keyring.id}: check ${paths.roster}`,
+    );
+  }
+  const started = Date.now();
+  const stops: (() => Promise<unknown>)[] = [];
+  const stop = async (): Promise<void> => {
+    for (let next = stops.pop(); next; next = stops.pop()) await next();
+  };
+  try {
+    const store = await NodeStore.open({ dir: config.dir, passphrase, networkId });
+    stops.push(() => store.close());
+    const boots = await store.nextBoot();
+    const grants = new Grants({
+      folder: paths.grants,
+      networkId,
+      keyringId: keyring.id,
+      party: signer.credential,
+      now: Date.now,
+      log,
+    });
+    await grants.load();
+    let network: Network | undefined;
+    const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
+    const timing = {
+      ...defaultTiming,
+      ...(config.timing.proposalDeadlineMs && { proposalDeadline: config.timing.proposalDeadlineMs }),
+      ...(config.timing.roundDeadlineMs && { roundDeadline: config.timing.roundDeadlineMs }),
+    };
+    const context: SessionContext = {
+      networkId,
+      keyring,
+      signer,
+      boot: bootId(random),
+      transport: {
+        send: (party, bytes) => network?.send(party, bytes),
+        publish: (bytes) => {
+          try {
+            network?.publish(bytes);
+          } catch (error) {
+            // Gossip is best effort: everything also goes over the streams.
+            log('gossip.failed', { message: (error as Error).message, bytes: bytes.length });
+          }
+        },
+        up: () => new Set(network?.peers().flatMap((peer) => (peer.up ? [peer.key] : []))),
+      },
+      store: sessionStore(store, keyring.roster, signer.credential, Date.now),
+      clock: systemClock,
+      random,
+      timing,
+      log,
+      streamCopies: true,
+    };
+    const sessions: Sessions = new Sessions(context, () => door.resultStored());
+    const peersUp = (): number => context.transport.up().size;
+    const door = new DoorHandler({ networkId, keyring, party: signer.credential, sessions, store, peersUp });
+    const names = new Map(parties.map((party) => [party.key, party.name]));
+    const configuredAddresses = (party: {
+      name: string;
+      key: string;
+      addresses: readonly string[];
+    }): string[] => [...(config.peers[party.name] ?? config.peers[party.key] ?? party.addresses)];
+    const create = (listen: string[]): Network =>
+      createNetwork({
+        networkId,
+        keyringId: keyring.id,
+        epoch: formatEpoch(keyring.epoch),
+        privateSeed: seed,
+        parties: parties.map((party) => ({ key: party.key, addresses: configuredAddresses(party) })),
+        listen,
+        bootCounter: boots,
+        grants: () => grants.current(),
+        onMessage: ({ from, bytes }) => sessions.receive(from, bytes),
+        onPeer: ({ peer, up, bootId: boot }) => {
+          log(up ? 'peer.up' : 'peer.down', { party: names.get(peer), peer });
+          sessions.peer(peer, up, boot);
+        },
+        onDoorRequest: (_, request, signal) => door.answer(request, signal),
+        log,
+      });
+    network = await listenAt(await listenAddresses(config, boundFile), create);
+    const running = network;
+    stops.push(() => running.stop());
+    await sessions.start();
+    stops.push(() => sessions.stop());
+    const status = async (): Promise<NodeStatus> => {
+      const keys = await store.keys();
+      const active = keys.filter((key) => key.certificate !== undefined).length;
+      return {
+        name: config.name,
+        party: signer.credential,
+        networkId,
+        keyringId: keyring.id,
+        epoch: formatEpoch(keyring.epoch),
+        threshold,
+        addresses: running.addresses(),
+        pid: process.pid,
+        uptime: Date.now() - started,
+        boots,
+        peers: running.peers().map((peer) => ({ ...peer, name: names.get(peer.key) ?? '' })),
+        connectors: grants.current(),
+        keys: { active, pending: keys.length - active },
+        requests: sessions.status(),
+      };
+    };
+    const control = await startControl({
+      dir: config.dir,
+      handlers: { status, reload: async () => ({ connectors: await grants.load() }) },
+      log,
+    });
+    stops.push(() => control.stop());
+    const addresses = running.addresses();
+    await writeJson(boundFile, { ports: boundPorts(config, addresses) });
+    await writeJson(paths.ready, { pid: process.pid, addresses });
+    stops.push(() => rm(paths.ready, { force: true }));
+    log('node.started', { name: config.name, party: signer.credential, keyringId: keyring.id, addresses });
+    return { addresses: () => running.addresses(), status, stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+/** Tries one choice of addresses after the other; the last one's failure is thrown. */
+async function listenAt(
+  choices: readonly string[][],
+  create: (listen: string[]) => Network,
+): Promise<Network> {
+  for (const [index, listen] of choices.entries()) {
+    const network = create(listen);
+    try {
+      await network.start();
+      return network;
+    } catch (error) {
+      await network.stop().catch(() => undefined);
+      if (index === choices.length - 1) throw error;
+    }
+  }
+  throw new TypeError('no addresses to listen at');
+}

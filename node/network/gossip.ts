@@ -1,0 +1,199 @@
+// Gossip among the parties of a keyring: one signed topic (https://github.com/libp2p/specs/tree/master/pubsub/gossipsub).
+// Late or lost is harmless: nothing here is resent, and too much from one author is dropped.
+//
+// Gossipsub serves whoever speaks its protocol; here it is given a registrar that lets roster parties in only, and it is
+// connected to a peer when the peer's channel is up, on the channel's own connection. It does not open a lost stream
+// again by itself: `#heal` does.
+import {
+  type GossipSub,
+  type GossipSubComponents,
+  type Message,
+  TopicValidatorResult,
+  gossipsub,
+} from '@libp2p/gossipsub';
+import type { Connection, PeerId, Topology } from '@libp2p/interface';
+import { Inbox } from './inbox.ts';
+import type { NetworkLimits } from './limits.ts';
+import { NetworkError, reasonOf } from './network-error.ts';
+
+type Registrar = GossipSubComponents['registrar'];
+
+export interface GossipOptions {
+  topic: string;
+  /** The credential of a party of the roster, undefined for anybody else. */
+  partyOf: (peer: PeerId) => string | undefined;
+  limits: NetworkLimits;
+  onMessage: (from: string, bytes: Uint8Array) => void | Promise<void>;
+  log: (event: string, fields: Record<string, unknown>) => void;
+}
+
+/** The largest set of messages in one transmission, in bytes; several gossiped messages may travel together. */
+const maxTransmissionBytes = 4 * 1024 * 1024;
+
+/** A registrar that hides protocol handlers from everybody but roster parties, and keeps topologies to itself. */
+export function registrarForParties(
+  inner: Registrar,
+  isParty: (peer: PeerId) => boolean,
+  topologies: Map<string, Topology> = new Map(),
+): Registrar {
+  return {
+    getProtocols: () => inner.getProtocols(),
+    getHandler: (protocol) => inner.getHandler(protocol),
+    handle: (protocol, handler, options) =>
+      inner.handle(
+        protocol,
+        (stream, connection) => {
+          if (isParty(connection.remotePeer)) return handler(stream, connection);
+          stream.abort(new Error('this protocol is for parties of the roster'));
+        },
+        options,
+      ),
+    unhandle: (protocol, options) => inner.unhandle(protocol, options),
+    use: (protocol, middleware) => inner.use(protocol, middleware),
+    unuse: (protocol) => inner.unuse(protocol),
+    getMiddleware: (protocol) => inner.getMiddleware(protocol),
+    register: async (protocol, topology) => {
+      topologies.set(protocol, topology);
+      return protocol;
+    },
+    unregister: (id) => void topologies.delete(id),
+    getTopologies: (protocol) => {
+      const topology = topologies.get(protocol);
+      return topology === undefined ? [] : [topology];
+    },
+  };
+}
+
+export class Gossip {
+  readonly #options: GossipOptions;
+  readonly #topologies = new Map<string, Topology>();
+  readonly #inboxes = new Map<string, Inbox>();
+  /** The connection of each peer whose channel is up, and how many rounds of #heal it was not seen on the topic. */
+  readonly #connected = new Map<string, { peer: PeerId; connection: Connection; unseen: number }>();
+  #pubsub: GossipSub | undefined;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(options: GossipOptions) {
+    this.#options = options;
+  }
+
+  /** The service for createLibp2p. */
+  readonly service = (components: GossipSubComponents): GossipSub => {
+    const { partyOf, topic, limits } = this.#options;
+    const isParty = (peer: PeerId): boolean => partyOf(peer) !== undefined;
+    const { privateKey, peerId, peerStore, connectionManager, logger } = components;
+    const registrar = registrarForParties(components.registrar, isParty, this.#topologies);
+    this.#pubsub = gossipsub({
+      allowedTopics: [topic],
+      allowPublishToZeroTopicPeers: true,
+      ignoreDuplicatePublishError: true,
+      emitSelf: false,
+      fallbackToFloodsub: false,
+      floodPublish: true,
+      globalSignaturePolicy: 'StrictSign',
+      maxInboundDataLength: maxTransmissionBytes,
+      maxOutboundBufferSize: 2 * maxTransmissionBytes,
+      maxInboundStreams: 2,
+      maxOutboundStreams: 2,
+      // Parties may well share an address, on one machine or behind one gateway; they are authenticated anyway.
+      scoreParams: { IPColocationFactorWeight: 0 },
+    })({ privateKey, peerId, peerStore, registrar, connectionManager, logger });
+    this.#pubsub.topicValidators.set(topic, (_from, message) =>
+      message.type === 'signed' && isParty(message.from) && message.data.length <= limits.maxGossipBytes
+        ? TopicValidatorResult.Accept
+        : TopicValidatorResult.Reject,
+    );
+    this.#pubsub.addEventListener('gossipsub:message', (event) => this.#receive(event.detail.msg));
+    return this.#pubsub;
+  };
+
+  /** Subscribes; libp2p must have started. */
+  start(): void {
+    this.#pubsub?.subscribe(this.#options.topic);
+    this.#timer = setInterval(() => this.#heal(), this.#options.limits.heartbeatMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
+    this.#connected.clear();
+    for (const inbox of this.#inboxes.values()) inbox.clear();
+  }
+
+  /**
+   * Sends to every party that is there; that none is, is no error.
+   *
+   * @throws {NetworkError} `message_too_large`
+   */
+  publish(bytes: Uint8Array): void {
+    const { topic, limits, log } = this.#options;
+    if (bytes.length > limits.maxGossipBytes) {
+      throw new NetworkError(
+        'message_too_large',
+        `a gossiped message of ${bytes.length} bytes, the limit is ${limits.maxGossipBytes}`,
+      );
+    }
+    this.#pubsub?.publish(topic, new Uint8Array(bytes)).catch((error: unknown) => {
+      log('gossip.publish.failed', { reason: reasonOf(error) });
+    });
+  }
+
+  /** The peer's channel is up on this connection. */
+  connected(peer: PeerId, connection: Connection): void {
+    this.#connected.set(peer.toString(), { peer, connection, unseen: 0 });
+    this.#connect(peer, connection);
+  }
+
+  /** The peer's channel is down. */
+  disconnected(peer: PeerId): void {
+    if (!this.#connected.delete(peer.toString())) return;
+    this.#each((topology) => topology.onDisconnect?.(peer));
+  }
+
+  #connect(peer: PeerId, connection: Connection): void {
+    this.#each((topology) => topology.onConnect?.(peer, connection));
+  }
+
+  /** Gossipsub registers one topology under each version of its protocol. */
+  #each(step: (topology: Topology) => void | Promise<void>): void {
+    for (const topology of new Set(this.#topologies.values())) {
+      Promise.resolve()
+        .then(() => step(topology))
+        .catch((error: unknown) => this.#options.log('gossip.failed', { reason: reasonOf(error) }));
+    }
+  }
+
+  #heal(): void {
+    const subscribers = new Set(this.#pubsub?.getSubscribers(this.#options.topic).map(String));
+    const protocols = new Set(this.#topologies.keys());
+    for (const [id, entry] of this.#connected) {
+      const streams = entry.connection.streams.filter((stream) => protocols.has(stream.protocol));
+      if (!streams.some((stream) => stream.direction === 'outbound'))
+        this.#connect(entry.peer, entry.connection);
+      entry.unseen = subscribers.has(id) ? 0 : entry.unseen + 1;
+      if (entry.unseen < 2) continue;
+      // Its subscription comes with a new stream only: end the old one, and the peer opens it again.
+      entry.unseen = 0;
+      for (const stream of streams) {
+        if (stream.direction === 'inbound') stream.abort(new Error('subscription missing'));
+      }
+    }
+  }
+
+  #receive(message: Message): void {
+    const { topic, partyOf, log, limits, onMessage } = this.#options;
+    if (message.type !== 'signed' || message.topic !== topic) return;
+    const author = partyOf(message.from);
+    if (author === undefined) return;
+    let inbox = this.#inboxes.get(author);
+    if (inbox === undefined) {
+      inbox = new Inbox({
+        maxBytes: limits.maxGossipQueueBytes,
+        handle: (bytes) => onMessage(author, bytes),
+        onError: (error) => log('handler.failed', { peer: author, reason: reasonOf(error) }),
+      });
+      this.#inboxes.set(author, inbox);
+    }
+    if (inbox.full) log('gossip.dropped', { peer: author, bytes: message.data.length });
+    else inbox.push(new Uint8Array(message.data));
+  }
+}

@@ -1,0 +1,104 @@
+// What the sessions of a node work with. Clock, randomness, network and store are parameters, so that a whole network
+// can run in one process on virtual time.
+import type { Evidence } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
+import type { Epoch, LogHead } from '../../protocol/records/fields.ts';
+import type { Keyring } from '../../protocol/records/keyring-roster.ts';
+import type { KeyShare } from '../mpc/dkg/key-share.ts';
+import type { StoredKey } from '../mpc/frost/key-package.ts';
+import type { RandomBytes } from '../mpc/machine.ts';
+
+export interface Clock {
+  /** Milliseconds since 1970. */
+  now(): number;
+  /** Calls once after `ms`; returns what cancels it. */
+  after(ms: number, call: () => void): () => void;
+}
+
+/** The keyring's network as sessions see it. Parties are named by their credentials. */
+export interface Transport {
+  /** Reliable and in order, while the peer's process lives. Throws when its outbox is full. */
+  send(party: string, bytes: Uint8Array): void;
+  /** To all, best effort. */
+  publish(bytes: Uint8Array): void;
+  /** Parties with a live channel. */
+  up(): ReadonlySet<string>;
+}
+
+export interface StoredJob {
+  readonly requestId: Hex;
+  readonly evidence: Evidence;
+}
+
+/** What sessions keep. Every method is durable when its promise resolves. */
+export interface SessionStore {
+  putJob(requestId: Hex, evidence: Evidence): Promise<void>;
+  job(requestId: Hex): Promise<StoredJob | undefined>;
+  /** Jobs without a result. */
+  openJobs(): Promise<readonly StoredJob[]>;
+  /** Before the first message of the signing rounds leaves. */
+  markStarted(requestId: Hex): Promise<void>;
+  /** The node's own result, and its place in the queue for the connector, in one write. */
+  finishJob(requestId: Hex, result: Envelope): Promise<void>;
+  resultOf(requestId: Hex): Promise<Envelope | undefined>;
+  /** A share that waits for the other parties' confirmations, with its own: the only one ever for this request. */
+  putPendingShare(pending: {
+    requestId: Hex;
+    keyringId: Hex;
+    epoch: Epoch;
+    share: KeyShare;
+    confirmation: Envelope;
+    keyRequest: Envelope;
+  }): Promise<void>;
+  /** This party's confirmation of a key request, pending or active. */
+  confirmationOf(requestId: Hex): Promise<Envelope | undefined>;
+  /** Key requests whose share is pending. */
+  pendingKeys(): Promise<readonly Hex[]>;
+  activateKey(requestId: Hex, certificate: readonly Envelope[]): Promise<void>;
+  /** An active key with this party's share. */
+  keyOf(keyId: Hex): Promise<{ share: StoredKey; certificate: readonly Envelope[] } | undefined>;
+  /** Newest state of a workspace's log; never goes back. */
+  rememberHead(workspaceId: Hex, head: LogHead, log: readonly Envelope[]): Promise<void>;
+}
+
+/** Milliseconds. */
+export interface Timing {
+  /** How long a leader has to propose before the next does; grows by 15 % a try, up to `maxProposalDeadline`. */
+  readonly proposalDeadline: number;
+  readonly maxProposalDeadline: number;
+  /** How long parties have to accept, and then to hear of a START. */
+  readonly acceptDeadline: number;
+  /** How long a leader that could start waits for a set it prefers. */
+  readonly acceptGrace: number;
+  /** How long a round may take. */
+  readonly roundDeadline: number;
+  /** Least time between two proposals of one leader for one request. */
+  readonly proposalSpacing: number;
+}
+
+export const defaultTiming: Timing = {
+  proposalDeadline: 1500,
+  maxProposalDeadline: 30_000,
+  acceptDeadline: 4000,
+  acceptGrace: 100,
+  roundDeadline: 15_000,
+  proposalSpacing: 1500,
+};
+
+export interface SessionContext {
+  readonly networkId: string;
+  readonly keyring: Keyring;
+  /** This party's key. */
+  readonly signer: Signer;
+  /** Hex of 16 random bytes, new with every start of the process. */
+  readonly boot: string;
+  readonly transport: Transport;
+  readonly store: SessionStore;
+  readonly clock: Clock;
+  readonly random: RandomBytes;
+  readonly timing: Timing;
+  readonly log: (event: string, fields: Record<string, unknown>) => void;
+  /** Whether PROPOSE, START and DONE also go over the streams; off only in tests, where gossip alone must carry them. */
+  readonly streamCopies: boolean;
+}

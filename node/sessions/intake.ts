@@ -1,0 +1,135 @@
+// Taking in requests with their evidence, from the connector or a peer: judged by this node itself, stored durably, and
+// released to the sessions once they are authorised.
+import { authorize, type Evidence, evidenceSchema } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import { envelopeId } from '../../protocol/records/envelope.ts';
+import { SessionError } from './error.ts';
+import { describe, type Job, mergeEvidence, newJob, refusalCode } from './job.ts';
+import type { Leading } from './leading.ts';
+import type { Membership } from './membership.ts';
+import type { Outcomes } from './outcomes.ts';
+import type { SessionState } from './state.ts';
+import type { Body } from './wire.ts';
+
+/** What became of evidence that was handed in. */
+export interface IntakeResult {
+  readonly requestId: Hex;
+  readonly state: 'waiting' | 'authorised' | 'done';
+  readonly detail: string;
+}
+
+/** Evidence that this node will do nothing with. `retry`: later evidence or another time may change it. */
+export class EvidenceError extends Error {
+  override readonly name = 'EvidenceError';
+  readonly code: string;
+  readonly retry: boolean;
+  constructor(code: string, message: string, retry: boolean) {
+    super(message);
+    this.code = code;
+    this.retry = retry;
+  }
+}
+
+const maxOpenJobs = 10_000;
+
+export class Intake {
+  readonly #state: SessionState;
+  readonly #outcomes: Outcomes;
+  readonly #membership: Membership;
+  readonly #leading: Leading;
+
+  constructor(state: SessionState, outcomes: Outcomes, membership: Membership, leading: Leading) {
+    this.#state = state;
+    this.#outcomes = outcomes;
+    this.#membership = membership;
+    this.#leading = leading;
+  }
+
+  /** Within the request's queue. Throws EvidenceError when this node will do nothing with it. */
+  async take(requestId: Hex, received: Evidence): Promise<IntakeResult> {
+    const { store, networkId, keyring, clock, log } = this.#state.context;
+    if (await store.resultOf(requestId)) {
+      await this.#outcomes.confirmations.offerCertificates(received.keys);
+      return { requestId, state: 'done', detail: '' };
+    }
+    const held = this.#state.jobs.get(requestId);
+    const stored = held?.evidence ?? (await store.job(requestId))?.evidence;
+    const trust = { networkId, now: clock.now(), keyringId: keyring.id };
+    const evidence = stored === undefined ? received : this.#merge(stored, received, trust);
+    const verdict = authorize(evidence, trust);
+    if (verdict.verdict === 'refused') {
+      if (held) this.#stand(held, evidence, false, describe(verdict));
+      if (verdict.final && verdict.requestId === requestId) {
+        await store.putJob(requestId, evidence);
+        const reason = describe(verdict).slice(0, 500);
+        await this.#outcomes.finish(requestId, {
+          kind: 'refusal',
+          code: refusalCode(verdict.reason),
+          reason,
+        });
+        return { requestId, state: 'done', detail: describe(verdict) };
+      }
+      throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
+    }
+    if (held === undefined && this.#state.jobs.size >= maxOpenJobs) {
+      throw new EvidenceError('busy', `${this.#state.jobs.size} requests are open on this node`, true);
+    }
+    const { workspace, request } = verdict.authorisation;
+    await store.rememberHead(workspace.id, workspace.head, workspace.log);
+    await store.putJob(requestId, evidence);
+    await this.#outcomes.confirmations.offerCertificates(evidence.keys);
+    const job = held ?? newJob(requestId, evidence, verdict);
+    const before = held?.authorised ?? false;
+    job.authorisation = verdict.authorisation;
+    this.#stand(job, evidence, verdict.verdict === 'authorised', describe(verdict));
+    this.#state.jobs.set(requestId, job);
+    if (!before && job.authorised) {
+      log('request.authorised', { requestId, kind: request.kind, decisions: evidence.decisions.length });
+      await this.#released(job);
+    }
+    return { requestId, state: job.authorised ? 'authorised' : 'waiting', detail: job.detail };
+  }
+
+  #merge(stored: Evidence, received: Evidence, trust: Parameters<typeof authorize>[1]): Evidence {
+    // The stored request's standing does not matter here, only what it is: its decisions may all have run out.
+    const base = authorize({ ...stored, decisions: [] }, trust);
+    if (base.verdict === 'refused') return stored;
+    return mergeEvidence(stored, received, base.authorisation, trust.networkId);
+  }
+
+  #stand(job: Job, evidence: Evidence, authorised: boolean, detail: string): void {
+    job.evidence = evidence;
+    job.authorised = authorised;
+    job.detail = detail;
+    if (!authorised) this.#state.settle(job);
+  }
+
+  /** A request has just become authorised: what came too early is taken up, then this party waits for its turn. */
+  async #released(job: Job): Promise<void> {
+    await this.#outcomes.takeHeldDone(job.requestId);
+    if (this.#state.isOpen(job)) await this.#membership.takeHeldProposals(job);
+    this.#leading.drive(job);
+  }
+
+  /** Evidence from a peer. Throws when it is none, or changes nothing. */
+  async onEvidence(from: string, { requestId, evidence }: Body<'evidence'>): Promise<void> {
+    const parsed = evidenceSchema.safeParse(parseJson(evidence));
+    if (!parsed.success || envelopeId(parsed.data.request, this.#state.context.networkId) !== requestId) {
+      throw new SessionError('malformed_message', `${from} sent evidence that is none for ${requestId}`);
+    }
+    try {
+      await this.take(requestId, parsed.data);
+    } catch (error) {
+      if (error instanceof EvidenceError) this.#outcomes.reportUnauthorised(requestId, from);
+      throw error;
+    }
+  }
+}
+
+function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return undefined;
+  }
+}

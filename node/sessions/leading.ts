@@ -1,0 +1,167 @@
+// Whose turn it is: parties lead attempts in an order that is the same for all, each for a limited time. When it is this
+// party's turn, it proposes and gathers ACCEPTs.
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import type { Hex } from '../../protocol/hex.ts';
+import { leaderOrder, setSize } from './attempt.ts';
+import { SessionError } from './error.ts';
+import type { Job } from './job.ts';
+import type { Membership } from './membership.ts';
+import type { Outcomes } from './outcomes.ts';
+import { Proposal } from './proposal.ts';
+import type { SessionState } from './state.ts';
+import type { Body, FrameOf } from './wire.ts';
+
+export class Leading {
+  readonly #state: SessionState;
+  readonly #membership: Membership;
+  readonly #outcomes: Outcomes;
+  #counter = 0;
+
+  constructor(state: SessionState, membership: Membership, outcomes: Outcomes) {
+    this.#state = state;
+    this.#membership = membership;
+    this.#outcomes = outcomes;
+  }
+
+  #later(job: Job, ms: number): void {
+    job.cancelTimer();
+    job.cancelTimer = this.#state.context.clock.after(ms, () =>
+      this.#state.background(job, async () => this.drive(job)),
+    );
+  }
+
+  /** A peer came up: what waits for parties is tried at once. */
+  peerUp(): void {
+    for (const job of this.#state.jobs.values()) {
+      job.tries = 0;
+      if (job.authorised && job.live.size === 0 && !job.proposal) this.#later(job, 0);
+    }
+  }
+
+  /** The next leader's turn, after an attempt came to nothing. */
+  next(job: Job): void {
+    if (!this.#state.isOpen(job) || job.live.size > 0 || job.proposal) return;
+    job.turn += 1;
+    job.tries += 1;
+    this.#later(job, 0);
+  }
+
+  /** Proposes when it is this party's turn, else waits until the leader had its time. */
+  drive(job: Job): void {
+    if (!this.#state.isOpen(job) || job.live.size > 0 || job.proposal) return;
+    const { clock, timing, keyring, transport, log } = this.#state.context;
+    const { expires, request } = job.authorisation;
+    const untilEnd = expires - clock.now();
+    if (untilEnd <= 0) return this.#state.background(job, () => this.#expire(job));
+    const idle = Math.min(timing.maxProposalDeadline, untilEnd);
+    if (!this.#state.authorisedNow(job)) return this.#later(job, idle);
+    const needed = setSize(request.kind === 'key' ? 'generate' : 'sign', keyring);
+    const { absent, self } = this.#state;
+    if (keyring.roster.parties.length - absent.length < needed) {
+      log('session.awaits_parties', { requestId: job.requestId, needed, awaited: absent });
+      return this.#later(job, idle);
+    }
+    const order = this.#order(job);
+    const up = transport.up();
+    const present = (party: string | undefined): boolean => party === self || up.has(party ?? '');
+    // A leader without a live channel is passed over at once.
+    while (!present(order[job.turn % order.length])) job.turn += 1;
+    if (order[job.turn % order.length] === self) {
+      const wait = job.lastProposed + timing.proposalSpacing - clock.now();
+      if (wait > 0) return this.#later(job, wait);
+      return this.#state.background(job, () => this.#propose(job));
+    }
+    const deadline = Math.min(timing.proposalDeadline * 1.15 ** job.tries, idle);
+    job.cancelTimer();
+    job.cancelTimer = clock.after(deadline, () => this.next(job));
+  }
+
+  #order(job: Job): readonly string[] {
+    return leaderOrder([this.#state.self, ...this.#state.others], job.requestId);
+  }
+
+  async #expire(job: Job): Promise<void> {
+    if (!this.#state.isOpen(job)) return;
+    const reason = `ended at ${new Date(job.authorisation.expires).toISOString()}`;
+    await this.#outcomes.finish(job.requestId, { kind: 'refusal', code: 'expired', reason });
+  }
+
+  async #propose(job: Job): Promise<void> {
+    if (!this.#state.isOpen(job) || job.live.size > 0 || job.proposal) return;
+    const { store, clock, timing, log } = this.#state.context;
+    const { requestId } = job;
+    const purpose = await this.#membership.purposeOf(job);
+    if (purpose === undefined) {
+      log('session.no_share', { requestId });
+      job.turn += 1;
+      return this.#later(job, timing.proposalDeadline);
+    }
+    // Durable before anything of the signing rounds leaves: a PROPOSE commits to this party's ACCEPT.
+    await store.markStarted(requestId);
+    job.lastProposed = clock.now();
+    const proposal: Proposal = new Proposal(
+      {
+        requestId,
+        logHead: job.authorisation.workspace.head,
+        purpose,
+        order: this.#preference(job),
+        counter: ++this.#counter,
+      },
+      this.#state.context,
+      {
+        onStart: (frame) => {
+          job.proposal = undefined;
+          this.#state.toAll(frame.bytes);
+          this.#state.background(job, async () => job.live.get(proposal.attemptId)?.start(frame));
+        },
+        onFailure: (failure) => {
+          job.proposal = undefined;
+          job.live.get(proposal.attemptId)?.fail(failure, true);
+        },
+      },
+    );
+    job.proposal = proposal;
+    this.#membership.join(job, proposal.attemptId, proposal.propose, proposal.prepared, proposal.ownAccept);
+    log('session.proposed', { requestId, attemptId: proposal.attemptId });
+    this.#state.toAll(proposal.frame);
+    proposal.open();
+  }
+
+  /** Parties that are here and have failed least come first. */
+  #preference(job: Job): readonly string[] {
+    const up = this.#state.context.transport.up();
+    const cost = (party: string): number => (job.failures.get(party) ?? 0) + (up.has(party) ? 0 : 1000);
+    return this.#order(job).toSorted((a, b) => cost(a) - cost(b));
+  }
+
+  async onAccept(from: string, frame: FrameOf<'accept'>): Promise<void> {
+    if (frame.content.party !== from)
+      throw new SessionError('wrong_sender', `an ACCEPT of ${frame.content.party}`);
+    for (const job of this.#state.jobs.values()) {
+      if (job.proposal?.attemptId === frame.content.attemptId) job.proposal.accept(frame);
+    }
+  }
+
+  /** A party that lacks the request, or decisions on it, gets the evidence: once an attempt. */
+  async onWait(from: string, { attemptId, requestId }: Body<'wait'>): Promise<void> {
+    const job = this.#state.jobs.get(requestId);
+    const mark = `${attemptId}/${from}`;
+    if (job?.proposal?.attemptId !== attemptId || job.evidenceSent.has(mark)) return;
+    job.evidenceSent.add(mark);
+    await this.sendEvidence(from, requestId);
+  }
+
+  async sendEvidence(to: string, requestId: Hex): Promise<void> {
+    const { store } = this.#state.context;
+    const evidence = this.#state.jobs.get(requestId)?.evidence ?? (await store.job(requestId))?.evidence;
+    if (evidence === undefined) return;
+    this.#state.send(to, 'evidence', { requestId, evidence: utf8ToBytes(JSON.stringify(evidence)) });
+  }
+
+  async onDecline(from: string, { attemptId, requestId, reason }: Body<'decline'>): Promise<void> {
+    const job = this.#state.jobs.get(requestId);
+    if (job?.proposal?.attemptId !== attemptId) return;
+    this.#state.context.log('session.declined', { requestId, attemptId, from, reason });
+    job.proposal.decline(from);
+  }
+}

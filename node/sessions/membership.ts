@@ -1,0 +1,236 @@
+// Taking part in attempts, one's own included: PROPOSE -> ACCEPT, START -> rounds, and what follows when one fails.
+import type { Hex } from '../../protocol/hex.ts';
+import { type KeyPackage, loadKeyPackage } from '../mpc/frost/key-package.ts';
+import { NonceStore } from '../mpc/frost/nonces.ts';
+import { attemptIdOf, checkPropose, same } from './attempt.ts';
+import { SessionError } from './error.ts';
+import type { Job } from './job.ts';
+import { type Failure, LiveAttempt } from './live-attempt.ts';
+import type { Outcomes } from './outcomes.ts';
+import { acceptFrame } from './proposal.ts';
+import { generatePurpose, type Prepared, type Purpose, signPurpose } from './purpose.ts';
+import { BoundedMap, type SessionState } from './state.ts';
+import { type Body, decodeFrame, type FrameOf, type Propose, verifyFrame } from './wire.ts';
+
+/** Requests proposed that this node does not know yet. */
+const maxUnknown = 100;
+
+export class Membership {
+  readonly #state: SessionState;
+  readonly #outcomes: Outcomes;
+  /** Called when attempts at a request came to nothing. */
+  readonly #onIdle: (job: Job) => void;
+  readonly #nonces: NonceStore;
+  readonly #keys = new Map<Hex, KeyPackage>();
+  /** Proposals for requests that are not here, by leader, until their evidence comes. */
+  readonly #unknown = new BoundedMap<Hex, Map<string, FrameOf<'propose'>>>(maxUnknown);
+
+  constructor(state: SessionState, outcomes: Outcomes, onIdle: (job: Job) => void) {
+    this.#state = state;
+    this.#outcomes = outcomes;
+    this.#onIdle = onIdle;
+    this.#nonces = new NonceStore(state.context.random);
+  }
+
+  /** Burns nonces and erases shares from memory. */
+  destroy(): void {
+    this.#nonces.clear();
+    for (const key of this.#keys.values()) key.destroy();
+    this.#keys.clear();
+  }
+
+  /** What attempts at a request are for; undefined when this party has no share of one of its keys. */
+  async purposeOf(job: Job): Promise<Purpose | undefined> {
+    if (job.authorisation.request.kind === 'key')
+      return generatePurpose(job.authorisation, this.#state.context);
+    const keys: KeyPackage[] = [];
+    for (const { key } of job.authorisation.items) {
+      const loaded = this.#keys.get(key.id) ?? (await this.#loadKey(key.id));
+      if (loaded === undefined) return undefined;
+      keys.push(loaded);
+    }
+    return signPurpose(job.authorisation, keys, this.#nonces, this.#state.context);
+  }
+
+  async #loadKey(keyId: Hex): Promise<KeyPackage | undefined> {
+    const stored = await this.#state.context.store.keyOf(keyId);
+    if (stored === undefined) return undefined;
+    const key = loadKeyPackage(stored.share);
+    this.#keys.set(keyId, key);
+    return key;
+  }
+
+  async onPropose(from: string, frame: FrameOf<'propose'>): Promise<void> {
+    const { store, networkId, keyring, clock } = this.#state.context;
+    const { content: propose } = frame;
+    if (propose.leader !== from) throw new SessionError('wrong_sender', `a PROPOSE of ${propose.leader}`);
+    const { requestId } = propose;
+    const attemptId = attemptIdOf(propose, networkId);
+    const job = this.#state.jobs.get(requestId);
+    if (job?.live.has(attemptId)) return;
+    checkPropose(frame, keyring, this.#state.wire);
+    if (await this.#outcomes.answerFinished(from, attemptId, requestId)) return;
+    if (job === undefined || !this.#state.authorisedNow(job)) {
+      this.#hold(job, from, frame);
+      this.#state.send(from, 'wait', { attemptId, requestId });
+      return;
+    }
+    const reason = await this.#reasonToDecline(job, propose);
+    if (reason !== undefined) {
+      this.#state.send(from, 'decline', { attemptId, requestId, reason });
+      return;
+    }
+    const purpose = await this.purposeOf(job);
+    if (purpose === undefined) return;
+    // Durable before the ACCEPT, the first message of the signing rounds, leaves.
+    await store.markStarted(requestId);
+    job.lastAccepted.set(from, clock.now());
+    const prepared = purpose.prepare();
+    const accept = acceptFrame(attemptId, prepared, job.authorisation.workspace.head, this.#state.context);
+    this.join(job, attemptId, propose, prepared, accept);
+    this.#state.sendBytes(from, accept);
+  }
+
+  async #reasonToDecline(job: Job, propose: Propose): Promise<Body<'decline'>['reason'] | undefined> {
+    const { clock, timing, log } = this.#state.context;
+    const { leader, boot, logHead, digests } = propose;
+    const running = [...job.live.values()].filter((attempt) => attempt.leader === leader);
+    // One attempt a leader and request at a time, and not too often; only a leader that restarted has no other.
+    if (running.some((attempt) => attempt.propose.boot === boot)) return 'busy';
+    const spacing = timing.proposalSpacing / 2;
+    if (running.length === 0 && clock.now() < (job.lastAccepted.get(leader) ?? 0) + spacing) return 'busy';
+    for (const attempt of running) attempt.cancel();
+    for (const attempt of running) job.live.delete(attempt.id);
+    const purpose = await this.purposeOf(job);
+    if (purpose === undefined) return 'no_share';
+    const { head } = job.authorisation.workspace;
+    if (logHead.seq !== head.seq || logHead.id !== head.id) return 'log_head';
+    const agreed =
+      purpose.kind === propose.purpose &&
+      purpose.digests.length === digests.length &&
+      purpose.digests.every((digest, index) => same(digest, digests[index] as Uint8Array));
+    if (agreed) return undefined;
+    log('session.incident', { requestId: job.requestId, code: 'digests', culprit: leader });
+    return 'digests';
+  }
+
+  #hold(job: Job | undefined, from: string, frame: FrameOf<'propose'>): void {
+    if (job) {
+      job.heldProposals.set(from, frame);
+      return;
+    }
+    const { requestId } = frame.content;
+    const held = this.#unknown.get(requestId) ?? new Map<string, FrameOf<'propose'>>();
+    held.set(from, frame);
+    this.#unknown.set(requestId, held);
+  }
+
+  /** Takes up proposals that came before the request was authorised here. */
+  async takeHeldProposals(job: Job): Promise<void> {
+    const unknown = this.#unknown.take(job.requestId);
+    const held = [...job.heldProposals.values(), ...(unknown?.values() ?? [])];
+    job.heldProposals.clear();
+    for (const frame of held) if (this.#state.isOpen(job)) await this.onPropose(frame.content.leader, frame);
+  }
+
+  /** Enters an attempt that this party has accepted. */
+  join(job: Job, attemptId: string, propose: Propose, prepared: Prepared, ownAccept: Uint8Array): void {
+    job.cancelTimer();
+    const { requestId } = job;
+    const attempt = new LiveAttempt(attemptId, propose, prepared, ownAccept, this.#state.context, {
+      onStarted: (_, started) => {
+        const set = [...started.accepts.keys()];
+        this.#state.context.log('session.started', { requestId, attemptId, leader: propose.leader, set });
+        this.#state.reached(job, attemptId, 'started');
+      },
+      onOutput: (ended, output) => {
+        // Live until its output is stored: a peer's confirmation may stand before it in the queue, and without a live
+        // attempt it would be taken for one of a run that this party has lost.
+        this.#state.background(job, async () => {
+          try {
+            await this.#outcomes.complete(job, ended, output);
+          } finally {
+            job.live.delete(attemptId);
+          }
+        });
+      },
+      onFailure: (ended, failure, tell) => this.#failed(job, ended, failure, tell),
+    });
+    job.live.set(attemptId, attempt);
+    this.#state.reached(job, attemptId, 'accepted');
+  }
+
+  #failed(job: Job, attempt: LiveAttempt, failure: Failure, tell: boolean): void {
+    job.live.delete(attempt.id);
+    if (job.proposal?.attemptId === attempt.id) {
+      job.proposal.cancel();
+      job.proposal = undefined;
+    }
+    const { requestId } = job;
+    const { log, transport } = this.#state.context;
+    log('session.aborted', { requestId, attemptId: attempt.id, ...failure });
+    for (const party of failure.culprit ? [failure.culprit] : failure.awaited) {
+      job.failures.set(party, (job.failures.get(party) ?? 0) + (failure.culprit ? 100 : 1));
+    }
+    if (tell && !this.#state.stopped) {
+      const { code, culprit } = failure;
+      const content: Body<'abort'> = {
+        attemptId: attempt.id,
+        requestId,
+        code,
+        awaited: [...failure.awaited],
+      };
+      const frame = this.#state.encode('abort', culprit ? { ...content, culprit } : content);
+      for (const party of this.#state.others) this.#state.sendBytes(party, frame);
+      transport.publish(frame);
+    }
+    this.#state.background(job, async () => {
+      if (!(await this.#outcomes.lostRun(job))) this.#onIdle(job);
+    });
+  }
+
+  async onStart(from: string, frame: FrameOf<'start'>): Promise<void> {
+    const inner = decodeFrame(frame.content.propose);
+    if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
+    const attemptId = attemptIdOf(inner.content, this.#state.context.networkId);
+    const attempt = this.#state.jobs.get(inner.content.requestId)?.live.get(attemptId);
+    // A member may show its START to whoever speaks of another one: the signature in it is the leader's.
+    if (attempt === undefined || attempt.leader === this.#state.self) return;
+    if (from === attempt.leader || attempt.members.includes(from)) attempt.start(frame);
+  }
+
+  async onRound(from: string, frame: FrameOf<'round'>): Promise<void> {
+    for (const job of this.#state.jobs.values()) {
+      const attempt = job.live.get(frame.content.attemptId);
+      if (attempt === undefined) continue;
+      verifyFrame(frame, from, this.#state.wire);
+      attempt.round(from, frame);
+      return;
+    }
+  }
+
+  async onAbort(
+    from: string,
+    { attemptId, requestId, code, awaited, culprit }: Body<'abort'>,
+  ): Promise<void> {
+    const attempt = this.#state.jobs.get(requestId)?.live.get(attemptId);
+    // Only a member can know that an attempt is over; the claim about others is noted, not believed.
+    if (attempt === undefined || !attempt.members.includes(from)) return;
+    const blamed = culprit ? `, it blames ${culprit}` : '';
+    const awaits = awaited.length > 0 ? `, it awaited ${awaited.join(', ')}` : '';
+    attempt.fail(
+      { code: 'aborted_by_peer', message: `${from}: ${code}${awaits}${blamed}`, awaited: [] },
+      false,
+    );
+  }
+
+  /** A process that restarted has lost its sessions: what it took part in cannot end. */
+  restarted(party: string): void {
+    for (const job of this.#state.jobs.values()) {
+      for (const attempt of job.live.values()) {
+        if (!attempt.members.includes(party)) continue;
+        attempt.fail({ code: 'peer_restarted', message: `${party} restarted`, awaited: [party] }, true);
+      }
+    }
+  }
+}

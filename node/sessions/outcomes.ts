@@ -1,0 +1,163 @@
+// How requests end on this node: what an attempt produced, what others report, and this party's own signed result.
+import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
+import { verifySignature } from '../../protocol/keys/key-type.ts';
+import { createRecord, type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
+import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import type { KeyShare } from '../mpc/dkg/key-share.ts';
+import { Confirmations } from './confirmations.ts';
+import { SessionError } from './error.ts';
+import type { Job } from './job.ts';
+import type { LiveAttempt } from './live-attempt.ts';
+import type { RunOutput } from './purpose.ts';
+import { BoundedMap, type SessionState } from './state.ts';
+import type { Body, FrameOf } from './wire.ts';
+
+/** Results reported for requests this node does not know yet. */
+const maxHeldDone = 100;
+
+export class Outcomes {
+  readonly confirmations: Confirmations;
+  readonly #state: SessionState;
+  readonly #onResult: () => void;
+  readonly #heldDone = new BoundedMap<Hex, { from: string; frame: FrameOf<'done'> }>(maxHeldDone);
+
+  constructor(state: SessionState, onResult: () => void) {
+    this.#state = state;
+    this.#onResult = onResult;
+    this.confirmations = new Confirmations(state.context, (party, type, content) =>
+      state.send(party, type, content),
+    );
+  }
+
+  /** What the attempt this party took part in has produced. */
+  async complete(job: Job, attempt: LiveAttempt, output: RunOutput): Promise<void> {
+    if (!this.#state.isOpen(job)) return;
+    const { requestId } = job;
+    if (output.kind === 'share') return this.#confirm(job, attempt, output.share);
+    const { log, streamCopies, transport } = this.#state.context;
+    log('session.signed', { requestId, attemptId: attempt.id, set: attempt.members });
+    this.#state.reached(job, attempt.id, 'signed');
+    const outsiders = this.#state.others.filter((party) => !attempt.members.includes(party));
+    await this.finish(requestId, { kind: 'signatures', signatures: output.signatures.map(toHex) });
+    const done = this.#state.encode('done', { requestId, signatures: [...output.signatures] });
+    if (streamCopies) for (const party of outsiders) this.#state.sendBytes(party, done);
+    if (attempt.leader === this.#state.self) transport.publish(done);
+  }
+
+  async #confirm(job: Job, attempt: LiveAttempt, share: KeyShare): Promise<void> {
+    const { requestId } = job;
+    if (await this.#state.context.store.confirmationOf(requestId)) return;
+    const confirmation = await this.confirmations.make(requestId, share, job.evidence.request);
+    this.#state.context.log('session.confirmed', { requestId, attemptId: attempt.id });
+    this.#state.reached(job, attempt.id, 'confirmed');
+    await this.store(requestId, confirmation);
+    await this.confirmations.announce(requestId, [...job.confirmations.values()]);
+  }
+
+  async onConfirm(from: string, content: Body<'confirm'>): Promise<void> {
+    const { requestId } = content;
+    const received = this.confirmations.open(content);
+    const job = this.#state.jobs.get(requestId);
+    for (const { party, envelope } of received) job?.confirmations.set(party, envelope);
+    if (await this.#state.context.store.confirmationOf(requestId)) {
+      await this.confirmations.collect(requestId, received);
+      if (content.want) await this.confirmations.tell(from, requestId, false);
+      return;
+    }
+    if (job) await this.lostRun(job);
+  }
+
+  /**
+   * A key generation that completed elsewhere while this party has no share of it, and no attempt left that could give
+   * it one: nobody can ever complete that key, so this party refuses.
+   */
+  async lostRun(job: Job): Promise<boolean> {
+    if (job.authorisation.request.kind !== 'key' || job.confirmations.size === 0 || job.live.size > 0)
+      return false;
+    if (!this.#state.isOpen(job) || (await this.#state.context.store.confirmationOf(job.requestId)))
+      return false;
+    const parties = [...job.confirmations.keys()].join(', ');
+    const reason = `confirmed by ${parties} without this party: make a new key request`;
+    await this.finish(job.requestId, { kind: 'refusal', code: 'run_lost', reason: reason.slice(0, 500) });
+    return true;
+  }
+
+  /** Signatures that others made: verified against this party's own authorised request, or held until there is one. */
+  async onDone(from: string, frame: FrameOf<'done'>): Promise<void> {
+    const { requestId, signatures } = frame.content;
+    if (await this.#state.context.store.resultOf(requestId)) return;
+    const job = this.#state.jobs.get(requestId);
+    if (job === undefined || !this.#state.authorisedNow(job)) {
+      this.#heldDone.set(requestId, { from, frame });
+      this.#state.send(from, 'want', { requestId });
+      return;
+    }
+    const { items } = job.authorisation;
+    const valid =
+      items.length === signatures.length &&
+      items.length > 0 &&
+      items.every(({ key, payload }, index) =>
+        verifySignature(
+          key.keyType,
+          fromHex(key.publicKey),
+          payload.message,
+          signatures[index] as Uint8Array,
+        ),
+      );
+    if (!valid) throw new SessionError('bad_signature', `${from} reports signatures that are not valid`);
+    this.#state.context.log('session.learned', { requestId, from });
+    await this.finish(requestId, { kind: 'signatures', signatures: signatures.map(toHex) });
+  }
+
+  /** Takes up signatures that were reported before the request was authorised here. */
+  async takeHeldDone(requestId: Hex): Promise<void> {
+    const held = this.#heldDone.take(requestId);
+    if (held) await this.onDone(held.from, held.frame);
+  }
+
+  /** A valid signature for what nobody authorised here is what must never happen: the operator must see it. */
+  reportUnauthorised(requestId: Hex, from: string): void {
+    if (this.#heldDone.get(requestId) === undefined) return;
+    this.#state.context.log('session.incident', { requestId, code: 'unauthorised_result', from });
+  }
+
+  /** Tells a leader that proposes what is finished here. Returns whether it is. */
+  async answerFinished(from: string, attemptId: string, requestId: Hex): Promise<boolean> {
+    const { store } = this.#state.context;
+    if (await store.confirmationOf(requestId)) {
+      await this.confirmations.tell(from, requestId, true);
+      return true;
+    }
+    const envelope = await store.resultOf(requestId);
+    if (envelope === undefined) return false;
+    const { result } = this.confirmations.contentOf(envelope);
+    if (result.kind === 'signatures') {
+      this.#state.send(from, 'done', { requestId, signatures: result.signatures.map(fromHex) });
+    } else {
+      this.#state.send(from, 'decline', { attemptId, requestId, reason: 'refused' });
+    }
+    return true;
+  }
+
+  /** Signs this party's result and stores it. */
+  async finish(requestId: Hex, result: PartyResult['result']): Promise<void> {
+    const { networkId, keyring, signer } = this.#state.context;
+    const { id: keyringId, epoch } = keyring;
+    const content = { networkId, subject: requestId, keyringId, epoch, party: signer.credential, result };
+    await this.store(requestId, createRecord(partyResult, content, signer));
+  }
+
+  /** This party's own result, durable before the connector can ask for it. */
+  async store(requestId: Hex, envelope: Envelope): Promise<void> {
+    const { store, networkId, log } = this.#state.context;
+    await store.finishJob(requestId, envelope);
+    const { result } = this.confirmations.contentOf(envelope);
+    const resultId = envelopeId(envelope, networkId);
+    const reason = result.kind === 'refusal' ? { code: result.code, reason: result.reason } : {};
+    log('result.stored', { requestId, resultId, kind: result.kind, ...reason });
+    const job = this.#state.jobs.get(requestId);
+    this.#state.jobs.delete(requestId);
+    if (job) this.#state.settle(job);
+    this.#onResult();
+  }
+}

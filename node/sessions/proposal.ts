@@ -1,0 +1,167 @@
+// The leader's side of an attempt: it proposes, gathers ACCEPTs, chooses the set and sends the START. It has no more
+// power than that: everything it sends is checked by every member.
+import { freshBytes } from '../mpc/random.ts';
+import { acceptCommitment, attemptIdOf, checkAccept, type AttemptId, setSize } from './attempt.ts';
+import type { SessionContext } from './context.ts';
+import type { Prepared, Purpose } from './purpose.ts';
+import { decodeFrame, encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';
+import type { Failure } from './live-attempt.ts';
+import type { LogHead } from '../../protocol/records/fields.ts';
+import type { Hex } from '../../protocol/hex.ts';
+
+export interface ProposalOptions {
+  readonly requestId: Hex;
+  readonly logHead: LogHead;
+  readonly purpose: Purpose;
+  /** All parties, preferred ones first. */
+  readonly order: readonly string[];
+  /** Of this process; rises with every proposal. */
+  readonly counter: number;
+}
+
+export interface ProposalEvents {
+  /** The START, for everybody. */
+  onStart(frame: FrameOf<'start'>): void;
+  onFailure(failure: Failure): void;
+}
+
+export class Proposal {
+  readonly attemptId: AttemptId;
+  readonly propose: Propose;
+  /** PROPOSE as it goes to everybody. */
+  readonly frame: Uint8Array;
+  readonly prepared: Prepared;
+  readonly ownAccept: Uint8Array;
+  readonly #salt: Uint8Array;
+  readonly #context: SessionContext;
+  readonly #events: ProposalEvents;
+  readonly #accepts = new Map<string, Uint8Array>();
+  readonly #declined = new Set<string>();
+  #cancelDeadline: () => void = () => undefined;
+  #cancelGrace: (() => void) | undefined;
+  #ended = false;
+
+  constructor(options: ProposalOptions, context: SessionContext, events: ProposalEvents) {
+    const { keyring, signer, networkId } = context;
+    const wire: WireContext = { networkId, keyringId: keyring.id };
+    this.#context = context;
+    this.#events = events;
+    this.#salt = freshBytes(context.random, 32);
+    this.prepared = options.purpose.prepare();
+    const unsealed = {
+      purpose: options.purpose.kind,
+      requestId: options.requestId,
+      keyringId: keyring.id,
+      epoch: keyring.epoch,
+      leader: signer.credential,
+      boot: context.boot,
+      counter: options.counter,
+      digests: [...options.purpose.digests],
+      logHead: options.logHead,
+      order: [...options.order],
+    };
+    this.attemptId = attemptIdOf({ ...unsealed, commitment: new Uint8Array(32) }, networkId);
+    this.ownAccept = acceptFrame(this.attemptId, this.prepared, options.logHead, context);
+    this.propose = { ...unsealed, commitment: acceptCommitment(this.ownAccept, this.#salt) };
+    this.frame = encodeFrame('propose', this.propose, wire, signer);
+    this.#accepts.set(signer.credential, this.ownAccept);
+  }
+
+  /** Starts the clock for the others' answers. */
+  open(): void {
+    const { clock, timing } = this.#context;
+    this.#cancelDeadline = clock.after(timing.acceptDeadline, () => {
+      if (this.#possible()) this.#start();
+      else this.#fail('proposal_timeout');
+    });
+  }
+
+  get #wanted(): number {
+    return setSize(this.propose.purpose, this.#context.keyring);
+  }
+
+  #possible(): boolean {
+    return this.#accepts.size >= this.#wanted;
+  }
+
+  /** The preferred parties among those who accepted, the leader always with them. */
+  #chosen(): readonly string[] {
+    const self = this.#context.signer.credential;
+    const others = this.propose.order.filter((party) => party !== self && this.#accepts.has(party));
+    return [self, ...others.slice(0, this.#wanted - 1)];
+  }
+
+  /** An ACCEPT whose sender is authenticated. Throws SessionError when it is not one for this attempt. */
+  accept(frame: FrameOf<'accept'>): void {
+    if (this.#ended || this.#accepts.has(frame.content.party)) return;
+    const { networkId, keyring } = this.#context;
+    checkAccept(frame, this.propose, this.attemptId, keyring, { networkId, keyringId: keyring.id });
+    this.#accepts.set(frame.content.party, frame.bytes);
+    if (!this.#possible()) return;
+    const preferred = this.propose.order.filter((party) => party !== this.#context.signer.credential);
+    const best = preferred.slice(0, this.#wanted - 1).every((party) => this.#accepts.has(party));
+    if (best) this.#start();
+    else
+      this.#cancelGrace ??= this.#context.clock.after(this.#context.timing.acceptGrace, () => this.#start());
+  }
+
+  /** A party that will not take part: the attempt fails at once when too few are left. */
+  decline(party: string): void {
+    if (this.#ended || this.#accepts.has(party)) return;
+    this.#declined.add(party);
+    const left = this.#context.keyring.roster.parties.length - this.#declined.size;
+    if (left < this.#wanted) this.#fail('declined');
+  }
+
+  #start(): void {
+    if (this.#ended) return;
+    this.cancel();
+    const { networkId, keyring, signer } = this.#context;
+    const accepts = this.#chosen().map((party) => this.#accepts.get(party) as Uint8Array);
+    const bytes = encodeFrame(
+      'start',
+      { propose: this.frame, accepts, salt: this.#salt },
+      { networkId, keyringId: keyring.id },
+      signer,
+    );
+    this.#events.onStart(decodeFrame(bytes) as FrameOf<'start'>);
+  }
+
+  #fail(code: string): void {
+    if (this.#ended) return;
+    this.cancel();
+    const parties = this.#context.keyring.roster.parties.map((party) => party.key);
+    const awaited = parties.filter((party) => !this.#accepts.has(party));
+    const have = this.#accepts.size;
+    const message = `${have} of ${this.#wanted} parties accepted; missing: ${awaited.join(', ')}`;
+    this.#events.onFailure({ code, message, awaited });
+  }
+
+  /** Stops waiting. */
+  cancel(): void {
+    this.#ended = true;
+    this.#cancelDeadline();
+    this.#cancelGrace?.();
+  }
+}
+
+/** This party's signed ACCEPT of an attempt: 32 fresh bytes and what it committed to. */
+export function acceptFrame(
+  attemptId: AttemptId,
+  prepared: Prepared,
+  logHead: LogHead,
+  context: SessionContext,
+): Uint8Array {
+  return encodeFrame(
+    'accept',
+    {
+      attemptId,
+      party: context.signer.credential,
+      entropy: freshBytes(context.random, 32),
+      nonces: prepared.nonces.map(({ hiding, binding }) => ({ hiding, binding })),
+      logHead,
+    },
+    { networkId: context.networkId, keyringId: context.keyring.id },
+    context.signer,
+  );
+}

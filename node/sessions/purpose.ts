@@ -1,0 +1,107 @@
+// What an attempt is for: a key, or signatures by keys. Each purpose says what it is about (digests), what an ACCEPT of
+// it commits to, and which machine runs once an attempt has started.
+import type { Authorisation } from '../../protocol/authorize.ts';
+import { partyIndex } from '../../protocol/records/keyring-roster.ts';
+import { KeyGeneration } from '../mpc/dkg/generate.ts';
+import type { KeyShare } from '../mpc/dkg/key-share.ts';
+import type { KeyPackage } from '../mpc/frost/key-package.ts';
+import type { NonceCommitment, NonceStore } from '../mpc/frost/nonces.ts';
+import { FrostSigning } from '../mpc/frost/sign.ts';
+import { taggedHash, utf8 } from '../mpc/hash.ts';
+import type { Machine } from '../mpc/machine.ts';
+import type { Started } from './attempt.ts';
+import type { SessionContext } from './context.ts';
+
+export type RunOutput =
+  | { readonly kind: 'share'; readonly share: KeyShare }
+  | { readonly kind: 'signatures'; readonly signatures: readonly Uint8Array[] };
+
+/** What one ACCEPT commits to. Exactly one of `run` and `discard` is called, once. */
+export interface Prepared {
+  readonly nonces: readonly NonceCommitment[];
+  /** Takes the nonces and makes the machine. Throws Abort when the START does not fit. */
+  run(started: Started): { machine: Machine<unknown>; output(value: unknown): RunOutput };
+  /** Burns what was committed to. */
+  discard(): void;
+}
+
+export interface Purpose {
+  readonly kind: 'generate' | 'sign';
+  /** 32 bytes an item: what each party computes for itself from the signed request. */
+  readonly digests: readonly Uint8Array[];
+  prepare(): Prepared;
+}
+
+/** A key request. */
+export function generatePurpose(authorisation: Authorisation, context: SessionContext): Purpose {
+  const { request, requestId } = authorisation;
+  if (request.kind !== 'key') throw new TypeError('not a key request');
+  const { roster, epoch } = context.keyring;
+  return {
+    kind: 'generate',
+    digests: [taggedHash('countersign/v1/key-digest', utf8(requestId), utf8(request.keyType))],
+    prepare: () => ({
+      nonces: [],
+      run: ({ sid }) => ({
+        machine: new KeyGeneration({
+          keyType: request.keyType,
+          sid,
+          epoch,
+          self: partyIndex(roster, context.signer.credential),
+          parties: roster.parties.map((_, index) => index + 1),
+          threshold: roster.threshold,
+          random: context.random,
+        }),
+        output: (share) => ({ kind: 'share', share: share as KeyShare }),
+      }),
+      discard: () => undefined,
+    }),
+  };
+}
+
+/** What each item of a sign request makes its key sign. */
+export function signDigests(authorisation: Authorisation): readonly Uint8Array[] {
+  return authorisation.items.map(({ key, payload }) =>
+    taggedHash('countersign/v1/payload-digest', utf8(key.id), payload.message),
+  );
+}
+
+/** A sign request, with this party's share of each item's key. */
+export function signPurpose(
+  authorisation: Authorisation,
+  keys: readonly KeyPackage[],
+  nonceStore: NonceStore,
+  context: SessionContext,
+): Purpose {
+  const { roster } = context.keyring;
+  return {
+    kind: 'sign',
+    digests: signDigests(authorisation),
+    prepare() {
+      const { id, commitments } = nonceStore.commit(keys);
+      return {
+        nonces: commitments,
+        run({ sid, accepts }) {
+          const machine = new FrostSigning({
+            sid,
+            self: partyIndex(roster, context.signer.credential),
+            set: [...accepts.keys()].map((party) => partyIndex(roster, party)),
+            items: authorisation.items.map(({ payload }, item) => ({
+              key: keys[item] as KeyPackage,
+              message: payload.message,
+            })),
+            commitments: new Map(
+              [...accepts].map(([party, accept]) => [partyIndex(roster, party), accept.nonces]),
+            ),
+            nonces: nonceStore.take(id),
+          });
+          return {
+            machine,
+            output: (signatures) => ({ kind: 'signatures', signatures: signatures as readonly Uint8Array[] }),
+          };
+        },
+        discard: () => nonceStore.drop(id),
+      };
+    },
+  };
+}

@@ -1,0 +1,156 @@
+// The sessions of a node: requests come in with their evidence, parties agree on attempts and run the threshold protocols,
+// and this party's own signed results come out. Messages about one request are handled one by one.
+import { bytesToHex } from '@noble/hashes/utils.js';
+import type { Evidence } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import { envelopeId } from '../../protocol/records/envelope.ts';
+import type { SessionContext } from './context.ts';
+import { SessionError } from './error.ts';
+import { Intake, type IntakeResult } from './intake.ts';
+import { Leading } from './leading.ts';
+import { Membership } from './membership.ts';
+import { Outcomes } from './outcomes.ts';
+import { SessionState } from './state.ts';
+import { decodeFrame, type Frame } from './wire.ts';
+
+export { EvidenceError, type IntakeResult } from './intake.ts';
+
+/** How an open request stands; for `node status`. */
+export interface RequestStatus {
+  readonly requestId: Hex;
+  readonly authorised: boolean;
+  /** Attempts in a row that came to nothing. */
+  readonly tries: number;
+  readonly detail: string;
+}
+
+export class Sessions {
+  readonly #state: SessionState;
+  readonly #outcomes: Outcomes;
+  readonly #membership: Membership;
+  readonly #leading: Leading;
+  readonly #intake: Intake;
+  /** Boot id of each peer when it was last up. */
+  readonly #boots = new Map<string, string>();
+
+  /** `onResult` is called after a result was stored for the connector. */
+  constructor(context: SessionContext, onResult: () => void) {
+    this.#state = new SessionState(context);
+    this.#outcomes = new Outcomes(this.#state, onResult);
+    this.#membership = new Membership(this.#state, this.#outcomes, (job) => this.#leading.next(job));
+    this.#leading = new Leading(this.#state, this.#membership, this.#outcomes);
+    this.#intake = new Intake(this.#state, this.#outcomes, this.#membership, this.#leading);
+  }
+
+  /** Takes up again what the journal holds. */
+  async start(): Promise<void> {
+    const { store, log } = this.#state.context;
+    for (const requestId of await store.pendingKeys()) {
+      // A crash between the pending share and the result: the confirmation is the result.
+      const confirmation = await store.confirmationOf(requestId);
+      if (confirmation && !(await store.resultOf(requestId)))
+        await this.#outcomes.store(requestId, confirmation);
+    }
+    for (const { requestId, evidence } of await store.openJobs()) {
+      try {
+        await this.submit(evidence);
+      } catch (error) {
+        log('request.refused', { requestId, message: (error as Error).message });
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.#state.stopped = true;
+    for (const job of this.#state.jobs.values()) this.#state.settle(job);
+    await this.#state.idle();
+    this.#membership.destroy();
+  }
+
+  status(): readonly RequestStatus[] {
+    const jobs = [...this.#state.jobs.values()];
+    return jobs.map(({ requestId, authorised, tries, detail }) => ({ requestId, authorised, tries, detail }));
+  }
+
+  /**
+   * Takes a request with its evidence. Resolves after it is durably stored. Throws EvidenceError when this node will do
+   * nothing with it.
+   */
+  async submit(evidence: Evidence): Promise<IntakeResult> {
+    const requestId = envelopeId(evidence.request, this.#state.context.networkId);
+    return this.#state.serial(requestId, () => this.#intake.take(requestId, evidence));
+  }
+
+  /** A message of an authenticated roster party. Never throws: what is wrong with it is logged. */
+  async receive(from: string, bytes: Uint8Array): Promise<void> {
+    if (this.#state.stopped || from === this.#state.self) return;
+    try {
+      if (!this.#state.others.includes(from))
+        throw new SessionError('stranger', `${from} is not in the roster`);
+      const frame = decodeFrame(bytes);
+      await this.#state.serial(this.#queueOf(frame), () => this.#dispatch(from, frame));
+    } catch (error) {
+      this.#state.reject(from, error);
+    }
+  }
+
+  /** A peer's channel came up or went down; `boot` names the run of its process. */
+  peer(party: string, up: boolean, boot: string): void {
+    if (!up || this.#state.stopped) return;
+    const before = this.#boots.get(party);
+    this.#boots.set(party, boot);
+    if (before !== undefined && before !== boot) this.#membership.restarted(party);
+    this.#leading.peerUp();
+    void this.#outcomes.confirmations.ask(party).catch((error: unknown) => this.#state.reject(party, error));
+  }
+
+  /** What serialises a frame: its request, or for messages that only name an attempt, that attempt's request. */
+  #queueOf(frame: Frame): string {
+    if ('requestId' in frame.content) return frame.content.requestId;
+    if (frame.type === 'start') {
+      const inner = decodeFrame(frame.content.propose);
+      if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
+      return inner.content.requestId;
+    }
+    const { attemptId } = frame.content as { attemptId: string };
+    for (const job of this.#state.jobs.values()) {
+      if (job.live.has(attemptId) || job.proposal?.attemptId === attemptId) return job.requestId;
+    }
+    return attemptId;
+  }
+
+  async #dispatch(from: string, frame: Frame): Promise<void> {
+    if (this.#state.stopped) return;
+    switch (frame.type) {
+      case 'propose':
+        return this.#membership.onPropose(from, frame);
+      case 'accept':
+        return this.#leading.onAccept(from, frame);
+      case 'start':
+        return this.#membership.onStart(from, frame);
+      case 'round':
+        return this.#membership.onRound(from, frame);
+      case 'done':
+        return this.#outcomes.onDone(from, frame);
+      case 'wait':
+        return this.#leading.onWait(from, frame.content);
+      case 'decline':
+        return this.#leading.onDecline(from, frame.content);
+      case 'evidence':
+        return this.#intake.onEvidence(from, frame.content);
+      case 'want':
+        return this.#leading.sendEvidence(from, frame.content.requestId);
+      case 'abort':
+        return this.#membership.onAbort(from, frame.content);
+      case 'confirm':
+        return this.#outcomes.onConfirm(from, frame.content);
+      case 'reached':
+        this.#state.context.log('session.reached', { from, ...frame.content });
+    }
+  }
+}
+
+/** Hex of 16 random bytes: the name of one run of this process. */
+export function bootId(random: (length: number) => Uint8Array): string {
+  return bytesToHex(random(16));
+}

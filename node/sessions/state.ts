@@ -1,0 +1,155 @@
+// What the parts of a node's sessions share: the open requests, one queue for each, and ways to send.
+import { authorize } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import type { SessionContext } from './context.ts';
+import { SessionError } from './error.ts';
+import { describe, type Job } from './job.ts';
+import { type Body, encodeFrame, type MessageType, type WireContext } from './wire.ts';
+
+export class SessionState {
+  readonly context: SessionContext;
+  /** Requests without a result. */
+  readonly jobs = new Map<Hex, Job>();
+  stopped = false;
+  readonly #queues = new Map<string, Promise<void>>();
+
+  constructor(context: SessionContext) {
+    this.context = context;
+  }
+
+  /** This party's credential. */
+  get self(): string {
+    return this.context.signer.credential;
+  }
+
+  get wire(): WireContext {
+    return { networkId: this.context.networkId, keyringId: this.context.keyring.id };
+  }
+
+  get others(): readonly string[] {
+    return this.context.keyring.roster.parties
+      .map((party) => party.key)
+      .filter((party) => party !== this.self);
+  }
+
+  /** Other parties without a live channel. */
+  get absent(): readonly string[] {
+    const up = this.context.transport.up();
+    return this.others.filter((party) => !up.has(party));
+  }
+
+  isOpen(job: Job): boolean {
+    return !this.stopped && this.jobs.get(job.requestId) === job;
+  }
+
+  /** Runs `work` after everything before it about the same request. */
+  async serial<Result>(key: string, work: () => Promise<Result>): Promise<Result> {
+    const before = this.#queues.get(key) ?? Promise.resolve();
+    const result = before.then(work);
+    const settled = result.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#queues.set(key, settled);
+    try {
+      return await result;
+    } finally {
+      if (this.#queues.get(key) === settled) this.#queues.delete(key);
+    }
+  }
+
+  /** As `serial`, for work that nobody waits for: a failure is logged. */
+  background(job: Job, work: () => Promise<void>): void {
+    void this.serial(job.requestId, work).catch((error: unknown) => this.reject(this.self, error));
+  }
+
+  /** Returns when nothing is under way. */
+  async idle(): Promise<void> {
+    await Promise.all(this.#queues.values());
+  }
+
+  reject(from: string, error: unknown): void {
+    const code = error instanceof SessionError ? error.code : (error as { code?: unknown }).code;
+    const { message } = error as Error;
+    this.context.log('session.message_rejected', { from, code: code ?? 'internal', message });
+  }
+
+  /** Whether the evidence authorises the request now: approvals and requests run out. */
+  authorisedNow(job: Job): boolean {
+    const { networkId, keyring, clock } = this.context;
+    const verdict = authorize(job.evidence, { networkId, keyringId: keyring.id, now: clock.now() });
+    job.authorised = verdict.verdict === 'authorised';
+    job.detail = describe(verdict);
+    return job.authorised;
+  }
+
+  /** Ends everything that is under way for a request. */
+  settle(job: Job): void {
+    job.cancelTimer();
+    job.proposal?.cancel();
+    job.proposal = undefined;
+    for (const attempt of job.live.values()) attempt.cancel();
+    job.live.clear();
+  }
+
+  encode<Type extends MessageType>(type: Type, content: Body<Type>): Uint8Array {
+    return encodeFrame(type, content, this.wire, this.context.signer);
+  }
+
+  send<Type extends MessageType>(party: string, type: Type, content: Body<Type>): void {
+    this.sendBytes(party, this.encode(type, content));
+  }
+
+  sendBytes(party: string, bytes: Uint8Array): void {
+    try {
+      this.context.transport.send(party, bytes);
+    } catch (error) {
+      this.context.log('session.send_failed', { party, message: (error as Error).message });
+    }
+  }
+
+  publish<Type extends MessageType>(type: Type, content: Body<Type>): void {
+    this.context.transport.publish(this.encode(type, content));
+  }
+
+  /** By gossip and, as a rule, over each stream too: the first copy counts. */
+  toAll(bytes: Uint8Array): void {
+    this.context.transport.publish(bytes);
+    if (this.context.streamCopies) for (const party of this.others) this.sendBytes(party, bytes);
+  }
+
+  /** Tells everybody how far an attempt has come. */
+  reached(job: Job, attemptId: string, point: Body<'reached'>['point']): void {
+    this.publish('reached', { attemptId, requestId: job.requestId, point });
+  }
+}
+
+/** A map that forgets its oldest entry when it is full: for what peers make this node remember. */
+export class BoundedMap<Key, Value> {
+  readonly #limit: number;
+  readonly #entries = new Map<Key, Value>();
+
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get(key: Key): Value | undefined {
+    return this.#entries.get(key);
+  }
+
+  set(key: Key, value: Value): void {
+    this.#entries.delete(key);
+    this.#entries.set(key, value);
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= this.#limit) break;
+      this.#entries.delete(oldest);
+    }
+  }
+
+  /** Removes an entry and returns it. */
+  take(key: Key): Value | undefined {
+    const value = this.#entries.get(key);
+    this.#entries.delete(key);
+    return value;
+  }
+}

@@ -1,0 +1,81 @@
+// The node's store as sessions use it.
+import { type Evidence, evidenceSchema } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import { type KeyringRoster, partyIndex } from '../../protocol/records/keyring-roster.ts';
+import { keyTypeSchema } from '../../protocol/keys/key-type.ts';
+import type { NodeStore } from '../store/node-store.ts';
+import type { JsonValue } from '../store/jobs.ts';
+import type { ShareFields } from '../store/shares.ts';
+import type { StoredKey } from '../mpc/frost/key-package.ts';
+import type { SessionStore, StoredJob } from './context.ts';
+
+function bytesField(share: ShareFields, field: string): Uint8Array {
+  const value = share[field];
+  if (!(value instanceof Uint8Array)) throw new TypeError(`a stored share has no ${field}`);
+  return value;
+}
+
+function openShare(share: ShareFields, roster: KeyringRoster, self: string): StoredKey {
+  const { keyType, commitments } = share;
+  if (!Array.isArray(commitments)) throw new TypeError('a stored share has no commitments');
+  return {
+    keyType: keyTypeSchema.parse(keyType),
+    index: partyIndex(roster, self),
+    threshold: roster.threshold,
+    parties: roster.parties.map((_, index) => index + 1),
+    publicKey: bytesField(share, 'publicKey'),
+    commitments: commitments as readonly Uint8Array[],
+    signingShare: bytesField(share, 'signingShare'),
+  };
+}
+
+/** `self`: this party's credential. `now`: milliseconds since 1970. */
+export function sessionStore(
+  store: NodeStore,
+  roster: KeyringRoster,
+  self: string,
+  now: () => number,
+): SessionStore {
+  const readJob = (job: { requestId: string; evidence: unknown }): StoredJob => ({
+    requestId: job.requestId as Hex,
+    evidence: evidenceSchema.parse(job.evidence),
+  });
+  return {
+    putJob: async (requestId, evidence: Evidence) => {
+      await store.putJob(requestId, evidence as unknown as JsonValue, now());
+    },
+    job: async (requestId) => {
+      const job = await store.job(requestId);
+      return job && readJob(job);
+    },
+    openJobs: async () => (await store.openJobs()).map(readJob),
+    markStarted: (requestId) => store.markStarted(requestId),
+    finishJob: (requestId, result) => store.finishJob(requestId, result),
+    resultOf: (requestId) => store.resultOf(requestId),
+    putPendingShare: ({ share, ...pending }) => {
+      const { keyType, index, threshold, publicKey, chainCode, commitments, signingShare, transcriptHash } =
+        share;
+      const fields = {
+        keyType,
+        index,
+        threshold,
+        publicKey,
+        chainCode,
+        commitments,
+        signingShare,
+        transcriptHash,
+      };
+      return store.putPendingShare({ ...pending, share: fields });
+    },
+    confirmationOf: (requestId) => store.confirmationOf(requestId),
+    pendingKeys: async () =>
+      (await store.keys()).filter((key) => !key.certificate).map((key) => key.keyId as Hex),
+    activateKey: (requestId, certificate) => store.activateKey(requestId, certificate),
+    keyOf: async (keyId) => {
+      const key = await store.keyOf(keyId);
+      return key && { share: openShare(key.share, roster, self), certificate: key.certificate };
+    },
+    rememberHead: (workspaceId, head, log) =>
+      store.rememberHead(workspaceId, { ...head, log: log as unknown as JsonValue }),
+  };
+}

@@ -1,0 +1,195 @@
+// Requests that reached this node and what became of them: stored -> started -> done, and the queue of results that the
+// connector has still to fetch.
+import * as z from 'zod';
+import { type Envelope, envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
+import { recordIdSchema } from '../../protocol/records/fields.ts';
+import { partyResult } from '../../protocol/records/party-result.ts';
+import { NodeStoreError } from './error.ts';
+import { type Change, countedId, type Journal, type Kind } from './journal.ts';
+import { confirmationIn } from './shares.ts';
+
+export type JsonValue =
+  null | boolean | number | string | readonly JsonValue[] | { readonly [key: string]: JsonValue };
+
+/** Any JSON value; JSON.parse has already made it one. */
+export const jsonSchema = z.custom<JsonValue>((value) => value !== undefined);
+
+export type JobState = 'stored' | 'started' | 'done';
+
+export interface Job {
+  readonly requestId: string;
+  readonly state: JobState;
+  /** The evidence last given. */
+  readonly evidence: JsonValue;
+  /** When the request was first stored, in milliseconds since 1970, if the caller told: a policy's `delay` counts from it. */
+  readonly seen?: number | undefined;
+}
+
+export interface OutgoingResult {
+  /** 1, 2, 3... without gaps, over all requests. */
+  readonly sequence: number;
+  readonly requestId: string;
+  readonly result: Envelope;
+}
+
+interface Progress {
+  readonly requestId: string;
+  readonly state: JobState;
+  readonly seen?: number | undefined;
+}
+
+const jobKind: Kind<Progress> = {
+  name: 'job',
+  schema: z.strictObject({
+    requestId: recordIdSchema,
+    state: z.enum(['stored', 'started', 'done']),
+    seen: z.int().min(0).optional(),
+  }),
+};
+// Apart from the job, so that a change of state does not write the whole evidence again.
+const evidenceKind: Kind<{ evidence: JsonValue }> = {
+  name: 'evidence',
+  schema: z.strictObject({ evidence: jsonSchema }),
+};
+/** Index of the jobs that are not done. */
+const openKind: Kind<{ requestId: string }> = {
+  name: 'open',
+  schema: z.strictObject({ requestId: recordIdSchema }),
+};
+const resultKind: Kind<{ outcome: 'signatures' | 'key' | 'refusal'; result: Envelope }> = {
+  name: 'result',
+  schema: z.strictObject({ outcome: z.enum(['signatures', 'key', 'refusal']), result: envelopeSchema }),
+};
+const outgoingKind: Kind<OutgoingResult> = {
+  name: 'outgoing',
+  schema: z.strictObject({ sequence: z.int().min(1), requestId: recordIdSchema, result: envelopeSchema }),
+};
+/** Sequences of the queue: everything up to `acknowledged` is gone, `last` is the newest. */
+const queueKind: Kind<{ acknowledged: number; last: number }> = {
+  name: 'queue',
+  schema: z.strictObject({ acknowledged: z.int().min(0), last: z.int().min(0) }),
+};
+const emptyQueue = { acknowledged: 0, last: 0 };
+const theQueue = 'results';
+
+function requiredJob(change: Change, requestId: string): Progress {
+  const job = change.get(jobKind, requestId);
+  if (job === undefined)
+    throw new NodeStoreError('unknown_request', `no job of request ${requestId} is stored`);
+  return job;
+}
+
+export class Jobs {
+  readonly #journal: Journal;
+  readonly #networkId: string;
+
+  constructor(journal: Journal, networkId: string) {
+    this.#journal = journal;
+    this.#networkId = networkId;
+  }
+
+  async putJob(requestId: string, evidence: JsonValue, seen?: number): Promise<JobState> {
+    return await this.#journal.change((change) => {
+      const job = change.get(jobKind, requestId);
+      if (job?.state === 'done') return job.state;
+      if (job === undefined) {
+        change.put(jobKind, requestId, { requestId, state: 'stored', seen });
+        change.put(openKind, requestId, { requestId });
+      }
+      change.put(evidenceKind, requestId, { evidence });
+      return job?.state ?? 'stored';
+    });
+  }
+
+  async job(requestId: string): Promise<Job | undefined> {
+    const job = await this.#journal.get(jobKind, requestId);
+    if (job === undefined) return undefined;
+    const held = await this.#journal.get(evidenceKind, requestId);
+    if (held === undefined) {
+      const message = `the record evidence!${requestId} is missing: restore the node from a backup`;
+      throw new NodeStoreError('corrupt', message);
+    }
+    return { ...job, evidence: held.evidence };
+  }
+
+  async openJobs(): Promise<readonly Job[]> {
+    const open = await this.#journal.list(openKind);
+    const jobs = await Promise.all(open.map(({ requestId }) => this.job(requestId)));
+    return jobs.filter((job) => job !== undefined && job.state !== 'done') as readonly Job[];
+  }
+
+  async markStarted(requestId: string): Promise<void> {
+    await this.#journal.change((change) => {
+      const job = requiredJob(change, requestId);
+      if (job.state === 'done') {
+        throw new NodeStoreError(
+          'wrong_state',
+          `request ${requestId} has its result already: return that one`,
+        );
+      }
+      if (job.state === 'stored') change.put(jobKind, requestId, { ...job, state: 'started' });
+    });
+  }
+
+  async finishJob(requestId: string, result: Envelope): Promise<void> {
+    const { content } = readContent(partyResult, result, this.#networkId);
+    const outcome = content.result.kind;
+    if (content.subject !== requestId) {
+      throw new NodeStoreError(
+        'invalid',
+        `the result is about ${content.subject}, not about request ${requestId}`,
+      );
+    }
+    await this.#journal.change((change) => {
+      const job = requiredJob(change, requestId);
+      const earlier = change.get(resultKind, requestId);
+      if (earlier?.result.bytes === result.bytes) return;
+      if (earlier !== undefined && !(earlier.outcome === 'refusal' && outcome === 'signatures')) {
+        const message = `request ${requestId} has a result (${earlier.outcome}) already: return that one`;
+        throw new NodeStoreError('conflicting_result', message);
+      }
+      if (outcome === 'key' && confirmationIn(change, requestId)?.bytes !== result.bytes) {
+        const message = `the key result of ${requestId} is not the confirmation stored with its share`;
+        throw new NodeStoreError('conflicting_result', `${message}: return the stored one`);
+      }
+      const queue = change.get(queueKind, theQueue) ?? emptyQueue;
+      const sequence = queue.last + 1;
+      change.put(jobKind, requestId, { ...job, state: 'done' });
+      change.del(openKind, requestId);
+      change.put(resultKind, requestId, { outcome, result });
+      change.put(outgoingKind, countedId(sequence), { sequence, requestId, result });
+      change.put(queueKind, theQueue, { ...queue, last: sequence });
+    });
+  }
+
+  async resultOf(requestId: string): Promise<Envelope | undefined> {
+    return (await this.#journal.get(resultKind, requestId))?.result;
+  }
+
+  async results(after: number, limit: number): Promise<readonly OutgoingResult[]> {
+    if (!Number.isSafeInteger(after) || after < 0 || !Number.isSafeInteger(limit) || limit < 1) {
+      throw new NodeStoreError(
+        'invalid',
+        `after ${after} and limit ${limit}: expected whole numbers from 0 and 1`,
+      );
+    }
+    return await this.#journal.list(outgoingKind, { after: countedId(after), limit });
+  }
+
+  async acknowledgeResults(upTo: number): Promise<void> {
+    await this.#journal.change((change) => {
+      const queue = change.get(queueKind, theQueue) ?? emptyQueue;
+      if (!Number.isSafeInteger(upTo) || upTo < 0 || upTo > queue.last) {
+        throw new NodeStoreError(
+          'invalid',
+          `cannot acknowledge up to ${upTo}: the last result is ${queue.last}`,
+        );
+      }
+      if (upTo <= queue.acknowledged) return;
+      for (let sequence = queue.acknowledged + 1; sequence <= upTo; sequence++) {
+        change.del(outgoingKind, countedId(sequence));
+      }
+      change.put(queueKind, theQueue, { ...queue, acknowledged: upTo });
+    });
+  }
+}

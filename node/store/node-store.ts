@@ -1,0 +1,225 @@
+// Everything a node keeps: `<dir>/storage.key` (sealed under the passphrase), `<dir>/epochs/` (epoch keys) and `<dir>/db`
+// (the journal). Each method's effect is one synchronous batch: it is there, whole, when the method resolves.
+import { chmod, mkdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { randomBytes } from '@noble/hashes/utils.js';
+import * as z from 'zod';
+import { IdentityError } from '../../client/identity/error.ts';
+import { createSealedFile, openSealedFile } from '../../client/identity/sealed-file.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
+import { type Epoch, networkIdSchema } from '../../protocol/records/fields.ts';
+import type { RandomBytes } from '../mpc/machine.ts';
+import { EpochKeys } from './epoch-keys.ts';
+import { NodeStoreError } from './error.ts';
+import { Heads, type RememberedHead } from './heads.ts';
+import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
+import { Journal, type Kind } from './journal.ts';
+import { type ActiveKey, type PendingShare, Shares, type StoredKey } from './shares.ts';
+
+export interface NodeStoreOptions {
+  /** The node's data folder; made with mode 0700 when missing. */
+  readonly dir: string;
+  readonly passphrase: string;
+  /** The network this node belongs to: a folder serves one. */
+  readonly networkId: string;
+  readonly random?: RandomBytes;
+  /** See SealOptions; takes effect when the folder is new. */
+  readonly testOnlyScryptCost?: number;
+}
+
+const storageKeyKind = 'node-storage';
+const storageKeyLength = 32;
+
+const networkKind: Kind<{ networkId: string }> = {
+  name: 'network',
+  schema: z.strictObject({ networkId: networkIdSchema }),
+};
+const bootKind: Kind<{ count: number }> = { name: 'boot', schema: z.strictObject({ count: z.int().min(1) }) };
+const only = 'this';
+
+async function privateFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    if (((await stat(folder)).mode & 0o077) !== 0) await chmod(folder, 0o700);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const advice = `make it a folder of the node's user: chmod 700 ${folder}`;
+    throw new NodeStoreError('unavailable', `cannot use ${folder} (${code ?? message}): ${advice}`, error);
+  }
+}
+
+async function openStorageKey(journal: Journal, options: NodeStoreOptions): Promise<Uint8Array> {
+  const { dir, passphrase, networkId, random = randomBytes, testOnlyScryptCost } = options;
+  const path = join(dir, 'storage.key');
+  const network = await journal.get(networkKind, only);
+  if (network !== undefined && network.networkId !== networkId) {
+    const message = `${dir} belongs to network ${network.networkId}, this node is of ${networkId}: use another folder`;
+    throw new NodeStoreError('wrong_network', message);
+  }
+  try {
+    return (await openSealedFile(path, { kind: storageKeyKind, passphrase })).plaintext;
+  } catch (error) {
+    if (!(error instanceof IdentityError && error.code === 'missing')) throw error;
+  }
+  if (network !== undefined) {
+    throw new NodeStoreError(
+      'storage_key_missing',
+      `${path} is missing, no share opens without it: restore it from a backup`,
+    );
+  }
+  const storageKey = random(storageKeyLength);
+  const sealing = {
+    kind: storageKeyKind,
+    passphrase,
+    random,
+    ...(testOnlyScryptCost && { testOnlyScryptCost }),
+  };
+  await createSealedFile(path, storageKey, sealing);
+  return storageKey;
+}
+
+export class NodeStore {
+  readonly #journal: Journal;
+  readonly #epochKeys: EpochKeys;
+  readonly #shares: Shares;
+  readonly #jobs: Jobs;
+  readonly #heads: Heads;
+
+  private constructor(journal: Journal, epochKeys: EpochKeys, networkId: string) {
+    this.#journal = journal;
+    this.#epochKeys = epochKeys;
+    this.#shares = new Shares(journal, epochKeys, networkId);
+    this.#jobs = new Jobs(journal, networkId);
+    this.#heads = new Heads(journal);
+  }
+
+  /**
+   * Opens or creates a node's store. Throws NodeStoreError `locked`, `corrupt`, `unknown_schema`, `unavailable`,
+   * `storage_key_missing`, `wrong_network`; IdentityError `wrong_passphrase` and what else openSealedFile throws.
+   */
+  static async open(options: NodeStoreOptions): Promise<NodeStore> {
+    const { dir, networkId, random = randomBytes } = options;
+    const epochs = join(dir, 'epochs');
+    for (const folder of [dir, epochs]) await privateFolder(folder);
+    const journal = await Journal.open(join(dir, 'db'));
+    try {
+      const storageKey = await openStorageKey(journal, options);
+      // After storage.key is durable: from now on its loss is an error, not a first start.
+      await journal.change((change) => {
+        if (change.get(networkKind, only) === undefined) change.put(networkKind, only, { networkId });
+      });
+      const store = new NodeStore(journal, new EpochKeys(epochs, storageKey, random), networkId);
+      await store.#shares.resumeErasures();
+      return store;
+    } catch (error) {
+      await journal.close();
+      throw error;
+    }
+  }
+
+  /** The number of this start, from 1; no two starts get the same. */
+  async nextBoot(): Promise<number> {
+    return await this.#journal.change((change) => {
+      const count = (change.get(bootKind, only)?.count ?? 0) + 1;
+      change.put(bootKind, only, { count });
+      return count;
+    });
+  }
+
+  /**
+   * Stores a new share, sealed, with the party's one confirmation. Throws `already_confirmed` whenever the request has a
+   * confirmation, `epoch_erased`, `invalid` when the records are not of this request; RecordError when one is malformed.
+   */
+  putPendingShare(pending: PendingShare): Promise<void> {
+    return this.#shares.putPendingShare(pending);
+  }
+
+  /** The confirmation this party gave for a key request, pending or active. */
+  confirmationOf(requestId: string): Promise<Envelope | undefined> {
+    return this.#shares.confirmationOf(requestId);
+  }
+
+  /**
+   * Makes a pending key active with its certificate, which the caller has verified. Does nothing when it is active.
+   * Throws `unknown_request`, `invalid`.
+   */
+  activateKey(requestId: string, certificate: readonly Envelope[]): Promise<void> {
+    return this.#shares.activateKey(requestId, certificate);
+  }
+
+  /** An active key with its share opened. Throws `epoch_erased`, `corrupt`. */
+  keyOf(keyId: string): Promise<ActiveKey | undefined> {
+    return this.#shares.keyOf(keyId);
+  }
+
+  /** All keys, pending ones (without `certificate`) included, without shares. */
+  keys(): Promise<readonly StoredKey[]> {
+    return this.#shares.keys();
+  }
+
+  /** Destroys the key of an epoch's shares: none opens again, and the epoch takes no new ones. Throws `unavailable`. */
+  eraseEpoch(keyringId: string, epoch: Epoch): Promise<void> {
+    return this.#shares.eraseEpoch(keyringId, epoch);
+  }
+
+  /**
+   * Stores a request with its evidence, or newer evidence while the job is open. `seen`, milliseconds since 1970, is
+   * kept from the first call. Returns the job's state; a job that is done stays as it is.
+   */
+  putJob(requestId: string, evidence: JsonValue, seen?: number): Promise<JobState> {
+    return this.#jobs.putJob(requestId, evidence, seen);
+  }
+
+  job(requestId: string): Promise<Job | undefined> {
+    return this.#jobs.job(requestId);
+  }
+
+  /** Jobs that are stored or started. */
+  openJobs(): Promise<readonly Job[]> {
+    return this.#jobs.openJobs();
+  }
+
+  /** To be awaited before anything of the signing rounds leaves. Throws `unknown_request`, `wrong_state` when done. */
+  markStarted(requestId: string): Promise<void> {
+    return this.#jobs.markStarted(requestId);
+  }
+
+  /**
+   * Stores this party's own `party.result` and queues it for the connector. The same bytes again do nothing. Signatures
+   * replace a refusal; any other second result throws `conflicting_result`, as does a key result that is not the stored
+   * confirmation. Throws `unknown_request`, `invalid`; RecordError when the record is malformed.
+   */
+  finishJob(requestId: string, result: Envelope): Promise<void> {
+    return this.#jobs.finishJob(requestId, result);
+  }
+
+  /** The result that stands, also after it was acknowledged. */
+  resultOf(requestId: string): Promise<Envelope | undefined> {
+    return this.#jobs.resultOf(requestId);
+  }
+
+  /** At most `limit` unacknowledged results with a sequence above `after`. */
+  results(after: number, limit: number): Promise<readonly OutgoingResult[]> {
+    return this.#jobs.results(after, limit);
+  }
+
+  /** The connector has them up to this sequence: they leave the queue. Throws `invalid` beyond the last one. */
+  acknowledgeResults(upTo: number): Promise<void> {
+    return this.#jobs.acknowledgeResults(upTo);
+  }
+
+  /** Remembers a newer head; the known one again does nothing. Throws `head_behind`, `fork`. */
+  rememberHead(workspaceId: string, head: RememberedHead): Promise<void> {
+    return this.#heads.rememberHead(workspaceId, head);
+  }
+
+  head(workspaceId: string): Promise<RememberedHead | undefined> {
+    return this.#heads.head(workspaceId);
+  }
+
+  /** Completes what was accepted, zeroes the keys and releases the folder. */
+  async close(): Promise<void> {
+    await this.#journal.close();
+    await this.#epochKeys.close();
+  }
+}

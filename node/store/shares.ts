@@ -1,0 +1,215 @@
+// Key shares: pending with the party's one confirmation, then active with the certificate. A share and its confirmation
+// are one record, so that no crash leaves one without the other; its state changes in that same record.
+import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
+import * as z from 'zod';
+import { type Envelope, envelopeId, envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
+import { type Epoch, epochSchema, recordIdSchema } from '../../protocol/records/fields.ts';
+import { partyResult } from '../../protocol/records/party-result.ts';
+import {
+  epochName,
+  type EpochKeys,
+  type EpochOfKeyring,
+  epochOfKeyringSchema,
+  erasedError,
+  sealedBytesSchema,
+} from './epoch-keys.ts';
+import { NodeStoreError } from './error.ts';
+import type { Change, Journal, Kind } from './journal.ts';
+
+/** A share as key generation left it: named fields, in a shape of the caller's. Byte fields come back as Uint8Array. */
+export type ShareFields = Readonly<Record<string, string | number | Uint8Array | readonly Uint8Array[]>>;
+
+export interface PendingShare {
+  /** Id of the key request: the new key's id. */
+  readonly requestId: string;
+  readonly keyringId: string;
+  readonly epoch: Epoch;
+  readonly share: ShareFields;
+  /** The `party.result` of this party with the key. */
+  readonly confirmation: Envelope;
+  /** The `request` that asked for the key. */
+  readonly keyRequest: Envelope;
+}
+
+/** What may be shown of a key. */
+export interface StoredKey {
+  readonly keyId: string;
+  readonly keyringId: string;
+  readonly epoch: Epoch;
+  readonly keyRequest: Envelope;
+  readonly confirmation: Envelope;
+  /** The key results of all parties; absent while the key is pending. */
+  readonly certificate?: readonly Envelope[] | undefined;
+}
+
+export interface ActiveKey extends StoredKey {
+  readonly certificate: readonly Envelope[];
+  readonly share: ShareFields;
+}
+
+const keyKind: Kind<StoredKey & { readonly sealed: z.infer<typeof sealedBytesSchema> }> = {
+  name: 'key',
+  schema: z.strictObject({
+    keyId: recordIdSchema,
+    keyringId: recordIdSchema,
+    epoch: epochSchema,
+    keyRequest: envelopeSchema,
+    confirmation: envelopeSchema,
+    certificate: z.array(envelopeSchema).min(1).optional(),
+    sealed: sealedBytesSchema,
+  }),
+};
+
+/** Epochs that were erased for good: their names never get a key again. */
+const erasedKind: Kind<EpochOfKeyring> = { name: 'erased', schema: epochOfKeyringSchema };
+
+const shareSchema = z.record(
+  z.string(),
+  z.union([z.string(), z.int(), z.instanceof(Uint8Array), z.array(z.instanceof(Uint8Array))]),
+);
+
+function encodeShare(share: ShareFields): Uint8Array {
+  if (!shareSchema.safeParse(share).success) {
+    throw new NodeStoreError('invalid', 'a share has text, whole numbers, bytes and lists of bytes only');
+  }
+  return encodeCbor(share);
+}
+
+function unknownRequest(requestId: string): NodeStoreError {
+  return new NodeStoreError('unknown_request', `no share of key request ${requestId} is stored`);
+}
+
+function checkPending(
+  { requestId, keyringId, epoch, confirmation, keyRequest }: PendingShare,
+  networkId: string,
+): void {
+  const { content } = readContent(partyResult, confirmation, networkId);
+  const sameEpoch = content.epoch.roster === epoch.roster && content.epoch.run === epoch.run;
+  if (
+    content.result.kind !== 'key' ||
+    content.subject !== requestId ||
+    content.keyringId !== keyringId ||
+    !sameEpoch
+  ) {
+    throw new NodeStoreError(
+      'invalid',
+      `the confirmation is not one of key request ${requestId} in this keyring and epoch`,
+    );
+  }
+  if (keyRequest.type !== 'request' || envelopeId(keyRequest, networkId) !== requestId) {
+    throw new NodeStoreError('invalid', `the record beside the share is not the request ${requestId}`);
+  }
+}
+
+function withoutShare({
+  keyId,
+  keyringId,
+  epoch,
+  keyRequest,
+  confirmation,
+  certificate,
+}: StoredKey): StoredKey {
+  return { keyId, keyringId, epoch, keyRequest, confirmation, ...(certificate && { certificate }) };
+}
+
+function epochOf(keyringId: string, epoch: Epoch): EpochOfKeyring {
+  const parsed = epochOfKeyringSchema.safeParse({ keyringId, epoch });
+  if (parsed.success) return parsed.data;
+  throw new NodeStoreError('invalid', `no keyring id and epoch: ${z.prettifyError(parsed.error)}`);
+}
+
+/** The confirmation this party gave for a request, within a change. */
+export function confirmationIn(change: Change, requestId: string): Envelope | undefined {
+  return change.get(keyKind, requestId)?.confirmation;
+}
+
+export class Shares {
+  readonly #journal: Journal;
+  readonly #epochKeys: EpochKeys;
+  readonly #networkId: string;
+
+  constructor(journal: Journal, epochKeys: EpochKeys, networkId: string) {
+    this.#journal = journal;
+    this.#epochKeys = epochKeys;
+    this.#networkId = networkId;
+  }
+
+  /** Completes erasures that a crash interrupted. */
+  async resumeErasures(): Promise<void> {
+    const files = new Set(await this.#epochKeys.names());
+    for (const erased of await this.#journal.list(erasedKind)) {
+      if (files.has(epochName(erased))) await this.#epochKeys.erase(erased);
+    }
+  }
+
+  async putPendingShare(pending: PendingShare): Promise<void> {
+    const { requestId: keyId, keyringId, epoch, confirmation, keyRequest } = pending;
+    const of = epochOf(keyringId, epoch);
+    checkPending(pending, this.#networkId);
+    if ((await this.#journal.get(erasedKind, epochName(of))) !== undefined) throw erasedError(of);
+    await this.#epochKeys.ensure(of);
+    await this.#journal.change((change) => {
+      if (change.get(erasedKind, epochName(of)) !== undefined) throw erasedError(of);
+      if (change.get(keyKind, keyId) !== undefined) {
+        const message = `this party has confirmed key request ${keyId} already: send that confirmation again`;
+        throw new NodeStoreError('already_confirmed', message);
+      }
+      const plaintext = encodeShare(pending.share);
+      const sealed = this.#epochKeys.sealShare({ keyId, ...of }, plaintext);
+      plaintext.fill(0);
+      change.put(keyKind, keyId, { keyId, ...of, keyRequest, confirmation, sealed });
+    });
+  }
+
+  async confirmationOf(requestId: string): Promise<Envelope | undefined> {
+    return (await this.#journal.get(keyKind, requestId))?.confirmation;
+  }
+
+  async activateKey(requestId: string, certificate: readonly Envelope[]): Promise<void> {
+    await this.#journal.change((change) => {
+      const key = change.get(keyKind, requestId);
+      if (key === undefined) throw unknownRequest(requestId);
+      if (key.certificate !== undefined) return;
+      const parsed = z.array(envelopeSchema).min(1).safeParse(certificate);
+      if (!parsed.success)
+        throw new NodeStoreError('invalid', `no certificate: ${z.prettifyError(parsed.error)}`);
+      change.put(keyKind, requestId, { ...key, certificate: parsed.data });
+    });
+  }
+
+  async keyOf(keyId: string): Promise<ActiveKey | undefined> {
+    const key = await this.#journal.get(keyKind, keyId);
+    if (key?.certificate === undefined) return undefined;
+    const share = await this.#open(key, key.sealed);
+    return { ...withoutShare(key), certificate: key.certificate, share };
+  }
+
+  async keys(): Promise<readonly StoredKey[]> {
+    return (await this.#journal.list(keyKind)).map(withoutShare);
+  }
+
+  async eraseEpoch(keyringId: string, epoch: Epoch): Promise<void> {
+    const of = epochOf(keyringId, epoch);
+    // Marked first: after a crash in between, the next start completes it.
+    await this.#journal.change((change) => change.put(erasedKind, epochName(of), of));
+    await this.#epochKeys.erase(of);
+  }
+
+  async #open(key: StoredKey, sealed: z.infer<typeof sealedBytesSchema>): Promise<ShareFields> {
+    const of = epochOf(key.keyringId, key.epoch);
+    if ((await this.#journal.get(erasedKind, epochName(of))) !== undefined) throw erasedError(of);
+    await this.#epochKeys.load(of);
+    const plaintext = this.#epochKeys.openShare({ keyId: key.keyId, ...of }, sealed);
+    try {
+      return shareSchema.parse(decodeCbor(plaintext));
+    } catch {
+      // Without the cause, which could quote the share.
+      throw new NodeStoreError(
+        'corrupt',
+        `the share of key ${key.keyId} is damaged: restore the node from a backup`,
+      );
+    } finally {
+      plaintext.fill(0);
+    }
+  }
+}

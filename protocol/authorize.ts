@@ -1,0 +1,287 @@
+// THE function that decides whether something may be signed: evidence in, verdict out. Coordinator, nodes, clients and
+// auditors call this same code; a node calls it on what owners signed, never on what a coordinator says.
+import * as z from 'zod';
+import { fromHex, type Hex } from './hex.ts';
+import { verifyCertificate } from './keys/certificate.ts';
+import type { KeyType } from './keys/key-type.ts';
+import { type DecodedPayload, decodePayload } from './payloads/payload.ts';
+import { evaluatePolicy, type Missing } from './policy/evaluate.ts';
+import type { Kind } from './policy/schema.ts';
+import { type Decision, decision as decisionRecord } from './records/decision.ts';
+import { type Envelope, envelopeSchema, RecordError, verifyRecord } from './records/envelope.ts';
+import { timeOf } from './records/fields.ts';
+import { type Keyring, openKeyring } from './records/keyring-roster.ts';
+import { type Request, request as requestRecord, type SignRequest } from './records/request.ts';
+import { openWorkspace, ownerOf, type Workspace } from './records/workspace.ts';
+
+/** Longest life of a request, whatever it says itself. */
+export const maxRequestLifetime = 24 * 3600_000;
+/** How far ahead of a verifier's clock a record may have been made. */
+export const maxClockAhead = 5 * 60_000;
+
+/** Everything signed that a request needs to be judged. Form only; `authorize` verifies. */
+export const evidenceSchema = z.strictObject({
+  /** The workspace's log, genesis first. */
+  log: z.array(envelopeSchema).min(1).max(1000),
+  roster: envelopeSchema,
+  request: envelopeSchema,
+  decisions: z.array(envelopeSchema).max(400),
+  /** Each key a sign request names: its own key request, and the key results of all parties. */
+  keys: z
+    .array(z.strictObject({ request: envelopeSchema, certificate: z.array(envelopeSchema).max(50) }))
+    .max(50),
+});
+export type Evidence = z.infer<typeof evidenceSchema>;
+
+/** A key that evidence proved to exist. */
+export interface VerifiedKey {
+  readonly id: Hex;
+  readonly workspaceId: Hex;
+  readonly keyringId: Hex;
+  readonly keyType: KeyType;
+  readonly publicKey: Hex;
+  readonly label: string;
+}
+
+/** One item of a sign request, decoded from the signed bytes. */
+export interface AuthorisedItem {
+  readonly key: VerifiedKey;
+  readonly payload: DecodedPayload;
+}
+
+export interface Authorisation {
+  readonly requestId: Hex;
+  readonly request: Request;
+  readonly workspace: Workspace;
+  readonly keyring: Keyring;
+  /** Empty for a key request. */
+  readonly items: readonly AuthorisedItem[];
+  /** Milliseconds since 1970 at which the request ends. */
+  readonly expires: number;
+}
+
+export type RefusalReason =
+  | 'bad_evidence' // a record is malformed, or not signed by whom it must be: nothing is known about the request itself
+  | 'stale_log_head' // the request, or what the verifier trusts, is about another state of the workspace
+  | 'not_served' // workspace and keyring do not serve each other
+  | 'wrong_key' // a key is not one of the workspace's, or not of this keyring
+  | 'bad_payload' // an item cannot be what it says
+  | 'policy_denied'
+  | 'approvers' // rejected by approvers
+  | 'cancelled' // rejected by its initiator
+  | 'expired'
+  | 'too_early'; // made ahead of the verifier's clock
+
+export type Verdict =
+  | { readonly verdict: 'authorised'; readonly authorisation: Authorisation; readonly ignored: readonly string[] }
+  | {
+      readonly verdict: 'waiting';
+      readonly authorisation: Authorisation;
+      readonly missing: readonly Missing[];
+      readonly ignored: readonly string[];
+    }
+  | {
+      readonly verdict: 'refused';
+      readonly reason: RefusalReason;
+      readonly detail: string;
+      /** Known once the request's form and its initiator's signature were verified. */
+      readonly requestId?: Hex;
+      /** Whether no later evidence, clock or decision can change it: only then a party signs a refusal. */
+      readonly final: boolean;
+    };
+
+export interface Trust {
+  readonly networkId: string;
+  /** The verifier's clock, milliseconds since 1970. */
+  readonly now: number;
+  /** The keyring the verifier itself trusts, from its own file; without it the roster in the evidence is checked alone. */
+  readonly keyringId?: Hex;
+}
+
+class Refused extends Error {
+  readonly reason: RefusalReason;
+  readonly final: boolean;
+  constructor(reason: RefusalReason, detail: string, final: boolean) {
+    super(detail);
+    this.reason = reason;
+    this.final = final;
+  }
+}
+
+/** What a request asks for, once its form, workspace, keyring and keys are proven. Decisions are not looked at. */
+function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }): Authorisation {
+  const workspace = openWorkspace(evidence.log, trust.networkId);
+  const record = verifyRecord(requestRecord, evidence.request, trust.networkId);
+  const content = record.content;
+  if (content.workspaceId !== workspace.id) {
+    throw new Refused('bad_evidence', `the log is of workspace ${workspace.id}, the request is of ${content.workspaceId}`, false);
+  }
+  const signers = record.signedBy.map((credential) => ownerOf(workspace, credential)?.name);
+  if (!signers.every((name) => name === content.initiator)) {
+    throw new Refused('bad_evidence', `the request is not signed by its initiator ${content.initiator}`, false);
+  }
+  proven.requestId = record.id;
+  if (content.logHead.seq !== workspace.head.seq || content.logHead.id !== workspace.head.id) {
+    throw new Refused('stale_log_head', 'the request was made for another state of the workspace', false);
+  }
+  const keyring = openKeyring(evidence.roster, trust.networkId);
+  if (trust.keyringId !== undefined && keyring.id !== trust.keyringId) {
+    throw new Refused('bad_evidence', `the roster is of keyring ${keyring.id}`, false);
+  }
+  if (content.kind === 'key' && content.keyringId !== keyring.id) {
+    throw new Refused('bad_evidence', `the roster is of keyring ${keyring.id}, the request is to ${content.keyringId}`, false);
+  }
+  const serves = keyring.roster.serves === 'open' || keyring.roster.serves.includes(workspace.id);
+  if (!serves || !workspace.keyrings.includes(keyring.id)) {
+    throw new Refused('not_served', `workspace ${workspace.id} and keyring ${keyring.id} do not name each other`, true);
+  }
+  const expires = Math.min(timeOf(content.expires), timeOf(content.created) + maxRequestLifetime);
+  const base = { requestId: record.id, request: content, workspace, keyring, expires };
+  if (content.kind === 'key') return { ...base, items: [] };
+  return { ...base, items: openItems(content.items, workspace, keyring, evidence, trust) };
+}
+
+function openItems(
+  items: SignRequest['items'],
+  workspace: Workspace,
+  keyring: Keyring,
+  evidence: Evidence,
+  trust: Trust,
+): AuthorisedItem[] {
+  const keys = new Map<Hex, VerifiedKey>();
+  for (const entry of evidence.keys) {
+    const key = openKey(entry, keyring, trust.networkId);
+    keys.set(key.id, key);
+  }
+  const opened = items.map(({ keyId, payload }, index) => {
+    const key = keys.get(keyId);
+    if (key === undefined) {
+      throw new Refused('bad_evidence', `item ${index}: no certificate of key ${keyId} by keyring ${keyring.id}`, false);
+    }
+    if (key.workspaceId !== workspace.id) {
+      throw new Refused('wrong_key', `item ${index}: key ${keyId} belongs to workspace ${key.workspaceId}`, true);
+    }
+    try {
+      return { key, payload: decodePayload(payload, { keyType: key.keyType, publicKey: fromHex(key.publicKey) }) };
+    } catch (error) {
+      throw new Refused('bad_payload', `item ${index}: ${(error as Error).message}`, true);
+    }
+  });
+  if (new Set(opened.map((item) => item.key.keyType)).size > 1) {
+    throw new Refused('wrong_key', 'the keys of a request must be of one type', true);
+  }
+  return opened;
+}
+
+/** Proves a key from its key request and the results of all parties. Throws RecordError, CertificateError or Refused. */
+function openKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: string): VerifiedKey {
+  const record = verifyRecord(requestRecord, entry.request, networkId);
+  if (record.content.kind !== 'key' || record.content.keyringId !== keyring.id) {
+    throw new Refused('bad_evidence', `${record.id} is not a key request to keyring ${keyring.id}`, false);
+  }
+  const result = verifyCertificate(entry.certificate, keyring, record.id, networkId);
+  if (result.keyType !== record.content.keyType) {
+    throw new Refused('bad_evidence', `the certificate is of a ${result.keyType} key`, false);
+  }
+  const { workspaceId, keyringId, keyType, label } = record.content;
+  return { id: record.id, workspaceId, keyringId, keyType, publicKey: result.publicKey, label };
+}
+
+/** A key's request and certificate, checked against a keyring that the caller trusts. Throws with what is wrong. */
+export function verifyKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: string): VerifiedKey {
+  return openKey(entry, keyring, networkId);
+}
+
+/**
+ * Checks that a decision is about this request, by an owner of its workspace, signed with that owner's own credential.
+ * Throws RecordError.
+ */
+export function verifyDecision(envelope: Envelope, authorisation: Authorisation, networkId: string): Decision {
+  const { workspace, requestId } = authorisation;
+  const { content, signedBy } = verifyRecord(decisionRecord, envelope, networkId);
+  const fail = (message: string): never => {
+    throw new RecordError('missing_signature', 'decision', message);
+  };
+  if (content.subject !== requestId) fail(`is about ${content.subject}`);
+  const principal = workspace.owners.find((owner) => owner.name === content.principal);
+  if (principal === undefined) fail(`${content.principal} is not an owner`);
+  if (!signedBy.every((credential) => principal?.credentials.includes(credential))) {
+    fail(`not signed by ${content.principal}`);
+  }
+  if (content.logHead.seq !== workspace.head.seq || content.logHead.id !== workspace.head.id) {
+    fail('was made for another state of the workspace');
+  }
+  return content;
+}
+
+/** Which of two decisions of one principal counts: never a matter of the order in which they arrive. */
+function prevails(next: Decision, held: Decision): boolean {
+  if (next.seq !== held.seq) return next.seq > held.seq;
+  // Two under one seq contradict each other: the rejection counts, and of approvals the one that runs out first.
+  if (held.decision === 'reject') return false;
+  return next.decision === 'reject' || next.expires < held.expires;
+}
+
+/** The latest decision of each principal. */
+function latestDecisions(evidence: Evidence, authorisation: Authorisation, networkId: string, ignored: string[]) {
+  const latest = new Map<string, Decision>();
+  for (const [index, envelope] of evidence.decisions.entries()) {
+    try {
+      const next = verifyDecision(envelope, authorisation, networkId);
+      const held = latest.get(next.principal);
+      if (held === undefined || prevails(next, held)) latest.set(next.principal, next);
+    } catch (error) {
+      ignored.push(`decision ${index}: ${(error as Error).message}`);
+    }
+  }
+  return latest;
+}
+
+/** Kinds of a request's items, as policies name them. */
+export function kindsOf(authorisation: Authorisation): readonly Kind[] {
+  if (authorisation.request.kind === 'key') return ['key.request'];
+  return authorisation.items.map((item) => item.payload.kind);
+}
+
+/**
+ * Judges a request from its evidence alone. Garbage among the decisions never authorises and never refuses: it is
+ * ignored and named. Never throws for anything that evidence may hold.
+ */
+export function authorize(evidence: Evidence, trust: Trust): Verdict {
+  const proven: { requestId?: Hex } = {};
+  try {
+    return judge(establish(evidence, trust, proven), evidence, trust);
+  } catch (error) {
+    const detail = (error as Error).message;
+    if (!(error instanceof Refused)) return { verdict: 'refused', reason: 'bad_evidence', detail, final: false, ...proven };
+    return { verdict: 'refused', reason: error.reason, detail, final: error.final, ...proven };
+  }
+}
+
+function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): Verdict {
+  const { request, workspace } = authorisation;
+  if (timeOf(request.created) > trust.now + maxClockAhead) {
+    throw new Refused('too_early', `made at ${request.created}: check the clocks`, false);
+  }
+  const ignored: string[] = [];
+  const latest = latestDecisions(evidence, authorisation, trust.networkId, ignored);
+  if (latest.get(request.initiator)?.decision === 'reject') {
+    throw new Refused('cancelled', `cancelled by ${request.initiator}`, false);
+  }
+  const approved = new Set([request.initiator]);
+  const rejected = new Set<string>();
+  for (const [principal, made] of latest) {
+    if (made.decision === 'reject') rejected.add(principal);
+    else if (timeOf(made.expires) > trust.now) approved.add(principal);
+    else ignored.push(`the approval of ${principal} ran out at ${made.expires}`);
+  }
+  const owners = workspace.owners.map((owner) => owner.name);
+  const judged = evaluatePolicy(workspace.signPolicy, kindsOf(authorisation), { owners, approved, rejected });
+  if (judged.verdict === 'denied') throw new Refused('policy_denied', judged.reason, true);
+  if (judged.verdict === 'rejected') throw new Refused('approvers', judged.reason, false);
+  if (trust.now >= authorisation.expires) {
+    throw new Refused('expired', `ended at ${new Date(authorisation.expires).toISOString()}`, true);
+  }
+  if (judged.verdict === 'waiting') return { verdict: 'waiting', authorisation, missing: judged.missing, ignored };
+  return { verdict: 'authorised', authorisation, ignored };
+}

@@ -1,0 +1,59 @@
+// What a connector and its node say to each other through the node's door: one JSON request, one JSON response. The node
+// treats the connector as hostile: evidence authenticates itself, and results are signed before they are handed out.
+import * as z from 'zod';
+import { evidenceSchema } from './authorize.ts';
+import { envelopeSchema } from './records/envelope.ts';
+import { credentialSchema, networkIdSchema, recordIdSchema } from './records/fields.ts';
+
+/** Longest a node holds a `results` request open, in milliseconds. */
+export const maxResultsWaitMs = 25_000;
+
+export const doorRequestSchema = z.discriminatedUnion('method', [
+  /** Evidence for a request; the answer comes after it is durably stored. */
+  z.strictObject({ method: z.literal('deliver'), evidence: evidenceSchema }),
+  /** The node's own results with a sequence above `after`, oldest first; waits up to `waitMs` for the first. */
+  z.strictObject({
+    method: z.literal('results'),
+    after: z.int().min(0),
+    limit: z.int().min(1).max(100),
+    waitMs: z.int().min(0).max(maxResultsWaitMs),
+  }),
+  z.strictObject({ method: z.literal('status') }),
+]);
+export type DoorRequest = z.infer<typeof doorRequestSchema>;
+
+/** How a job stands on the node. */
+export const jobStateSchema = z.enum([
+  'waiting', // evidence does not authorise it yet
+  'authorised', // the parties may sign
+  'started', // this party's contribution has left, or may have
+  'done', // this party has a result
+]);
+export type JobStateName = z.infer<typeof jobStateSchema>;
+
+export const doorResponseSchemas = {
+  deliver: z.strictObject({
+    requestId: recordIdSchema,
+    state: jobStateSchema,
+    /** Why it waits, in words. */
+    detail: z.string().optional(),
+    /** The result, when it is done: for a connector that has lost its place. */
+    result: envelopeSchema.optional(),
+  }),
+  results: z.strictObject({
+    results: z.array(z.strictObject({ sequence: z.int().min(1), result: envelopeSchema })),
+  }),
+  status: z.strictObject({
+    networkId: networkIdSchema,
+    keyringId: recordIdSchema,
+    party: credentialSchema,
+    peersUp: z.int(),
+    peers: z.int(),
+  }),
+} as const;
+
+/** Instead of an answer: a stable code and a sentence. `retry` says whether the same request may succeed later. */
+export const doorErrorSchema = z.strictObject({
+  error: z.strictObject({ code: z.string(), message: z.string(), retry: z.boolean() }),
+});
+export type DoorError = z.infer<typeof doorErrorSchema>;

@@ -1,0 +1,80 @@
+// A key's certificate: the equal key results of all n parties of its keyring. It proves that every party holds a share
+// of this very public key.
+import { encodeCanonical } from '../records/canonical.ts';
+import { type Envelope, verifyRecord } from '../records/envelope.ts';
+import type { Keyring } from '../records/keyring-roster.ts';
+import { type KeyResult, partyResult } from '../records/party-result.ts';
+import { type Hex, fromHex, toHex } from '../hex.ts';
+import { checkPublicKeyOnce } from './checked-keys.ts';
+
+export class CertificateError extends Error {
+  override readonly name = 'CertificateError';
+  readonly code: 'incomplete' | 'outsider' | 'wrong_subject' | 'unequal' | 'bad_key';
+  constructor(code: CertificateError['code'], message: string) {
+    super(message);
+    this.code = code;
+  }
+}
+
+/** Checks what a single key result must satisfy whoever else agrees. Throws CertificateError. */
+export function checkKeyResult(result: KeyResult, keyring: Keyring): void {
+  if (result.commitments.length !== keyring.roster.threshold) {
+    const wanted = keyring.roster.threshold;
+    throw new CertificateError(
+      'bad_key',
+      `${result.commitments.length} commitments, the threshold is ${wanted}`,
+    );
+  }
+  if (result.commitments[0] !== result.publicKey) {
+    throw new CertificateError('bad_key', 'the first commitment is not the public key');
+  }
+  for (const point of result.commitments) {
+    try {
+      checkPublicKeyOnce(fromHex(point));
+    } catch (error) {
+      throw new CertificateError('bad_key', (error as Error).message);
+    }
+  }
+}
+
+/**
+ * Checks that `results` are the equal, signed key results of all parties of the keyring for that key request.
+ * Throws CertificateError, or RecordError when a record itself is wrong.
+ */
+export function verifyCertificate(
+  results: readonly Envelope[],
+  keyring: Keyring,
+  keyId: Hex,
+  networkId: string,
+): KeyResult {
+  const parties = keyring.roster.parties.map((party) => party.key);
+  const seen = new Set<string>();
+  let first: KeyResult | undefined;
+  for (const envelope of results) {
+    const { content } = verifyRecord(partyResult, envelope, networkId);
+    if (!parties.includes(content.party)) {
+      throw new CertificateError('outsider', `${content.party} is no party of the keyring`);
+    }
+    const { roster, run } = content.epoch;
+    const sameEpoch = roster === keyring.epoch.roster && run === keyring.epoch.run;
+    if (content.subject !== keyId || content.keyringId !== keyring.id || !sameEpoch) {
+      throw new CertificateError(
+        'wrong_subject',
+        `the result of ${content.party} is about another key, keyring or epoch`,
+      );
+    }
+    if (content.result.kind !== 'key')
+      throw new CertificateError('wrong_subject', `${content.party} reports no key`);
+    first ??= content.result;
+    if (toHex(encodeCanonical(first)) !== toHex(encodeCanonical(content.result))) {
+      throw new CertificateError('unequal', `${content.party} reports another key than the first result`);
+    }
+    seen.add(content.party);
+  }
+  const missing = parties.filter((party) => !seen.has(party));
+  if (first === undefined || missing.length > 0) {
+    throw new CertificateError('incomplete', `no result of ${missing.join(', ')}`);
+  }
+  checkKeyResult(first, keyring);
+  return first;
+}

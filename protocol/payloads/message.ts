@@ -1,0 +1,126 @@
+// Payload kind `message`: text, never bytes that could be a transaction. An ed25519 key signs it inside Solana's
+// off-chain message envelope, version 0, whose first byte, 0xff, no transaction message can have:
+//   "\xffsolana offchain" (16) | version 0 (1) | application domain (32) | format (1) | signer count 1 (1) |
+//   public key (32) | length (u16, little endian) | text
+// https://github.com/solana-foundation/SRFCs/discussions/3
+import {
+  type OffchainMessageApplicationDomain,
+  type OffchainMessageV0,
+  address,
+  getOffchainMessageV0Encoder,
+  offchainMessageContentRestrictedAsciiOf1232BytesMax,
+  offchainMessageContentUtf8Of1232BytesMax,
+} from '@solana/kit';
+import { base58 } from '@scure/base';
+import * as z from 'zod';
+import { type Hex, fromHex, hexBytes, toHex } from '../hex.ts';
+import { PayloadError } from './error.ts';
+import type { DecodedPayload } from './facts.ts';
+
+/** Bytes before the text, with one signer. */
+const preambleBytes = 85;
+/** Largest text in UTF-8 bytes: the whole envelope then has 1232 bytes, the most that hardware wallets also take. */
+export const maxMessageBytes = 1232 - preambleBytes;
+
+/** UTF-8 text of 1 to 1147 bytes. Bytes that are not UTF-8 cannot be signed: sign their hash, written as text. */
+export const messageSchema = z.strictObject({
+  kind: z.literal('message'),
+  data: hexBytes(1, maxMessageBytes),
+});
+export type MessagePayload = z.infer<typeof messageSchema>;
+
+/**
+ * The application domain of every message: `countersign/v1/message` in ASCII, filled with zeroes to 32 bytes. It keeps
+ * these messages apart from those that other applications ask the same key to sign.
+ */
+export const applicationDomain: string = base58.encode(
+  Uint8Array.from({ length: 32 }, (_, index) => 'countersign/v1/message'.charCodeAt(index) || 0),
+);
+
+/** The text of message bytes. Throws PayloadError `not_text`. A byte order mark is kept: it is part of what is signed. */
+function textOf(data: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data);
+  } catch (cause) {
+    throw new PayloadError(
+      'not_text',
+      'a message must be UTF-8 text: sign the hash of other bytes, written as text',
+      {
+        cause,
+      },
+    );
+  }
+}
+
+/**
+ * A message payload of UTF-8 bytes.
+ *
+ * @throws {PayloadError} `empty_message`, `too_large` (over 1147 bytes) or `not_text`
+ */
+export function messagePayload(data: Uint8Array): MessagePayload {
+  if (data.length === 0) throw new PayloadError('empty_message', 'the message is empty');
+  if (data.length > maxMessageBytes) {
+    throw new PayloadError(
+      'too_large',
+      `the message has ${data.length} bytes, at most ${maxMessageBytes} fit: sign its hash, written as text`,
+    );
+  }
+  textOf(data);
+  return { kind: 'message', data: toHex(data) };
+}
+
+/** The envelope bytes a key signs for `text`. Printable ASCII on one line has format 0, all other text format 1. */
+function envelopeOf(text: string, publicKey: Uint8Array): Uint8Array {
+  const common = {
+    version: 0 as const,
+    applicationDomain: applicationDomain as OffchainMessageApplicationDomain,
+    requiredSignatories: [{ address: address(base58.encode(publicKey)) }],
+  };
+  const message: OffchainMessageV0 = /^[\x20-\x7e]+$/.test(text)
+    ? { ...common, content: offchainMessageContentRestrictedAsciiOf1232BytesMax(text) }
+    : { ...common, content: offchainMessageContentUtf8Of1232BytesMax(text) };
+  return new Uint8Array(getOffchainMessageV0Encoder().encode(message));
+}
+
+/**
+ * Lines of a text with everything a terminal would act on, hide or reorder (control, format and ignorable characters,
+ * line separators) written as `\u{...}`, and backslashes doubled so that no text can imitate that.
+ */
+function printableLines(text: string): string[] {
+  return text
+    .split('\n')
+    .map((line) =>
+      line.replace(/[\\\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, (character) =>
+        character === '\\' ? '\\\\' : `\\u{${character.codePointAt(0)!.toString(16)}}`,
+      ),
+    );
+}
+
+/**
+ * Facts and signed bytes (the envelope) of a message for the ed25519 key `publicKey` (32 bytes).
+ *
+ * @throws {PayloadError} `not_text`
+ */
+export function decodeMessage(payload: MessagePayload, publicKey: Uint8Array): DecodedPayload {
+  const data = fromHex(payload.data);
+  const text = textOf(data);
+  return {
+    kind: 'message',
+    message: envelopeOf(text, publicKey),
+    facts: { kind: 'message', envelope: 'solana.offchain', applicationDomain, text },
+    summary: [
+      `Message of ${data.length} bytes, signed as a Solana off-chain message: it is no transaction`,
+      ...printableLines(text).map((line) => `> ${line}`),
+    ],
+  };
+}
+
+/** The signed envelope: number of signatures (1), the 64-byte signature, and the bytes it signs. Throws as `decodeMessage`. */
+export function assembleMessage(payload: MessagePayload, publicKey: Uint8Array, signature: Uint8Array): Hex {
+  const { message } = decodeMessage(payload, publicKey);
+  const signed = new Uint8Array(1 + signature.length + message.length);
+  signed[0] = 1;
+  signed.set(signature, 1);
+  signed.set(message, 1 + signature.length);
+  return toHex(signed);
+}

@@ -1,0 +1,114 @@
+// Reads a payload from a file a person made: the JSON form of a payload, base64 of a Solana transaction, or a text.
+import { base64 } from '@scure/base';
+import { fromHex, toHex } from '../hex.ts';
+import { PayloadError } from './error.ts';
+import { messagePayload } from './message.ts';
+import { type Payload, parsePayload } from './payload.ts';
+import { parseSolanaMessage, requiredSigners, solanaSignatureBytes } from './solana-message.ts';
+
+/** Largest file that can hold any payload, in bytes. */
+const maxFileBytes = 16 * 1024;
+
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes).trim();
+  } catch (cause) {
+    throw new PayloadError(
+      'unreadable',
+      'the file is not text: give the payload as JSON, or the transaction as base64',
+      { cause },
+    );
+  }
+}
+
+function readJson(text: string): Payload {
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (cause) {
+    throw new PayloadError(
+      'unreadable',
+      `the file begins like JSON but is not: ${(cause as Error).message}`,
+      { cause },
+    );
+  }
+  return checked(parsePayload(value));
+}
+
+/** The payload, once what can be checked without knowing the key was. */
+function checked(payload: Payload): Payload {
+  if (payload.kind === 'message') return messagePayload(fromHex(payload.data));
+  parseSolanaMessage(fromHex(payload.message));
+  return payload;
+}
+
+/** The message of a wire transaction, or undefined when the bytes are not one. Throws `already_signed`. */
+function messageOfWire(bytes: Uint8Array): Uint8Array | undefined {
+  const count = bytes[0] ?? 0;
+  const start = 1 + count * solanaSignatureBytes;
+  const message = bytes.subarray(start);
+  try {
+    if (count === 0 || requiredSigners(parseSolanaMessage(message)).length !== count) return undefined;
+  } catch {
+    return undefined;
+  }
+  if (bytes.subarray(1, start).some((byte) => byte !== 0)) {
+    throw new PayloadError(
+      'already_signed',
+      'the transaction carries signatures, and only its message is signed here: give it unsigned, and let the others ' +
+        'sign afterwards',
+    );
+  }
+  return message;
+}
+
+function readSolana(text: string): Payload {
+  let bytes: Uint8Array;
+  try {
+    bytes = base64.decode(text.replace(/\s+/g, ''));
+  } catch (cause) {
+    throw new PayloadError(
+      'unreadable',
+      'the file is neither JSON nor base64: give a payload as JSON, a Solana transaction as base64, or say that the ' +
+        'file is a message',
+      { cause },
+    );
+  }
+  const message = messageOfWire(bytes) ?? bytes;
+  try {
+    parseSolanaMessage(message);
+  } catch (cause) {
+    const { code, message: reason } = cause as PayloadError;
+    if (code !== 'malformed_transaction' && code !== 'not_canonical') throw cause;
+    throw new PayloadError(
+      'unreadable',
+      `the file is base64, but neither a Solana wire transaction nor a transaction message (${reason})`,
+      { cause },
+    );
+  }
+  return { kind: 'solana.transaction', message: toHex(message) };
+}
+
+/**
+ * The payload in a file. Without a hint, or with `solana.transaction`: the JSON form of a payload, or base64 of an
+ * unsigned Solana wire transaction or of its message. With the hint `message`: the file's bytes are exactly the
+ * text, with the line feed many editors put at its end.
+ *
+ * @throws {PayloadError} `unreadable`, `already_signed`, `too_large`, or what is wrong with the payload
+ */
+export function parsePayloadFile(bytes: Uint8Array, hint?: Payload['kind']): Payload {
+  if (hint === 'message') return messagePayload(bytes);
+  if (bytes.length > maxFileBytes) {
+    throw new PayloadError(
+      'too_large',
+      `the file has ${bytes.length} bytes, no payload needs more than ${maxFileBytes}`,
+    );
+  }
+  const text = textOf(bytes);
+  if (text === '') throw new PayloadError('unreadable', 'the file is empty');
+  const payload = text.startsWith('{') ? readJson(text) : readSolana(text);
+  if (hint !== undefined && payload.kind !== hint) {
+    throw new PayloadError('unreadable', `the file holds a ${payload.kind} payload, expected ${hint}`);
+  }
+  return payload;
+}

@@ -1,0 +1,84 @@
+// Instructions of Solana programs whose whole effect is known here: System Program transfers and the compute budget.
+// Every other instruction is handed on with its program, accounts and data, and without a name.
+// Layouts: solana-system-interface and solana-compute-budget-interface (little-endian integers after a tag).
+import { toHex } from '../hex.ts';
+import type { SolanaInstruction } from './facts.ts';
+
+export const systemProgram = '11111111111111111111111111111111';
+export const computeBudgetProgram = 'ComputeBudget111111111111111111111111111111';
+
+/** u32 tag of SystemInstruction::Transfer, followed by u64 lamports. */
+export const systemTransferTag = 2;
+export const systemTransferBytes = 12;
+
+/** Name and bytes, tag included, by the u8 tag of ComputeBudgetInstruction. Tag 0 is retired. */
+const computeBudgetLayouts = {
+  1: { name: 'computeBudget.requestHeapFrame', length: 5 },
+  2: { name: 'computeBudget.setComputeUnitLimit', length: 5 },
+  3: { name: 'computeBudget.setComputeUnitPrice', length: 9 },
+  4: { name: 'computeBudget.setLoadedAccountsDataSizeLimit', length: 5 },
+} as const;
+
+/** Programs that verify signatures natively: each signature they check costs as much as one of the transaction. */
+const signatureCheckingPrograms: ReadonlySet<string> = new Set([
+  'Ed25519SigVerify111111111111111111111111111',
+  'KeccakSecp256k11111111111111111111111111111',
+  'Secp256r1SigVerify1111111111111111111111111',
+]);
+
+const lamportsPerSignature = 5000n;
+/** Compute units that one transaction can use. */
+const maxComputeUnits = 1_400_000n;
+const microLamports = 1_000_000n;
+
+/** The instruction with its name and arguments when its whole effect is known. */
+export function readInstruction(
+  program: string,
+  accounts: readonly string[],
+  data: Uint8Array,
+): SolanaInstruction {
+  const parts = { program, accounts, data: toHex(data) };
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  if (program === systemProgram) {
+    const [from, to] = accounts;
+    // More accounts than two are allowed: payment requests use them as markers, and the program ignores them.
+    if (data.length !== systemTransferBytes || view.getUint32(0, true) !== systemTransferTag) return parts;
+    if (from === undefined || to === undefined) return parts;
+    return { ...parts, name: 'system.transfer', from, to, lamports: view.getBigUint64(4, true).toString() };
+  }
+  if (program === computeBudgetProgram) {
+    const layout = computeBudgetLayouts[data[0] as keyof typeof computeBudgetLayouts];
+    if (layout === undefined || data.length !== layout.length) return parts;
+    const value = layout.length === 9 ? view.getBigUint64(1, true) : BigInt(view.getUint32(1, true));
+    return { ...parts, name: layout.name, value: value.toString() };
+  }
+  return parts;
+}
+
+/** The largest of the named instructions' values; the runtime refuses a transaction that has two of one name. */
+function largest(
+  instructions: readonly SolanaInstruction[],
+  name: SolanaInstruction['name'],
+): bigint | undefined {
+  const values = instructions.flatMap((entry) =>
+    entry.name === name && 'value' in entry ? [BigInt(entry.value)] : [],
+  );
+  return values.reduce<bigint | undefined>(
+    (most, value) => (most === undefined || value > most ? value : most),
+    undefined,
+  );
+}
+
+/** Lamports the fee payer can lose in fees, at the network's price of 5000 lamports a signature. */
+export function maximumFee(signatures: number, instructions: readonly SolanaInstruction[]): bigint {
+  let checked = BigInt(signatures);
+  for (const { program, data } of instructions) {
+    // The first byte of their data counts the signatures.
+    if (signatureCheckingPrograms.has(program))
+      checked += BigInt(Number.parseInt(data.slice(2, 4) || '0', 16));
+  }
+  const price = largest(instructions, 'computeBudget.setComputeUnitPrice') ?? 0n;
+  const limit = largest(instructions, 'computeBudget.setComputeUnitLimit') ?? maxComputeUnits;
+  const units = limit < maxComputeUnits ? limit : maxComputeUnits;
+  return checked * lamportsPerSignature + (price * units + microLamports - 1n) / microLamports;
+}

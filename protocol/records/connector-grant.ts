@@ -1,0 +1,21 @@
+// `connector.grant`: a party allows a connector's key to watch for its keyring and to submit what its node signed. The
+// party key itself never leaves the node.
+import * as z from 'zod';
+import type { RecordType } from './envelope.ts';
+import { credentialSchema, networkIdSchema, recordIdSchema, timestampSchema } from './fields.ts';
+
+const schema = z.strictObject({
+  networkId: networkIdSchema,
+  keyringId: recordIdSchema,
+  party: credentialSchema,
+  connector: credentialSchema,
+  expires: timestampSchema,
+});
+export type ConnectorGrant = z.infer<typeof schema>;
+
+export const connectorGrant: RecordType<ConnectorGrant> = {
+  type: 'connector.grant',
+  schema,
+  introduces: (grant) => [grant.connector],
+  signers: (grant) => [grant.party],
+};

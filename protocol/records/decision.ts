@@ -1,0 +1,28 @@
+// `decision`: a principal approves or rejects an action. The one with the highest seq of a principal counts.
+import * as z from 'zod';
+import type { RecordType } from './envelope.ts';
+import { labelSchema, logHeadSchema, nameSchema, networkIdSchema, recordIdSchema, timestampSchema } from './fields.ts';
+
+const base = {
+  networkId: networkIdSchema,
+  /** Id of the request decided on. */
+  subject: recordIdSchema,
+  principal: nameSchema,
+  /** Rises with every decision of this principal on this subject, from 1. */
+  seq: z.int().min(1),
+  logHead: logHeadSchema,
+};
+
+const schema = z.discriminatedUnion('decision', [
+  // An approval withheld by a coordinator must not be usable much later; a rejection never runs out.
+  z.strictObject({ ...base, decision: z.literal('approve'), expires: timestampSchema }),
+  z.strictObject({ ...base, decision: z.literal('reject'), reason: labelSchema.optional() }),
+]);
+export type Decision = z.infer<typeof schema>;
+
+export const decision: RecordType<Decision> = {
+  type: 'decision',
+  schema,
+  // One credential of the principal signs: the workspace's log tells which those are (authorize.ts).
+  signers: () => [],
+};

@@ -1,0 +1,205 @@
+// A signed record: exact bytes, signed. Verifiers check the bytes that were signed, never a re-encoding made from
+// parsed fields. Record id = SHA-256 over tag, network id and bytes, each preceded by its length (u32, big endian).
+import { sha256 } from '@noble/hashes/sha2.js';
+import { concatBytes } from '@noble/hashes/utils.js';
+import { base64urlnopad } from '@scure/base';
+import * as z from 'zod';
+import { fromHex, type Hex, hexBytes, toHex } from '../hex.ts';
+import { checkPublicKeyOnce } from '../keys/checked-keys.ts';
+import { publicKeyOf, sign, verify } from '../keys/ed25519.ts';
+import { CanonicalError, decodeCanonical, encodeCanonical } from './canonical.ts';
+import { type Credential, credentialSchema } from './fields.ts';
+
+/** Largest record, in bytes before base64url: 50 items of Solana's largest transaction fit. */
+export const maxRecordBytes = 256 * 1024;
+const maxSignatures = 256;
+
+export const envelopeSchema = z.strictObject({
+  type: z.string().regex(/^[a-z.]{1,40}$/),
+  bytes: z
+    .string()
+    .max(Math.ceil((maxRecordBytes * 4) / 3))
+    .regex(/^[A-Za-z0-9_-]+$/),
+  signatures: z
+    .array(z.strictObject({ credential: credentialSchema, signature: hexBytes(64) }))
+    .max(maxSignatures),
+});
+export type Envelope = z.infer<typeof envelopeSchema>;
+
+export type RecordErrorCode =
+  | 'malformed' // the envelope or its bytes are not a record of this type
+  | 'wrong_network' // made for another network
+  | 'bad_key' // introduces a degenerate public key
+  | 'bad_signature' // a signature does not verify
+  | 'missing_signature'; // somebody who must sign has not
+
+export class RecordError extends Error {
+  override readonly name = 'RecordError';
+  readonly code: RecordErrorCode;
+  readonly type: string;
+  constructor(code: RecordErrorCode, type: string, message: string) {
+    super(`${type}: ${message}`);
+    this.code = code;
+    this.type = type;
+  }
+}
+
+/** What a record type says about itself. `Content` always has `networkId`. */
+export interface RecordType<Content extends { networkId: string }> {
+  readonly type: string;
+  readonly schema: z.ZodType<Content>;
+  /** Public keys that this record introduces: each is checked once, here, before any signature is verified under it. */
+  introduces?(content: Content): readonly Credential[];
+  /** Credentials that must have signed, as far as the record alone tells; the rest is judged where evidence is. */
+  signers(content: Content): readonly Credential[];
+}
+
+/** A record whose form and signatures were checked. Whether its signers had the right is the caller's question. */
+export interface VerifiedRecord<Content> {
+  readonly id: Hex;
+  readonly content: Content;
+  /** Credentials whose signatures verified: all of the envelope's. */
+  readonly signedBy: readonly Credential[];
+  readonly envelope: Envelope;
+}
+
+function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
+  return concatBytes(
+    ...parts.flatMap((part) => {
+      const length = new Uint8Array(4);
+      new DataView(length.buffer).setUint32(0, part.length);
+      return [length, part];
+    }),
+  );
+}
+
+/** 32 bytes: the id of the record of `type` with these canonical bytes on that network. */
+export function recordId(type: string, networkId: string, bytes: Uint8Array): Hex {
+  const text = new TextEncoder();
+  return toHex(sha256(lengthPrefixed(text.encode(`countersign/v1/${type}`), text.encode(networkId), bytes)));
+}
+
+/** What an ed25519 credential signs: `countersign/v1/<type>`, a zero byte, the record id. */
+export function signingBytes(type: string, id: Hex): Uint8Array {
+  return concatBytes(new TextEncoder().encode(`countersign/v1/${type}\0`), fromHex(id));
+}
+
+/** The ed25519 credential of a 32-byte public key. */
+export function credentialOf(publicKey: Uint8Array): Credential {
+  return `ed25519:${toHex(publicKey)}`;
+}
+
+/** The 32-byte public key of an ed25519 credential. */
+export function publicKeyOfCredential(credential: Credential): Uint8Array {
+  return fromHex(credential.slice('ed25519:'.length));
+}
+
+/** Whoever can sign records: a person's identity, a party key, a test. */
+export interface Signer {
+  readonly credential: Credential;
+  sign(message: Uint8Array): Uint8Array;
+}
+
+/** A signer with an ed25519 seed of 32 bytes. */
+export function ed25519Signer(seed: Uint8Array): Signer {
+  return { credential: credentialOf(publicKeyOf(seed)), sign: (message) => sign(seed, message) };
+}
+
+function readBytes(envelope: Envelope): Uint8Array {
+  try {
+    return base64urlnopad.decode(envelope.bytes);
+  } catch {
+    throw new RecordError('malformed', envelope.type, 'bytes are not canonical base64url: take the record from its source again');
+  }
+}
+
+/** Content of an envelope without any check of signatures: for drafts that still gather them. Throws RecordError. */
+export function readContent<Content extends { networkId: string }>(
+  kind: RecordType<Content>,
+  envelope: Envelope,
+  networkId: string,
+): { id: Hex; content: Content } {
+  if (envelope.type !== kind.type) {
+    throw new RecordError('malformed', kind.type, `this is a ${envelope.type} record: a ${kind.type} record belongs here`);
+  }
+  const bytes = readBytes(envelope);
+  let value: unknown;
+  try {
+    value = decodeCanonical(bytes, maxRecordBytes);
+  } catch (error) {
+    throw new RecordError('malformed', kind.type, (error as CanonicalError).message);
+  }
+  const parsed = kind.schema.safeParse(value);
+  if (!parsed.success) throw new RecordError('malformed', kind.type, z.prettifyError(parsed.error));
+  const content = parsed.data;
+  if (content.networkId !== networkId) {
+    throw new RecordError('wrong_network', kind.type, `made for network ${content.networkId}, this is ${networkId}: make it anew for this network`);
+  }
+  return { id: recordId(kind.type, networkId, bytes), content };
+}
+
+function checkIntroducedKeys(type: string, credentials: readonly Credential[]): void {
+  for (const credential of credentials) {
+    try {
+      checkPublicKeyOnce(publicKeyOfCredential(credential));
+    } catch (error) {
+      throw new RecordError('bad_key', type, `${credential}: ${(error as Error).message}`);
+    }
+  }
+}
+
+/**
+ * Checks form, network, introduced keys and every signature of an envelope. Throws RecordError naming the first thing
+ * wrong. Envelopes of hostile origin must have passed `envelopeSchema` before.
+ */
+export function verifyRecord<Content extends { networkId: string }>(
+  kind: RecordType<Content>,
+  envelope: Envelope,
+  networkId: string,
+): VerifiedRecord<Content> {
+  const { id, content } = readContent(kind, envelope, networkId);
+  checkIntroducedKeys(kind.type, kind.introduces?.(content) ?? []);
+  const message = signingBytes(kind.type, id);
+  const signedBy = new Set<Credential>();
+  for (const { credential, signature } of envelope.signatures) {
+    if (signedBy.has(credential)) throw new RecordError('malformed', kind.type, `${credential} signed twice: remove the second signature`);
+    if (!verify(publicKeyOfCredential(credential), message, fromHex(signature))) {
+      throw new RecordError('bad_signature', kind.type, `the signature of ${credential} does not verify: it must sign these very bytes`);
+    }
+    signedBy.add(credential);
+  }
+  for (const credential of kind.signers(content)) {
+    if (!signedBy.has(credential)) throw new RecordError('missing_signature', kind.type, `${credential} has not signed: add its signature`);
+  }
+  if (signedBy.size === 0) throw new RecordError('missing_signature', kind.type, 'nobody signed: add a signature');
+  return { id, content, signedBy: [...signedBy], envelope };
+}
+
+/** A record of `content`, signed by `signers`. Throws when the content does not fit the type's schema. */
+export function createRecord<Content extends { networkId: string }>(
+  kind: RecordType<Content>,
+  content: Content,
+  ...signers: readonly Signer[]
+): Envelope {
+  const parsed = kind.schema.safeParse(content);
+  if (!parsed.success) throw new RecordError('malformed', kind.type, z.prettifyError(parsed.error));
+  const bytes = encodeCanonical(parsed.data);
+  if (bytes.length > maxRecordBytes) {
+    throw new RecordError('malformed', kind.type, `${bytes.length} bytes, the limit is ${maxRecordBytes}: put less into it`);
+  }
+  const unsigned: Envelope = { type: kind.type, bytes: base64urlnopad.encode(bytes), signatures: [] };
+  return signers.reduce((envelope, signer) => addSignature(envelope, content.networkId, signer), unsigned);
+}
+
+/** The envelope with the signature of `signer` added, or unchanged when it is there already. */
+export function addSignature(envelope: Envelope, networkId: string, signer: Signer): Envelope {
+  if (envelope.signatures.some((entry) => entry.credential === signer.credential)) return envelope;
+  const id = recordId(envelope.type, networkId, readBytes(envelope));
+  const signature = toHex(signer.sign(signingBytes(envelope.type, id)));
+  return { ...envelope, signatures: [...envelope.signatures, { credential: signer.credential, signature }] };
+}
+
+/** The id an envelope's bytes have on a network; nothing is verified. */
+export function envelopeId(envelope: Envelope, networkId: string): Hex {
+  return recordId(envelope.type, networkId, readBytes(envelope));
+}

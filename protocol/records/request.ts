@@ -1,0 +1,60 @@
+// `request`: an owner asks for a new key, or for signatures by keys of the workspace. Signed by the initiator; the
+// record's id is the request's, and a new key's, id.
+import * as z from 'zod';
+import { keyTypeSchema } from '../keys/key-type.ts';
+import { payloadSchema } from '../payloads/payload.ts';
+import type { RecordType } from './envelope.ts';
+import {
+  labelSchema,
+  logHeadSchema,
+  nameSchema,
+  networkIdSchema,
+  nonceSchema,
+  recordIdSchema,
+  timestampSchema,
+} from './fields.ts';
+
+const base = {
+  networkId: networkIdSchema,
+  workspaceId: recordIdSchema,
+  /** Name of the owner who asks. */
+  initiator: nameSchema,
+  /** The workspace's log as the initiator knew it: another policy than the one meant here makes the request void. */
+  logHead: logHeadSchema,
+  created: timestampSchema,
+  expires: timestampSchema,
+  nonce: nonceSchema,
+};
+
+const keyRequestSchema = z.strictObject({
+  ...base,
+  kind: z.literal('key'),
+  keyringId: recordIdSchema,
+  keyType: keyTypeSchema,
+  label: labelSchema,
+});
+
+const signRequestSchema = z.strictObject({
+  ...base,
+  kind: z.literal('sign'),
+  /** Signed all or none; all keys are of one type and one keyring. */
+  items: z
+    .array(z.strictObject({ keyId: recordIdSchema, payload: payloadSchema }))
+    .min(1)
+    .max(50),
+});
+
+const schema = z
+  .discriminatedUnion('kind', [keyRequestSchema, signRequestSchema])
+  .refine((request) => request.created < request.expires, 'expires is not after created');
+
+export type KeyRequest = z.infer<typeof keyRequestSchema>;
+export type SignRequest = z.infer<typeof signRequestSchema>;
+export type Request = KeyRequest | SignRequest;
+
+export const request: RecordType<Request> = {
+  type: 'request',
+  schema,
+  // The initiator signs: which credentials are the initiator's, the workspace's log tells (authorize.ts).
+  signers: () => [],
+};

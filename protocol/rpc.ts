@@ -1,0 +1,300 @@
+// The coordinator's RPC: method names, schemas of parameters and results, error codes. Server and client share this
+// file; documentation is generated from it.
+import * as z from 'zod';
+import { evidenceSchema } from './authorize.ts';
+import { hexBytes } from './hex.ts';
+import { keyTypeSchema } from './keys/key-type.ts';
+import { envelopeSchema } from './records/envelope.ts';
+import { credentialSchema, epochSchema, logHeadSchema, networkIdSchema, recordIdSchema, timestampSchema } from './records/fields.ts';
+
+/** JSON-RPC's own codes, then the coordinator's. */
+export const errorCodes = {
+  parse_error: -32700,
+  invalid_request: -32600,
+  method_not_found: -32601,
+  invalid_params: -32602,
+  internal_error: -32603,
+  unauthenticated: -32001,
+  forbidden: -32002,
+  not_found: -32003,
+  wrong_state: -32004,
+  stale_log_head: -32005,
+  expired: -32006,
+  idempotency_mismatch: -32007,
+  bad_signature: -32008,
+  policy_denied: -32009,
+  rate_limited: -32010,
+  cursor_too_old: -32011,
+  too_large: -32012,
+  conflicting_result: -32013,
+  unavailable: -32014,
+} as const;
+export type RpcErrorName = keyof typeof errorCodes;
+
+/** `data` of an RPC error: a stable name, what was wrong, what to do about it. */
+export const errorDataSchema = z.object({
+  code: z.enum(Object.keys(errorCodes) as [RpcErrorName, ...RpcErrorName[]]),
+  detail: z.string(),
+  remedy: z.string(),
+  retryAfterMs: z.int().optional(),
+  serverTime: timestampSchema.optional(),
+});
+export type RpcErrorData = z.infer<typeof errorDataSchema>;
+
+export const requestStateSchema = z.enum(['partial', 'pending', 'fulfilled', 'rejected']);
+export type RequestStateName = z.infer<typeof requestStateSchema>;
+
+export const rejectionCodeSchema = z.enum([
+  'approvers', // the approvers said no
+  'cancelled', // the initiator took it back
+  'approval_timeout', // it ended before it had its approvals
+  'policy_changed',
+  'parties', // too many parties refused
+  'mpc_timeout', // it ended before enough parties had signed
+]);
+export type RejectionCode = z.infer<typeof rejectionCodeSchema>;
+
+const missingSchema = z.strictObject({
+  rule: z.string(),
+  need: z.int(),
+  have: z.array(z.string()),
+  from: z.array(z.string()),
+});
+
+/** How a request stands. Everything in it that matters is derived from records the reader can verify. */
+export const requestViewSchema = z.strictObject({
+  requestId: recordIdSchema,
+  kind: z.enum(['key', 'sign']),
+  workspaceId: recordIdSchema,
+  keyringId: recordIdSchema,
+  state: requestStateSchema,
+  reason: z.strictObject({ code: rejectionCodeSchema, detail: z.string() }).optional(),
+  request: envelopeSchema,
+  decisions: z.array(envelopeSchema),
+  /** While partial: what the policy still wants. */
+  missing: z.array(missingSchema).optional(),
+  /** Results of distinct parties that count, how many it takes, refusals. */
+  votes: z.strictObject({ have: z.int(), need: z.int(), refused: z.int() }),
+  results: z.array(envelopeSchema),
+  /** Fulfilled sign request: one signature an item, and the signed transaction where the payload is one. */
+  signatures: z.array(hexBytes(64, 72)).optional(),
+  transactions: z
+    .array(z.strictObject({ item: z.int(), transaction: hexBytes(1, 200_000), missing: z.array(z.string()) }))
+    .optional(),
+  /** Ended rejected after the parties could have signed: make it invalid on chain before asking for another. */
+  mayHaveBeenSigned: z.boolean(),
+  created: timestampSchema,
+  expires: timestampSchema,
+  updated: timestampSchema,
+});
+export type RequestView = z.infer<typeof requestViewSchema>;
+
+export const keyViewSchema = z.strictObject({
+  keyId: recordIdSchema,
+  workspaceId: recordIdSchema,
+  keyringId: recordIdSchema,
+  label: z.string(),
+  keyType: keyTypeSchema,
+  state: requestStateSchema,
+  publicKey: hexBytes(32, 33).optional(),
+  addresses: z.array(z.strictObject({ chain: z.string(), address: z.string() })),
+  request: envelopeSchema,
+  certificate: z.array(envelopeSchema),
+  /** The roster under which the certificate was made. */
+  roster: envelopeSchema,
+});
+export type KeyView = z.infer<typeof keyViewSchema>;
+
+const workspaceViewSchema = z.strictObject({
+  workspaceId: recordIdSchema,
+  name: z.string(),
+  head: logHeadSchema,
+  log: z.array(envelopeSchema),
+});
+export type WorkspaceView = z.infer<typeof workspaceViewSchema>;
+
+const keyringViewSchema = z.strictObject({
+  keyringId: recordIdSchema,
+  epoch: epochSchema,
+  roster: envelopeSchema,
+  /** When each party's connector was last heard of. */
+  presence: z.array(z.strictObject({ party: credentialSchema, seen: timestampSchema.optional(), nodeUp: z.boolean() })),
+});
+export type KeyringView = z.infer<typeof keyringViewSchema>;
+
+const page = { after: z.string().max(300).optional(), limit: z.int().min(1).max(200).optional() };
+const pageOf = <Item extends z.ZodType>(item: Item) => z.strictObject({ items: z.array(item), next: z.string().optional() });
+
+/** An event of a stream; its sequence number, gapless from 1, is the SSE id and the resume cursor. */
+export const eventSchema = z.discriminatedUnion('type', [
+  z.strictObject({
+    type: z.literal('request.state'),
+    requestId: recordIdSchema,
+    kind: z.enum(['key', 'sign']),
+    state: requestStateSchema,
+    at: timestampSchema,
+    reason: z.strictObject({ code: rejectionCodeSchema, detail: z.string() }).optional(),
+  }),
+  z.strictObject({
+    type: z.literal('request.decision'),
+    requestId: recordIdSchema,
+    decisionId: recordIdSchema,
+    principal: z.string(),
+    decision: z.enum(['approve', 'reject']),
+    at: timestampSchema,
+  }),
+  z.strictObject({
+    type: z.literal('request.result'),
+    requestId: recordIdSchema,
+    resultId: recordIdSchema,
+    party: credentialSchema,
+    result: z.enum(['signatures', 'key', 'refusal']),
+    votes: z.strictObject({ have: z.int(), need: z.int(), refused: z.int() }),
+    at: timestampSchema,
+  }),
+]);
+export type CoordinatorEvent = z.infer<typeof eventSchema>;
+
+/** Who may call: anybody, whoever signs the HTTP request with a known credential, or a connector with a party's grant. */
+export type Access = 'open' | 'signed' | 'connector';
+
+const byId = <Field extends string>(field: Field) =>
+  z.strictObject({ [field]: recordIdSchema } as Record<Field, typeof recordIdSchema>);
+
+/** Every method. Mutations carry signed records, whose ids are their idempotency keys: same bytes, same answer. */
+export const methods = {
+  network_get: {
+    summary: 'The network this coordinator serves, and its clock',
+    access: 'open',
+    params: z.strictObject({}),
+    result: z.strictObject({ networkId: networkIdSchema, time: timestampSchema, version: z.string() }),
+  },
+  workspace_create: {
+    summary: 'Registers a workspace from its signed genesis',
+    access: 'open',
+    params: z.strictObject({ genesis: envelopeSchema }),
+    result: workspaceViewSchema,
+  },
+  workspace_get: {
+    summary: 'A workspace with its whole log',
+    access: 'signed',
+    params: byId('workspaceId'),
+    result: workspaceViewSchema,
+  },
+  workspace_list: {
+    summary: 'Workspaces of which the caller is an owner',
+    access: 'signed',
+    params: z.strictObject(page),
+    result: pageOf(workspaceViewSchema),
+  },
+  keyring_create: {
+    summary: 'Registers a keyring from a roster that an admin and every party signed',
+    access: 'open',
+    params: z.strictObject({ roster: envelopeSchema }),
+    result: keyringViewSchema,
+  },
+  keyring_get: {
+    summary: 'A keyring with its roster and the presence of its parties',
+    access: 'open',
+    params: byId('keyringId'),
+    result: keyringViewSchema,
+  },
+  keyring_list: {
+    summary: 'All keyrings',
+    access: 'open',
+    params: z.strictObject(page),
+    result: pageOf(keyringViewSchema),
+  },
+  key_request: {
+    summary: 'Asks for a new key with a signed key request',
+    access: 'open',
+    params: z.strictObject({ request: envelopeSchema }),
+    result: requestViewSchema,
+  },
+  key_get: {
+    summary: 'A key with its certificate',
+    access: 'signed',
+    params: byId('keyId'),
+    result: keyViewSchema,
+  },
+  key_list: {
+    summary: 'Keys of a workspace, those still being made included',
+    access: 'signed',
+    params: z.strictObject({ workspaceId: recordIdSchema, ...page }),
+    result: pageOf(keyViewSchema),
+  },
+  sign_request: {
+    summary: 'Asks for signatures with a signed sign request; returns at once',
+    access: 'open',
+    params: z.strictObject({ request: envelopeSchema }),
+    result: requestViewSchema,
+  },
+  sign_get: {
+    summary: 'How a key or sign request stands',
+    access: 'signed',
+    params: byId('requestId'),
+    result: requestViewSchema,
+  },
+  sign_list: {
+    summary: 'Requests of a workspace, oldest first',
+    access: 'signed',
+    params: z.strictObject({ workspaceId: recordIdSchema, state: requestStateSchema.optional(), ...page }),
+    result: pageOf(requestViewSchema),
+  },
+  sign_wait: {
+    summary: 'Waits until a request is final, at most timeoutMs; answers with how it stands then',
+    access: 'signed',
+    params: z.strictObject({ requestId: recordIdSchema, timeoutMs: z.int().min(0).max(60_000) }),
+    result: requestViewSchema,
+  },
+  action_list: {
+    summary: 'Requests of a workspace that await approvers',
+    access: 'signed',
+    params: z.strictObject({ workspaceId: recordIdSchema, ...page }),
+    result: pageOf(requestViewSchema),
+  },
+  action_get: {
+    summary: 'A request with all evidence for it, so that an approver can judge it from the signed bytes',
+    access: 'signed',
+    params: byId('requestId'),
+    result: z.strictObject({ view: requestViewSchema, evidence: evidenceSchema }),
+  },
+  action_decide: {
+    summary: 'Approves or rejects with a signed decision',
+    access: 'open',
+    params: z.strictObject({ decision: envelopeSchema }),
+    result: requestViewSchema,
+  },
+  connector_pending: {
+    summary: 'Requests that the parties of the keyring may act on, with their evidence; and the cursor to watch from',
+    access: 'connector',
+    params: z.strictObject({ keyringId: recordIdSchema, requestIds: z.array(recordIdSchema).max(50).optional(), ...page }),
+    result: z.strictObject({
+      cursor: z.int().min(0),
+      items: z.array(z.strictObject({ requestId: recordIdSchema, state: requestStateSchema, evidence: evidenceSchema })),
+      next: z.string().optional(),
+    }),
+  },
+  connector_submitResult: {
+    summary: "Hands in one party's own signed result",
+    access: 'connector',
+    params: z.strictObject({ result: envelopeSchema }),
+    result: z.strictObject({
+      requestId: recordIdSchema,
+      state: requestStateSchema,
+      votes: z.strictObject({ have: z.int(), need: z.int(), refused: z.int() }),
+      /** Whether this result is among those that count, by this call or an earlier one. */
+      counted: z.boolean(),
+    }),
+  },
+  connector_heartbeat: {
+    summary: 'Says that a party is present, and whether its node is reachable',
+    access: 'connector',
+    params: z.strictObject({ keyringId: recordIdSchema, nodeUp: z.boolean() }),
+    result: z.strictObject({ time: timestampSchema }),
+  },
+} as const satisfies Record<string, { summary: string; access: Access; params: z.ZodType; result: z.ZodType }>;
+
+export type MethodName = keyof typeof methods;
+export type Params<Name extends MethodName> = z.input<(typeof methods)[Name]['params']>;
+export type Result<Name extends MethodName> = z.output<(typeof methods)[Name]['result']>;

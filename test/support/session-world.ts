@@ -1,0 +1,272 @@
+// A network of nodes' sessions in one process on virtual time: real records, real cryptography, messages delivered in
+// memory with delays from a seed. Hooks may drop, alter or watch what is sent.
+import type { Evidence } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
+import { readContent } from '../../protocol/records/envelope.ts';
+import { partyResult } from '../../protocol/records/party-result.ts';
+import type { KeyShare } from '../../node/mpc/dkg/key-share.ts';
+import {
+  type Clock,
+  defaultTiming,
+  type SessionContext,
+  type SessionStore,
+  type StoredJob,
+} from '../../node/sessions/context.ts';
+import { bootId, Sessions } from '../../node/sessions/sessions.ts';
+import { networkId, seedOf, start, type World } from './fixture.ts';
+
+/** Time that passes only when told. */
+export class VirtualClock implements Clock {
+  #now = start;
+  #next = 0;
+  readonly #timers = new Map<number, { at: number; call: () => void }>();
+
+  now(): number {
+    return this.#now;
+  }
+
+  after(ms: number, call: () => void): () => void {
+    const id = this.#next++;
+    this.#timers.set(id, { at: this.#now + Math.max(0, ms), call });
+    return () => this.#timers.delete(id);
+  }
+
+  /** Runs the earliest timer. Returns false when there is none before `until`. */
+  step(until: number): boolean {
+    const [first] = [...this.#timers].toSorted(([a, x], [b, y]) => x.at - y.at || a - b);
+    if (first === undefined || first[1].at > until) return false;
+    this.#timers.delete(first[0]);
+    this.#now = Math.max(this.#now, first[1].at);
+    first[1].call();
+    return true;
+  }
+}
+
+/** What a node's disk would hold. Lives longer than the node in tests that restart it. */
+export class MemorySessionStore implements SessionStore {
+  readonly jobs = new Map<Hex, { evidence: Evidence; state: 'stored' | 'started' | 'done' }>();
+  readonly finished = new Map<Hex, Envelope>();
+  readonly pending = new Map<Hex, { share: KeyShare; confirmation: Envelope }>();
+  readonly active = new Map<Hex, { share: KeyShare; certificate: readonly Envelope[] }>();
+  /** Called before every durable write with its name; throws to crash there. */
+  beforeWrite: (name: string) => void = () => undefined;
+
+  async putJob(requestId: Hex, evidence: Evidence): Promise<void> {
+    this.beforeWrite('putJob');
+    this.jobs.set(requestId, { state: this.jobs.get(requestId)?.state ?? 'stored', evidence });
+  }
+  async job(requestId: Hex): Promise<StoredJob | undefined> {
+    const job = this.jobs.get(requestId);
+    return job && { requestId, evidence: job.evidence };
+  }
+  async openJobs(): Promise<readonly StoredJob[]> {
+    return [...this.jobs].flatMap(([requestId, { evidence, state }]) =>
+      state === 'done' ? [] : [{ requestId, evidence }],
+    );
+  }
+  async markStarted(requestId: Hex): Promise<void> {
+    this.beforeWrite('markStarted');
+    const job = this.jobs.get(requestId);
+    if (job === undefined) throw new Error(`no job ${requestId}`);
+    if (job.state === 'stored') job.state = 'started';
+  }
+  async finishJob(requestId: Hex, result: Envelope): Promise<void> {
+    this.beforeWrite('finishJob');
+    const job = this.jobs.get(requestId);
+    if (job === undefined) throw new Error(`no job ${requestId}`);
+    const held = this.finished.get(requestId);
+    if (held && held.bytes !== result.bytes && this.kindOf(held) !== 'refusal')
+      throw new Error('conflicting result');
+    this.finished.set(requestId, result);
+    job.state = 'done';
+  }
+  async resultOf(requestId: Hex): Promise<Envelope | undefined> {
+    return this.finished.get(requestId);
+  }
+  async putPendingShare(pending: { requestId: Hex; share: KeyShare; confirmation: Envelope }): Promise<void> {
+    this.beforeWrite('putPendingShare');
+    if (this.pending.has(pending.requestId) || this.active.has(pending.requestId))
+      throw new Error('already confirmed');
+    this.pending.set(pending.requestId, pending);
+  }
+  async confirmationOf(requestId: Hex): Promise<Envelope | undefined> {
+    return this.pending.get(requestId)?.confirmation;
+  }
+  async pendingKeys(): Promise<readonly Hex[]> {
+    return [...this.pending.keys()].filter((requestId) => !this.active.has(requestId));
+  }
+  async activateKey(requestId: Hex, certificate: readonly Envelope[]): Promise<void> {
+    this.beforeWrite('activateKey');
+    const { share } = this.pending.get(requestId) as { share: KeyShare };
+    this.active.set(requestId, { share, certificate });
+  }
+  async keyOf(keyId: Hex): Promise<{ share: KeyShare; certificate: readonly Envelope[] } | undefined> {
+    return this.active.get(keyId);
+  }
+  async rememberHead(): Promise<void> {
+    this.beforeWrite('rememberHead');
+  }
+  kindOf(envelope: Envelope): string {
+    return readContent(partyResult, envelope, networkId).content.result.kind;
+  }
+}
+
+export interface Sent {
+  readonly from: string;
+  /** Undefined: gossip. */
+  readonly to?: string;
+  readonly bytes: Uint8Array;
+}
+
+export interface SimulatedNode {
+  readonly party: Signer;
+  readonly store: MemorySessionStore;
+  sessions: Sessions;
+  boot: string;
+  alive: boolean;
+  readonly logged: { event: string; fields: Record<string, unknown> }[];
+}
+
+export interface SessionWorldOptions {
+  readonly seed?: string;
+  readonly streamCopies?: boolean;
+  /** What arrives instead; undefined drops it. */
+  readonly intercept?: (sent: Sent) => Uint8Array | undefined;
+}
+
+export class SessionWorld {
+  readonly world: World;
+  readonly clock = new VirtualClock();
+  readonly nodes: SimulatedNode[];
+  /** Everything that left a node, in order. */
+  readonly sent: Sent[] = [];
+  intercept: (sent: Sent) => Uint8Array | undefined;
+  readonly #options: SessionWorldOptions;
+  #draws = 0;
+  #busy = 0;
+
+  constructor(world: World, options: SessionWorldOptions = {}) {
+    this.world = world;
+    this.#options = options;
+    this.intercept = options.intercept ?? ((sent) => sent.bytes);
+    this.nodes = world.parties.map((party) => {
+      const node: SimulatedNode = {
+        party,
+        store: new MemorySessionStore(),
+        sessions: undefined as unknown as Sessions,
+        boot: '',
+        alive: false,
+        logged: [],
+      };
+      return node;
+    });
+  }
+
+  #random(length: number): Uint8Array {
+    const chunks: Uint8Array[] = [];
+    for (let have = 0; have < length; have += 32)
+      chunks.push(seedOf(this.#options.seed ?? 'seed', 'draw', this.#draws++));
+    return Uint8Array.from(chunks.flatMap((chunk) => [...chunk]).slice(0, length));
+  }
+
+  /** Starts a node, or starts it again on what its store holds. */
+  async boot(index: number): Promise<SimulatedNode> {
+    const node = this.nodes[index] as SimulatedNode;
+    const random = (length: number): Uint8Array => this.#random(length);
+    node.boot = bootId(random);
+    const context: SessionContext = {
+      networkId,
+      keyring: this.world.keyring,
+      signer: node.party,
+      boot: node.boot,
+      transport: {
+        send: (to, bytes) => this.#carry(node, to, bytes),
+        publish: (bytes) => this.#carry(node, undefined, bytes),
+        up: () =>
+          new Set(
+            this.nodes
+              .filter((other) => other.alive && other !== node)
+              .map((other) => other.party.credential),
+          ),
+      },
+      store: node.store,
+      clock: this.clock,
+      random,
+      timing: defaultTiming,
+      log: (event, fields) => node.logged.push({ event, fields }),
+      streamCopies: this.#options.streamCopies ?? true,
+    };
+    node.sessions = new Sessions(context, () => undefined);
+    node.alive = true;
+    await node.sessions.start();
+    for (const other of this.nodes) {
+      if (other === node || !other.alive) continue;
+      other.sessions.peer(node.party.credential, true, node.boot);
+      node.sessions.peer(other.party.credential, true, other.boot);
+    }
+    return node;
+  }
+
+  async bootAll(): Promise<void> {
+    for (const index of this.nodes.keys()) await this.boot(index);
+  }
+
+  /** As kill -9: what was sent may arrive, nothing else happens any more. */
+  kill(index: number): void {
+    const node = this.nodes[index] as SimulatedNode;
+    node.alive = false;
+    for (const other of this.nodes)
+      if (other.alive) other.sessions.peer(node.party.credential, false, node.boot);
+  }
+
+  #carry(from: SimulatedNode, to: string | undefined, bytes: Uint8Array): void {
+    if (!from.alive) return;
+    const sent: Sent = { from: from.party.credential, bytes, ...(to !== undefined && { to }) };
+    this.sent.push(sent);
+    const arriving = this.intercept(sent);
+    if (arriving === undefined) return;
+    const receivers = this.nodes.filter(
+      (node) => node !== from && (to === undefined || node.party.credential === to),
+    );
+    for (const receiver of receivers) {
+      const delay = to === undefined ? 4 : 1;
+      const { boot } = receiver;
+      this.clock.after(delay, () => {
+        // A restarted process does not get what was meant for the one before it.
+        if (!receiver.alive || receiver.boot !== boot) return;
+        this.#busy++;
+        void receiver.sessions.receive(from.party.credential, arriving).finally(() => this.#busy--);
+      });
+    }
+  }
+
+  /** Lets everything that is ready run. */
+  async settle(): Promise<void> {
+    for (let quiet = 0; quiet < 3; quiet++) {
+      await new Promise((resolve) => setImmediate(resolve));
+      if (this.#busy > 0) quiet = -1;
+    }
+  }
+
+  /** Runs virtual time until `done`, at most `ms`. Throws when it never is. */
+  async until(done: () => boolean, ms = 120_000, what = 'the condition'): Promise<void> {
+    const end = this.clock.now() + ms;
+    await this.settle();
+    while (!done()) {
+      if (!this.clock.step(end)) throw new Error(`${what} did not come true within ${ms} virtual ms`);
+      await this.settle();
+    }
+  }
+
+  /** Runs `ms` of virtual time. */
+  async pass(ms: number): Promise<void> {
+    const end = this.clock.now() + ms;
+    await this.settle();
+    while (this.clock.step(end)) await this.settle();
+  }
+
+  async stop(): Promise<void> {
+    await Promise.all(this.nodes.filter((node) => node.alive).map((node) => node.sessions.stop()));
+  }
+}

@@ -1,0 +1,17 @@
+// Waits for a condition, with a deadline: for tests of what happens concurrently.
+import { setTimeout as wait } from 'node:timers/promises';
+
+const deadlineMs = 8000;
+
+/** Returns once `condition` holds. Fails with `what` when it never does. */
+export async function until(
+  condition: () => boolean | Promise<boolean>,
+  what: string | (() => string),
+): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  while (!(await condition())) {
+    if (performance.now() > end)
+      throw new Error(`never happened: ${typeof what === 'string' ? what : what()}`);
+    await wait(2);
+  }
+}
