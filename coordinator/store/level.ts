@@ -5,7 +5,7 @@
 // e!<stream>!<sequence, 16 digits> = json.
 import { checkCount, checkCursor, checkKey, checkLimit, checkPrefix, encodeCommit } from './check.ts';
 import { Hints } from './hints.ts';
-import { LevelDatabase, type Transaction } from './level-database.ts';
+import { LevelDatabase, type Transaction } from '../../storage/level-database.ts';
 import {
   type Commit,
   Conflict,

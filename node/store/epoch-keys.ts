@@ -129,7 +129,11 @@ export class EpochKeys {
         }
         await rm(path);
         const folder = await open(this.#folder, 'r');
-        await folder.sync().finally(() => folder.close());
+        try {
+          await folder.sync();
+        } finally {
+          await folder.close();
+        }
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
         if (code === 'ENOENT') return;

@@ -1,7 +1,7 @@
 // Records of known kinds over the database: every value is checked against its kind's schema when it is read.
 import * as z from 'zod';
 import { NodeStoreError } from './error.ts';
-import { LevelDatabase, type Transaction } from './level-database.ts';
+import { LevelDatabase, type Transaction } from '../../storage/level-database.ts';
 
 const schema = 'countersign-node/1';
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import fc from 'fast-check';
 import { Level } from 'level';
-import { LevelDatabase } from '../../coordinator/store/level-database.ts';
+import { LevelDatabase } from '../../storage/level-database.ts';
 import { LevelStore } from '../../coordinator/store/level.ts';
 import { MemoryStore } from '../../coordinator/store/memory.ts';
 import {
