@@ -44,10 +44,15 @@ export interface Page {
 export class Repository {
   readonly #store: Store;
   readonly #networkId: string;
+  readonly #committed: (outcome: Outcome) => void;
+  /** The last change of each request that is being changed. */
+  readonly #turns = new Map<Hex, Promise<void>>();
 
-  constructor(store: Store, networkId: string) {
+  /** `committed` hears of every change of a request once it is stored. */
+  constructor(store: Store, networkId: string, committed: (outcome: Outcome) => void) {
     this.#store = store;
     this.#networkId = networkId;
+    this.#committed = committed;
   }
 
   async workspace(id: Hex): Promise<StoredWorkspace> {
@@ -68,13 +73,23 @@ export class Repository {
 
   async #existing(key: string, what: string): Promise<Entry> {
     const entry = await this.#store.get(key);
-    if (entry === undefined) throw new StateError('not_found', `there is no ${what} here`, 'check the id and the coordinator');
+    if (entry === undefined)
+      throw new StateError('not_found', `there is no ${what} here`, 'check the id and the coordinator');
     return entry;
   }
 
   /** Adds a workspace or finds it there. Returns whether it is new. */
-  async addWorkspace(id: Hex, log: readonly Envelope[], credentials: readonly string[], now: number): Promise<boolean> {
-    return this.#add(workspaceKey(id), { log, created: now }, credentials.map((credential) => ownerKey(credential, id)));
+  async addWorkspace(
+    id: Hex,
+    log: readonly Envelope[],
+    credentials: readonly string[],
+    now: number,
+  ): Promise<boolean> {
+    return this.#add(
+      workspaceKey(id),
+      { log, created: now },
+      credentials.map((credential) => ownerKey(credential, id)),
+    );
   }
 
   /** Adds a keyring or finds it there. Returns whether it is new. */
@@ -91,16 +106,33 @@ export class Repository {
   /** Adds a request or finds it there. */
   async addRequest(outcome: Outcome): Promise<{ request: StoredRequest; added: boolean }> {
     const { requestId } = outcome.request;
-    const result = await this.#store.commit(this.#writes(outcome, 0));
-    if (!(result instanceof Conflict)) return { request: outcome.request, added: true };
+    if (await this.#commit(outcome, 0)) return { request: outcome.request, added: true };
     return { request: await this.request(requestId), added: false };
   }
 
   /**
-   * Applies a transition to a request, first ending it when its time is over. Returns what the transition returned, and
-   * the events that were committed.
+   * Applies a transition to a request, first ending it when its time is over. Returns what the transition returned.
+   * Within this process one at a time: many who change one request at once would otherwise each verify again and again.
    */
   async change<Result extends Outcome>(
+    id: Hex,
+    now: () => number,
+    transition: (request: StoredRequest, at: number) => Result,
+  ): Promise<Result> {
+    const turn = (this.#turns.get(id) ?? Promise.resolve()).then(() => this.#change(id, now, transition));
+    const over = turn.then(
+      () => undefined,
+      () => undefined,
+    );
+    this.#turns.set(id, over);
+    try {
+      return await turn;
+    } finally {
+      if (this.#turns.get(id) === over) this.#turns.delete(id);
+    }
+  }
+
+  async #change<Result extends Outcome>(
     id: Hex,
     now: () => number,
     transition: (request: StoredRequest, at: number) => Result,
@@ -112,15 +144,21 @@ export class Repository {
       const ended = expire(stored, at);
       // The end is committed on its own, so that a transition that is then refused does not undo it.
       if (ended.request !== stored) {
-        await this.#store.commit(this.#writes(ended, entry.version));
+        await this.#commit(ended, entry.version);
         continue;
       }
       const outcome = transition(stored, at);
       if (outcome.request === stored) return outcome;
-      const result = await this.#store.commit(this.#writes(outcome, entry.version));
-      if (!(result instanceof Conflict)) return outcome;
+      if (await this.#commit(outcome, entry.version)) return outcome;
     }
     throw new StateError('wrong_state', `request ${id} is being changed by too many at once`, 'try again');
+  }
+
+  /** Whether the outcome was stored: not when somebody else changed the request meanwhile. */
+  async #commit(outcome: Outcome, version: number): Promise<boolean> {
+    if ((await this.#store.commit(this.#writes(outcome, version))) instanceof Conflict) return false;
+    this.#committed(outcome);
+    return true;
   }
 
   #writes({ request, events }: Outcome, version: number): Commit {
@@ -131,16 +169,18 @@ export class Repository {
       put.push({ key: historyKey(request), value: true });
       if (request.kind === 'key') put.push({ key: keyOfKey(request), value: true });
     }
-    if (request.state === 'partial') put.push({ key: actionKey(request), value: true });
-    else del.push(actionKey(request));
     if (isFinal(request)) {
-      del.push(endKey(request), openKey(request.keyringId, request.requestId));
+      del.push(actionKey(request), endKey(request), openKey(request.keyringId, request.requestId));
     } else {
-      put.push({ key: endKey(request), value: true });
-      if (request.state === 'pending') put.push({ key: openKey(request.keyringId, request.requestId), value: true });
+      // A pending request stays listed: when approvals run out before the parties have signed, it awaits approvers again.
+      put.push({ key: actionKey(request), value: true }, { key: endKey(request), value: true });
+      if (request.state === 'pending')
+        put.push({ key: openKey(request.keyringId, request.requestId), value: true });
     }
     const streams = [keyringStream(request.keyringId), workspaceStream(request.workspaceId)];
-    const append = streams.flatMap((stream) => events.map((event) => ({ stream, event: event as unknown as JsonValue })));
+    const append = streams.flatMap((stream) =>
+      events.map((event) => ({ stream, event: event as unknown as JsonValue })),
+    );
     return { expect: [{ key, version }], put, del, append };
   }
 
@@ -190,7 +230,11 @@ export class Repository {
   }
 
   async #page(prefix: string, after: string | undefined, limit: number): Promise<Page> {
-    const entries = await this.#store.scan(prefix, after === undefined ? undefined : prefix + readCursor(after), limit);
+    const entries = await this.#store.scan(
+      prefix,
+      after === undefined ? undefined : prefix + readCursor(after),
+      limit,
+    );
     const last = entries.at(-1);
     const ids = entries.map((entry) => idOf(entry.key));
     const more = entries.length === limit && last !== undefined;
@@ -210,7 +254,11 @@ function writeCursor(rest: string): string {
 function readCursor(cursor: string): string {
   const rest = Buffer.from(cursor, 'base64url').toString();
   if (!/^[a-z0-9/:._-]{1,300}$/.test(rest)) {
-    throw new StateError('invalid_params', '`after` is not a cursor of this list', 'use `next` of the page before');
+    throw new StateError(
+      'invalid_params',
+      '`after` is not a cursor of this list',
+      'use `next` of the page before',
+    );
   }
   return rest;
 }

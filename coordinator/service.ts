@@ -1,21 +1,28 @@
 // The coordinator's methods: reads what a call names, applies a pure transition, commits, answers with a view. It holds
 // and counts what others signed; nothing here can authorise anything.
-import type { MethodName, Params, Result } from '../protocol/rpc.ts';
-import { RecordError, verifyRecord, type Envelope } from '../protocol/records/envelope.ts';
+import type { Params, Result } from '../protocol/rpc.ts';
+import { RecordError, readContent, type Envelope } from '../protocol/records/envelope.ts';
 import type { Hex } from '../protocol/hex.ts';
 import { decision as decisionRecord } from '../protocol/records/decision.ts';
 import { timestamp } from '../protocol/records/fields.ts';
 import { openKeyring } from '../protocol/records/keyring-roster.ts';
 import { partyResult } from '../protocol/records/party-result.ts';
 import { request as requestRecord } from '../protocol/records/request.ts';
-import { openWorkspace } from '../protocol/records/workspace.ts';
-import { readContent } from '../protocol/records/envelope.ts';
+import { Access, type CreateRule, known } from './access.ts';
 import { Repository, keyringStream, type Page, workspaceStream } from './repository.ts';
+import { Registry } from './registry.ts';
 import { RpcError } from './rpc/error.ts';
 import type { Caller, CoordinatorService, Handlers } from './rpc/handlers.ts';
 import { StateError } from './state/error.ts';
 import { evidenceOf, isFinal, type Outcome, type StoredRequest, votesOf } from './state/request.ts';
-import { recordError, decide, expire, initiatorOf, submitRequest } from './state/transitions.ts';
+import {
+  authorisationOf,
+  recordError,
+  decide,
+  expire,
+  initiatorOf,
+  submitRequest,
+} from './state/transitions.ts';
 import { submitResult } from './state/results.ts';
 import { keyView, requestView } from './state/views.ts';
 import { type Store, StoreError } from './store/store.ts';
@@ -23,8 +30,7 @@ import { type Store, StoreError } from './store/store.ts';
 export interface CoordinatorServiceOptions {
   readonly store: Store;
   readonly networkId: string;
-  /** Who may register keyrings and workspaces: anybody, or these credentials as admin or owner. */
-  readonly create: 'open' | { readonly allowlist: readonly string[] };
+  readonly create: CreateRule;
   /** Milliseconds since 1970. */
   readonly now: () => number;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
@@ -46,61 +52,68 @@ class Service implements CoordinatorService {
   readonly handlers: Handlers;
   readonly #options: CoordinatorServiceOptions;
   readonly #repository: Repository;
-  readonly #presence = new Map<string, { seen: number; nodeUp: boolean }>();
+  readonly #access: Access;
+  readonly #registry: Registry;
   readonly #stopped = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: CoordinatorServiceOptions) {
     this.#options = options;
-    this.#repository = new Repository(options.store, options.networkId);
+    this.#repository = new Repository(options.store, options.networkId, (outcome) => this.#tell(outcome));
+    this.#access = new Access(this.#repository, options.networkId, options.create);
+    this.#registry = new Registry(this.#repository, this.#access, options);
     this.handlers = this.#guard({
       network_get: async () => ({
         networkId: options.networkId,
         time: timestamp(options.now()),
         version: options.version,
       }),
-      workspace_create: async ({ genesis }) => this.#createWorkspace(genesis),
+      workspace_create: async ({ genesis }) => this.#registry.createWorkspace(genesis),
       workspace_get: async ({ workspaceId }, caller) => {
-        await this.#mayReadWorkspace(workspaceId, caller);
-        return this.#workspaceView(workspaceId);
+        await this.#access.mayReadWorkspace(workspaceId, caller);
+        return this.#registry.workspaceView(workspaceId);
       },
       workspace_list: async ({ after, limit }, caller) => {
         const page = await this.#repository.workspacesOf(known(caller), after, limit ?? defaultLimit);
-        return this.#pageOf(page, (id) => this.#workspaceView(id));
+        return this.#pageOf(page, (id) => this.#registry.workspaceView(id));
       },
-      keyring_create: async ({ roster }) => this.#createKeyring(roster),
-      keyring_get: async ({ keyringId }) => this.#keyringView(keyringId),
+      keyring_create: async ({ roster }) => this.#registry.createKeyring(roster),
+      keyring_get: async ({ keyringId }) => this.#registry.keyringView(keyringId),
       keyring_list: async ({ after, limit }) =>
-        this.#pageOf(await this.#repository.keyrings(after, limit ?? defaultLimit), (id) => this.#keyringView(id)),
+        this.#pageOf(await this.#repository.keyrings(after, limit ?? defaultLimit), (id) =>
+          this.#registry.keyringView(id),
+        ),
       key_request: async ({ request }) => this.#submit(request, 'key'),
       key_get: async ({ keyId }, caller) => {
         const request = await this.#readable(keyId, caller);
-        if (request.kind !== 'key') throw new StateError('not_found', `${keyId} is no key`, 'it is a sign request');
-        return keyView(request, (await this.#repository.keyring(request.keyringId)).roster, options.networkId);
+        if (request.kind !== 'key') {
+          throw new StateError('not_found', `${keyId} is a sign request, no key`, 'name a key by its id');
+        }
+        return this.#keyView(request);
       },
       key_list: async ({ workspaceId, after, limit }, caller) => {
-        await this.#mayReadWorkspace(workspaceId, caller);
+        await this.#access.mayReadWorkspace(workspaceId, caller);
         const page = await this.#repository.keysOf(workspaceId, after, limit ?? defaultLimit);
-        return this.#pageOf(page, async (id) => {
-          const request = await this.#repository.request(id);
-          return keyView(request, (await this.#repository.keyring(request.keyringId)).roster, options.networkId);
-        });
+        return this.#pageOf(page, async (id) => this.#keyView(await this.#current(id)));
       },
       sign_request: async ({ request }) => this.#submit(request, 'sign'),
       sign_get: async ({ requestId }, caller) => this.#view(await this.#readable(requestId, caller)),
       sign_list: async ({ workspaceId, state, after, limit }, caller) => {
-        await this.#mayReadWorkspace(workspaceId, caller);
+        await this.#access.mayReadWorkspace(workspaceId, caller);
         const page = await this.#repository.requestsOf(workspaceId, after, limit ?? defaultLimit);
         const views = await this.#pageOf(page, async (id) => this.#view(await this.#current(id)));
-        return state === undefined ? views : { ...views, items: views.items.filter((view) => view.state === state) };
+        return state === undefined
+          ? views
+          : { ...views, items: views.items.filter((view) => view.state === state) };
       },
-      sign_wait: async ({ requestId, timeoutMs }, caller, signal) => this.#wait(requestId, timeoutMs, caller, signal),
+      sign_wait: async ({ requestId, timeoutMs }, caller, signal) =>
+        this.#wait(requestId, timeoutMs, caller, signal),
       action_list: async ({ workspaceId, after, limit }, caller) => {
-        await this.#mayReadWorkspace(workspaceId, caller);
+        await this.#access.mayReadWorkspace(workspaceId, caller);
         const page = await this.#repository.actionsOf(workspaceId, after, limit ?? defaultLimit);
         const views = await this.#pageOf(page, async (id) => this.#view(await this.#current(id)));
-        return { ...views, items: views.items.filter((view) => view.state === 'partial') };
+        return { ...views, items: views.items.filter((view) => view.missing !== undefined) };
       },
       action_get: async ({ requestId }, caller) => {
         const request = await this.#readable(requestId, caller);
@@ -111,8 +124,8 @@ class Service implements CoordinatorService {
       connector_pending: async (params, caller) => this.#pending(params, caller),
       connector_submitResult: async ({ result }, caller) => this.#submitResult(result, caller),
       connector_heartbeat: async ({ keyringId, nodeUp }, caller) => {
-        const party = await this.#connectorOf(keyringId, caller);
-        this.#presence.set(`${keyringId}/${party}`, { seen: options.now(), nodeUp });
+        const party = await this.#access.connectorOf(keyringId, caller);
+        this.#registry.heard(keyringId, party, nodeUp);
         return { time: timestamp(options.now()) };
       },
     });
@@ -148,9 +161,11 @@ class Service implements CoordinatorService {
 
   start(): void {
     this.#timer = setInterval(() => {
-      this.#sweeping = this.#sweeping.then(() => this.sweep()).catch((error: unknown) => {
-        this.#options.log('sweep.failed', { message: (error as Error).message });
-      });
+      this.#sweeping = this.#sweeping
+        .then(() => this.sweep())
+        .catch((error: unknown) => {
+          this.#options.log('sweep.failed', { message: (error as Error).message });
+        });
     }, this.#options.sweepIntervalMs ?? 1000);
   }
 
@@ -165,48 +180,27 @@ class Service implements CoordinatorService {
     const { now } = this.#options;
     for (const id of await this.#repository.ended(now(), 100)) {
       if (this.#stopped.signal.aborted) return;
-      await this.#current(id);
+      // One that cannot be ended must not keep the others from it.
+      await this.#current(id).catch((error: unknown) => {
+        this.#options.log('sweep.failed', { requestId: id, message: (error as Error).message });
+      });
     }
   }
 
   async mayRead(stream: { kind: 'keyring' | 'workspace'; id: Hex }, caller: Caller): Promise<void> {
     try {
-      if (stream.kind === 'workspace') await this.#mayReadWorkspace(stream.id, caller);
-      else await this.#connectorOf(stream.id, caller);
+      if (stream.kind === 'workspace') await this.#access.mayReadWorkspace(stream.id, caller);
+      else await this.#access.connectorOf(stream.id, caller);
     } catch (error) {
       throw this.#told(error);
     }
   }
 
-  async #createWorkspace(genesis: Envelope): Promise<Result<'workspace_create'>> {
-    const workspace = openWorkspace([genesis], this.#options.networkId);
-    const credentials = workspace.owners.flatMap((owner) => owner.credentials);
-    this.#mayCreate(genesis.signatures.map((entry) => entry.credential));
-    const added = await this.#repository.addWorkspace(workspace.id, [genesis], credentials, this.#options.now());
-    if (added) this.#options.log('workspace.created', { workspaceId: workspace.id, name: workspace.name });
-    return this.#workspaceView(workspace.id);
-  }
-
-  async #createKeyring(roster: Envelope): Promise<Result<'keyring_create'>> {
-    const keyring = openKeyring(roster, this.#options.networkId);
-    const signed = roster.signatures.map((entry) => entry.credential);
-    this.#mayCreate(keyring.roster.admins.filter((admin) => signed.includes(admin)));
-    const added = await this.#repository.addKeyring(keyring.id, roster, this.#options.now());
-    if (added) this.#options.log('keyring.created', { keyringId: keyring.id, name: keyring.roster.name });
-    return this.#keyringView(keyring.id);
-  }
-
-  #mayCreate(credentials: readonly string[]): void {
-    const { create } = this.#options;
-    if (create === 'open' || credentials.some((credential) => create.allowlist.includes(credential))) return;
-    const remedy = 'its operator can add one of your credentials to `create.allowlist`';
-    throw new StateError('forbidden', 'this coordinator registers only for credentials on its list', remedy);
-  }
-
   async #submit(envelope: Envelope, kind: 'key' | 'sign'): Promise<Result<'sign_request'>> {
     const { networkId, now, log } = this.#options;
     const { id, content } = readContent(requestRecord, envelope, networkId);
-    if (content.kind !== kind) throw new StateError('invalid_params', `a ${content.kind} request`, `use ${content.kind}_request`);
+    if (content.kind !== kind)
+      throw new StateError('invalid_params', `a ${content.kind} request`, `use ${content.kind}_request`);
     const known = await this.#repository.find(id);
     if (known !== undefined) return this.#resubmitted(known, envelope);
     const keyIds = content.kind === 'sign' ? [...new Set(content.items.map((item) => item.keyId))] : [];
@@ -216,28 +210,36 @@ class Service implements CoordinatorService {
     const { request, added } = await this.#repository.addRequest(outcome);
     if (!added) return this.#resubmitted(request, envelope);
     log('request.received', { requestId: id, kind, initiator: initiatorOf(request, networkId) });
-    this.#tell(outcome);
     return requestView(request, context, now());
   }
 
-  /** The same bytes again get the same answer, provided that they are signed. */
+  /** The same bytes again get the same answer, provided that the initiator signed this envelope too. */
   async #resubmitted(request: StoredRequest, envelope: Envelope): Promise<Result<'sign_request'>> {
-    verifyRecord(requestRecord, envelope, this.#options.networkId);
-    return this.#view(request);
+    authorisationOf({ ...request, envelope }, await this.#repository.contextOf(request));
+    return this.#view(await this.#current(request.requestId));
   }
 
   /** The one keyring of all these keys, each of which must be ready. */
   async #keyringOf(keyIds: readonly Hex[]): Promise<Hex> {
     const keys = await Promise.all(keyIds.map((keyId) => this.#repository.request(keyId)));
     for (const key of keys) {
-      if (key.kind !== 'key') throw new StateError('not_found', `${key.requestId} is no key`, 'name a key by its id');
+      if (key.kind !== 'key')
+        throw new StateError('not_found', `${key.requestId} is no key`, 'name a key by its id');
       if (key.state !== 'fulfilled') {
-        throw new StateError('wrong_state', `key ${key.requestId} is ${key.state}`, 'wait until the key is fulfilled');
+        throw new StateError(
+          'wrong_state',
+          `key ${key.requestId} is ${key.state}`,
+          'wait until the key is fulfilled',
+        );
       }
     }
     const keyrings = [...new Set(keys.map((key) => key.keyringId))];
     if (keyrings.length !== 1) {
-      throw new StateError('invalid_params', 'the keys are of several keyrings', 'make one request a keyring');
+      throw new StateError(
+        'invalid_params',
+        'the keys are of several keyrings',
+        'make one request a keyring',
+      );
     }
     return keyrings[0] as Hex;
   }
@@ -245,28 +247,43 @@ class Service implements CoordinatorService {
   async #decide(envelope: Envelope): Promise<Result<'action_decide'>> {
     const { networkId, now } = this.#options;
     const { content } = readContent(decisionRecord, envelope, networkId);
-    const context = await this.#repository.contextOf(await this.#repository.request(content.subject));
-    const outcome = await this.#repository.change(content.subject, now, (request, at) => decide(request, context, envelope, at));
-    this.#tell(outcome);
+    const context = await this.#repository.contextOf(await this.#current(content.subject));
+    const outcome = await this.#repository.change(content.subject, now, (request, at) =>
+      decide(request, context, envelope, at),
+    );
     return requestView(outcome.request, context, now());
   }
 
   async #submitResult(envelope: Envelope, caller: Caller): Promise<Result<'connector_submitResult'>> {
     const { networkId, now } = this.#options;
     const { content } = readContent(partyResult, envelope, networkId);
-    const request = await this.#repository.request(content.subject);
-    const party = await this.#connectorOf(request.keyringId, caller);
+    const request = await this.#current(content.subject);
+    const party = await this.#access.connectorOf(request.keyringId, caller);
     if (party !== content.party) {
-      throw new StateError('forbidden', `this connector speaks for ${party}`, "submit the results of the connector's own party");
+      throw new StateError(
+        'forbidden',
+        `this connector speaks for ${party}`,
+        "submit the results of the connector's own party",
+      );
     }
     const context = await this.#repository.contextOf(request);
-    const outcome = await this.#repository.change(content.subject, now, (stored, at) => submitResult(stored, context, envelope, at));
-    this.#tell(outcome);
+    const outcome = await this.#repository.change(content.subject, now, (stored, at) =>
+      submitResult(stored, context, envelope, at),
+    );
     if (outcome.conflict) {
-      throw new StateError('conflicting_result', 'this party has another result for the request', 'the first one stands');
+      throw new StateError(
+        'conflicting_result',
+        'this party has another result for the request',
+        'the first one stands',
+      );
     }
     const { requestId, state } = outcome.request;
-    return { requestId, state, votes: this.#votes(outcome.request, context.roster), counted: outcome.counted };
+    return {
+      requestId,
+      state,
+      votes: this.#votes(outcome.request, context.roster),
+      counted: outcome.counted,
+    };
   }
 
   #votes(request: StoredRequest, roster: Envelope): Result<'connector_submitResult'>['votes'] {
@@ -276,19 +293,19 @@ class Service implements CoordinatorService {
 
   async #pending(params: Params<'connector_pending'>, caller: Caller): Promise<Result<'connector_pending'>> {
     const { keyringId, requestIds, after, limit } = params;
-    await this.#connectorOf(keyringId, caller);
+    await this.#access.connectorOf(keyringId, caller);
     // The cursor is taken first: what changes while the page is read is seen again in the stream.
     const cursor = await this.#options.store.last(keyringStream(keyringId));
-    const page: Page = requestIds ? { ids: requestIds } : await this.#repository.openOf(keyringId, after, limit ?? defaultLimit);
+    const page: Page = requestIds
+      ? { ids: requestIds }
+      : await this.#repository.openOf(keyringId, after, limit ?? defaultLimit);
     const found = await Promise.all(page.ids.map((id) => this.#repository.find(id)));
-    const items = found
-      .filter((request) => request !== undefined)
-      .filter((request) => request.keyringId === keyringId)
-      .map(async (request) => ({
-        requestId: request.requestId,
-        state: request.state,
-        evidence: evidenceOf(request, await this.#repository.contextOf(request)),
-      }));
+    const own = found.flatMap((request) => (request?.keyringId === keyringId ? [request.requestId] : []));
+    const items = (await Promise.all(own.map((id) => this.#current(id)))).map(async (request) => ({
+      requestId: request.requestId,
+      state: request.state,
+      evidence: evidenceOf(request, await this.#repository.contextOf(request)),
+    }));
     return { cursor, items: await Promise.all(items), ...(page.next !== undefined && { next: page.next }) };
   }
 
@@ -300,7 +317,9 @@ class Service implements CoordinatorService {
   ): Promise<Result<'sign_wait'>> {
     const request = await this.#readable(requestId, caller);
     const until = AbortSignal.any([signal, this.#stopped.signal, AbortSignal.timeout(timeoutMs)]);
-    for await (const _ of this.#options.store.watch(workspaceStream(request.workspaceId), { signal: until })) {
+    for await (const _ of this.#options.store.watch(workspaceStream(request.workspaceId), {
+      signal: until,
+    })) {
       const current = await this.#current(requestId);
       if (isFinal(current)) return this.#view(current);
     }
@@ -309,11 +328,12 @@ class Service implements CoordinatorService {
 
   /** A request as it stands now: ended first when its time is over. */
   async #current(id: Hex): Promise<StoredRequest> {
-    const before = await this.#repository.request(id);
-    const ended = expire(before, this.#options.now());
-    if (ended.request === before) return before;
-    const outcome = await this.#repository.change(id, this.#options.now, (request) => ({ request, events: [] }));
-    if (before.state !== outcome.request.state) this.#tell({ request: outcome.request, events: ended.events });
+    const held = await this.#repository.request(id);
+    if (expire(held, this.#options.now()).request === held) return held;
+    const outcome = await this.#repository.change(id, this.#options.now, (request) => ({
+      request,
+      events: [],
+    }));
     return outcome.request;
   }
 
@@ -321,61 +341,27 @@ class Service implements CoordinatorService {
     return requestView(request, await this.#repository.contextOf(request), this.#options.now());
   }
 
+  async #keyView(request: StoredRequest): Promise<Result<'key_get'>> {
+    const { roster } = await this.#repository.keyring(request.keyringId);
+    return keyView(request, roster, this.#options.networkId);
+  }
+
   async #readable(id: Hex, caller: Caller): Promise<StoredRequest> {
     const request = await this.#current(id);
-    if (caller.grant?.keyringId === request.keyringId) await this.#connectorOf(request.keyringId, caller);
-    else await this.#mayReadWorkspace(request.workspaceId, caller);
+    await this.#access.mayReadRequest(request, caller);
     return request;
   }
 
-  async #workspaceView(id: Hex): Promise<Result<'workspace_get'>> {
-    const { log } = await this.#repository.workspace(id);
-    const { name, head } = openWorkspace(log, this.#options.networkId);
-    return { workspaceId: id, name, head, log: [...log] };
-  }
-
-  async #keyringView(id: Hex): Promise<Result<'keyring_get'>> {
-    const { roster } = await this.#repository.keyring(id);
-    const keyring = openKeyring(roster, this.#options.networkId);
-    const presence = keyring.roster.parties.map(({ key }) => {
-      const heard = this.#presence.get(`${id}/${key}`);
-      return { party: key, nodeUp: heard?.nodeUp ?? false, ...(heard && { seen: timestamp(heard.seen) }) };
-    });
-    return { keyringId: id, epoch: keyring.epoch, roster, presence };
-  }
-
-  async #pageOf<View>(page: Page, view: (id: Hex) => Promise<View>): Promise<{ items: View[]; next?: string }> {
+  async #pageOf<View>(
+    page: Page,
+    view: (id: Hex) => Promise<View>,
+  ): Promise<{ items: View[]; next?: string }> {
     const items = await Promise.all(page.ids.map(view));
     return page.next === undefined ? { items } : { items, next: page.next };
   }
 
-  async #mayReadWorkspace(id: Hex, caller: Caller): Promise<void> {
-    const workspace = openWorkspace((await this.#repository.workspace(id)).log, this.#options.networkId);
-    const credential = known(caller);
-    if (!workspace.owners.some((owner) => owner.credentials.includes(credential))) {
-      throw new StateError('forbidden', `${credential} is no owner of workspace ${id}`, 'sign with an owner credential');
-    }
-  }
-
-  /** The party whose grant the caller has for this keyring. */
-  async #connectorOf(keyringId: Hex, caller: Caller): Promise<string> {
-    const { roster } = openKeyring((await this.#repository.keyring(keyringId)).roster, this.#options.networkId);
-    const { grant } = caller;
-    if (grant?.keyringId !== keyringId || !roster.parties.some((party) => party.key === grant.party)) {
-      throw new StateError('forbidden', `no grant by a party of keyring ${keyringId}`, 'present the connector.grant of the party');
-    }
-    return grant.party;
-  }
-
-  /** What happened, into the log: the same events that went into the streams. */
+  /** What was committed, into the log: the same events that went into the streams. */
   #tell({ events }: Outcome): void {
     for (const { type, at: _, ...fields } of events) this.#options.log(type, fields);
   }
 }
-
-function known(caller: Caller): string {
-  if (caller.credential === undefined) throw new StateError('forbidden', 'nobody signed this call', 'sign the HTTP request');
-  return caller.credential;
-}
-
-export type { MethodName };

@@ -73,7 +73,11 @@ export type RefusalReason =
   | 'too_early'; // made ahead of the verifier's clock
 
 export type Verdict =
-  | { readonly verdict: 'authorised'; readonly authorisation: Authorisation; readonly ignored: readonly string[] }
+  | {
+      readonly verdict: 'authorised';
+      readonly authorisation: Authorisation;
+      readonly ignored: readonly string[];
+    }
   | {
       readonly verdict: 'waiting';
       readonly authorisation: Authorisation;
@@ -114,11 +118,19 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
   const record = verifyRecord(requestRecord, evidence.request, trust.networkId);
   const content = record.content;
   if (content.workspaceId !== workspace.id) {
-    throw new Refused('bad_evidence', `the log is of workspace ${workspace.id}, the request is of ${content.workspaceId}`, false);
+    throw new Refused(
+      'bad_evidence',
+      `the log is of workspace ${workspace.id}, the request is of ${content.workspaceId}`,
+      false,
+    );
   }
   const signers = record.signedBy.map((credential) => ownerOf(workspace, credential)?.name);
   if (!signers.every((name) => name === content.initiator)) {
-    throw new Refused('bad_evidence', `the request is not signed by its initiator ${content.initiator}`, false);
+    throw new Refused(
+      'bad_evidence',
+      `the request is not signed by its initiator ${content.initiator}`,
+      false,
+    );
   }
   proven.requestId = record.id;
   if (content.logHead.seq !== workspace.head.seq || content.logHead.id !== workspace.head.id) {
@@ -129,11 +141,19 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
     throw new Refused('bad_evidence', `the roster is of keyring ${keyring.id}`, false);
   }
   if (content.kind === 'key' && content.keyringId !== keyring.id) {
-    throw new Refused('bad_evidence', `the roster is of keyring ${keyring.id}, the request is to ${content.keyringId}`, false);
+    throw new Refused(
+      'bad_evidence',
+      `the roster is of keyring ${keyring.id}, the request is to ${content.keyringId}`,
+      false,
+    );
   }
   const serves = keyring.roster.serves === 'open' || keyring.roster.serves.includes(workspace.id);
   if (!serves || !workspace.keyrings.includes(keyring.id)) {
-    throw new Refused('not_served', `workspace ${workspace.id} and keyring ${keyring.id} do not name each other`, true);
+    throw new Refused(
+      'not_served',
+      `workspace ${workspace.id} and keyring ${keyring.id} do not name each other`,
+      true,
+    );
   }
   const expires = Math.min(timeOf(content.expires), timeOf(content.created) + maxRequestLifetime);
   const base = { requestId: record.id, request: content, workspace, keyring, expires };
@@ -156,13 +176,24 @@ function openItems(
   const opened = items.map(({ keyId, payload }, index) => {
     const key = keys.get(keyId);
     if (key === undefined) {
-      throw new Refused('bad_evidence', `item ${index}: no certificate of key ${keyId} by keyring ${keyring.id}`, false);
+      throw new Refused(
+        'bad_evidence',
+        `item ${index}: no certificate of key ${keyId} by keyring ${keyring.id}`,
+        false,
+      );
     }
     if (key.workspaceId !== workspace.id) {
-      throw new Refused('wrong_key', `item ${index}: key ${keyId} belongs to workspace ${key.workspaceId}`, true);
+      throw new Refused(
+        'wrong_key',
+        `item ${index}: key ${keyId} belongs to workspace ${key.workspaceId}`,
+        true,
+      );
     }
     try {
-      return { key, payload: decodePayload(payload, { keyType: key.keyType, publicKey: fromHex(key.publicKey) }) };
+      return {
+        key,
+        payload: decodePayload(payload, { keyType: key.keyType, publicKey: fromHex(key.publicKey) }),
+      };
     } catch (error) {
       throw new Refused('bad_payload', `item ${index}: ${(error as Error).message}`, true);
     }
@@ -181,7 +212,7 @@ function openKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: s
   }
   const result = verifyCertificate(entry.certificate, keyring, record.id, networkId);
   if (result.keyType !== record.content.keyType) {
-    throw new Refused('bad_evidence', `the certificate is of a ${result.keyType} key`, false);
+    throw new Refused('bad_evidence', `the certificate is of a ${String(result.keyType)} key`, false);
   }
   const { workspaceId, keyringId, keyType, label } = record.content;
   return { id: record.id, workspaceId, keyringId, keyType, publicKey: result.publicKey, label };
@@ -196,20 +227,26 @@ export function verifyKey(entry: Evidence['keys'][number], keyring: Keyring, net
  * Checks that a decision is about this request, by an owner of its workspace, signed with that owner's own credential.
  * Throws RecordError.
  */
-export function verifyDecision(envelope: Envelope, authorisation: Authorisation, networkId: string): Decision {
+export function verifyDecision(
+  envelope: Envelope,
+  authorisation: Authorisation,
+  networkId: string,
+): Decision {
   const { workspace, requestId } = authorisation;
   const { content, signedBy } = verifyRecord(decisionRecord, envelope, networkId);
   const fail = (message: string): never => {
     throw new RecordError('missing_signature', 'decision', message);
   };
-  if (content.subject !== requestId) fail(`is about ${content.subject}`);
+  if (content.subject !== requestId)
+    fail(`is about ${content.subject}, not about ${requestId}: send it where it belongs`);
   const principal = workspace.owners.find((owner) => owner.name === content.principal);
-  if (principal === undefined) fail(`${content.principal} is not an owner`);
+  if (principal === undefined)
+    fail(`${content.principal} is no owner of workspace ${workspace.id}: an owner must decide`);
   if (!signedBy.every((credential) => principal?.credentials.includes(credential))) {
-    fail(`not signed by ${content.principal}`);
+    fail(`signed by somebody else than ${content.principal}: only credentials of that owner may sign it`);
   }
   if (content.logHead.seq !== workspace.head.seq || content.logHead.id !== workspace.head.id) {
-    fail('was made for another state of the workspace');
+    fail('was made for another state of the workspace: read the workspace again and decide anew');
   }
   return content;
 }
@@ -223,7 +260,12 @@ function prevails(next: Decision, held: Decision): boolean {
 }
 
 /** The latest decision of each principal. */
-function latestDecisions(evidence: Evidence, authorisation: Authorisation, networkId: string, ignored: string[]) {
+function latestDecisions(
+  evidence: Evidence,
+  authorisation: Authorisation,
+  networkId: string,
+  ignored: string[],
+) {
   const latest = new Map<string, Decision>();
   for (const [index, envelope] of evidence.decisions.entries()) {
     try {
@@ -253,7 +295,8 @@ export function authorize(evidence: Evidence, trust: Trust): Verdict {
     return judge(establish(evidence, trust, proven), evidence, trust);
   } catch (error) {
     const detail = (error as Error).message;
-    if (!(error instanceof Refused)) return { verdict: 'refused', reason: 'bad_evidence', detail, final: false, ...proven };
+    if (!(error instanceof Refused))
+      return { verdict: 'refused', reason: 'bad_evidence', detail, final: false, ...proven };
     return { verdict: 'refused', reason: error.reason, detail, final: error.final, ...proven };
   }
 }
@@ -282,6 +325,7 @@ function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): 
   if (trust.now >= authorisation.expires) {
     throw new Refused('expired', `ended at ${new Date(authorisation.expires).toISOString()}`, true);
   }
-  if (judged.verdict === 'waiting') return { verdict: 'waiting', authorisation, missing: judged.missing, ignored };
+  if (judged.verdict === 'waiting')
+    return { verdict: 'waiting', authorisation, missing: judged.missing, ignored };
   return { verdict: 'authorised', authorisation, ignored };
 }

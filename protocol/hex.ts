@@ -11,7 +11,8 @@ export function toHex(bytes: Uint8Array): Hex {
 
 /** Bytes of an 0x-hex string. Throws TypeError when it is not lower-case 0x-hex of whole bytes. */
 export function fromHex(text: string): Uint8Array {
-  if (!/^0x([0-9a-f]{2})*$/.test(text)) throw new TypeError(`not lower-case 0x-hex of whole bytes: ${JSON.stringify(text.slice(0, 20))}`);
+  if (!/^0x([0-9a-f]{2})*$/.test(text))
+    throw new TypeError(`not lower-case 0x-hex of whole bytes: ${JSON.stringify(text.slice(0, 20))}`);
   return hexToBytes(text.slice(2));
 }
 
@@ -21,6 +22,9 @@ export function hexBytes(min: number, max = min): z.ZodType<Hex, Hex> {
   return z
     .string()
     .max(2 + max * 2)
-    .regex(new RegExp(`^0x[0-9a-f]${size}$`), `expected lower-case 0x-hex of ${min === max ? min : `${min} to ${max}`} bytes`)
+    .regex(
+      new RegExp(`^0x[0-9a-f]${size}$`),
+      `expected lower-case 0x-hex of ${min === max ? min : `${min} to ${max}`} bytes`,
+    )
     .refine((text) => text.length % 2 === 0, 'expected whole bytes') as unknown as z.ZodType<Hex, Hex>;
 }

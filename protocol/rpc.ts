@@ -5,7 +5,14 @@ import { evidenceSchema } from './authorize.ts';
 import { hexBytes } from './hex.ts';
 import { keyTypeSchema } from './keys/key-type.ts';
 import { envelopeSchema } from './records/envelope.ts';
-import { credentialSchema, epochSchema, logHeadSchema, networkIdSchema, recordIdSchema, timestampSchema } from './records/fields.ts';
+import {
+  credentialSchema,
+  epochSchema,
+  logHeadSchema,
+  networkIdSchema,
+  recordIdSchema,
+  timestampSchema,
+} from './records/fields.ts';
 
 /** JSON-RPC's own codes, then the coordinator's. */
 export const errorCodes = {
@@ -118,12 +125,15 @@ const keyringViewSchema = z.strictObject({
   epoch: epochSchema,
   roster: envelopeSchema,
   /** When each party's connector was last heard of. */
-  presence: z.array(z.strictObject({ party: credentialSchema, seen: timestampSchema.optional(), nodeUp: z.boolean() })),
+  presence: z.array(
+    z.strictObject({ party: credentialSchema, seen: timestampSchema.optional(), nodeUp: z.boolean() }),
+  ),
 });
 export type KeyringView = z.infer<typeof keyringViewSchema>;
 
 const page = { after: z.string().max(300).optional(), limit: z.int().min(1).max(200).optional() };
-const pageOf = <Item extends z.ZodType>(item: Item) => z.strictObject({ items: z.array(item), next: z.string().optional() });
+const pageOf = <Item extends z.ZodType>(item: Item) =>
+  z.strictObject({ items: z.array(item), next: z.string().optional() });
 
 /** An event of a stream; its sequence number, gapless from 1, is the SSE id and the resume cursor. */
 export const eventSchema = z.discriminatedUnion('type', [
@@ -248,7 +258,7 @@ export const methods = {
     result: requestViewSchema,
   },
   action_list: {
-    summary: 'Requests of a workspace that await approvers',
+    summary: 'Requests of a workspace that await approvers, pending ones whose approvals ran out included',
     access: 'signed',
     params: z.strictObject({ workspaceId: recordIdSchema, ...page }),
     result: pageOf(requestViewSchema),
@@ -266,12 +276,19 @@ export const methods = {
     result: requestViewSchema,
   },
   connector_pending: {
-    summary: 'Requests that the parties of the keyring may act on, with their evidence; and the cursor to watch from',
+    summary:
+      'Requests that the parties of the keyring may act on, with their evidence; and the cursor to watch from',
     access: 'connector',
-    params: z.strictObject({ keyringId: recordIdSchema, requestIds: z.array(recordIdSchema).max(50).optional(), ...page }),
+    params: z.strictObject({
+      keyringId: recordIdSchema,
+      requestIds: z.array(recordIdSchema).max(50).optional(),
+      ...page,
+    }),
     result: z.strictObject({
       cursor: z.int().min(0),
-      items: z.array(z.strictObject({ requestId: recordIdSchema, state: requestStateSchema, evidence: evidenceSchema })),
+      items: z.array(
+        z.strictObject({ requestId: recordIdSchema, state: requestStateSchema, evidence: evidenceSchema }),
+      ),
       next: z.string().optional(),
     }),
   },
@@ -293,7 +310,10 @@ export const methods = {
     params: z.strictObject({ keyringId: recordIdSchema, nodeUp: z.boolean() }),
     result: z.strictObject({ time: timestampSchema }),
   },
-} as const satisfies Record<string, { summary: string; access: Access; params: z.ZodType; result: z.ZodType }>;
+} as const satisfies Record<
+  string,
+  { summary: string; access: Access; params: z.ZodType; result: z.ZodType }
+>;
 
 export type MethodName = keyof typeof methods;
 export type Params<Name extends MethodName> = z.input<(typeof methods)[Name]['params']>;

@@ -28,7 +28,9 @@ export interface HttpRequestParts {
 }
 
 function signedBytes(parts: HttpRequestParts, timestamp: string, nonce: Hex): Uint8Array {
-  const fields = ['countersign/v1/http', parts.networkId, parts.method, parts.path, timestamp].map(utf8ToBytes);
+  const fields = ['countersign/v1/http', parts.networkId, parts.method, parts.path, timestamp].map(
+    utf8ToBytes,
+  );
   const prefixed = [...fields, sha256(parts.body), fromHex(nonce)].flatMap((field) => {
     const length = new Uint8Array(4);
     new DataView(length.buffer).setUint32(0, field.length);
@@ -73,14 +75,24 @@ export interface SignedHttp {
   readonly grant?: Envelope;
 }
 
+const signatureHeaders = [
+  httpHeaders.credential,
+  httpHeaders.timestamp,
+  httpHeaders.nonce,
+  httpHeaders.signature,
+].join(', ');
 const nonceSchema = hexBytes(16);
 const signatureSchema = hexBytes(64);
 
-function readGrant(text: string): Envelope {
+function readGrant(text: string | string[]): Envelope {
   try {
+    if (typeof text !== 'string') throw new TypeError('repeated');
     return envelopeSchema.parse(JSON.parse(new TextDecoder().decode(base64urlnopad.decode(text))));
   } catch {
-    throw new SignedHttpError('malformed', `${httpHeaders.grant} is not a record`);
+    throw new SignedHttpError(
+      'malformed',
+      `${httpHeaders.grant} is not a record: present the connector.grant as the node made it`,
+    );
   }
 }
 
@@ -95,27 +107,32 @@ export function verifyHttp(
 ): SignedHttp {
   const credential = headers[httpHeaders.credential];
   if (credential === undefined) {
-    throw new SignedHttpError('missing', `sign the request with the headers ${Object.values(httpHeaders).slice(0, 4).join(', ')}`);
+    throw new SignedHttpError('missing', `not signed: sign the request with the headers ${signatureHeaders}`);
   }
   const timestamp = timestampSchema.safeParse(headers[httpHeaders.timestamp]);
   const nonce = nonceSchema.safeParse(headers[httpHeaders.nonce]);
   const signature = signatureSchema.safeParse(headers[httpHeaders.signature]);
   const key = credentialSchema.safeParse(credential);
   if (!timestamp.success || !nonce.success || !signature.success || !key.success) {
-    throw new SignedHttpError('malformed', 'a signature header is missing or malformed');
+    throw new SignedHttpError(
+      'malformed',
+      `a header is missing, repeated or malformed: send ${signatureHeaders} once each`,
+    );
   }
   if (Math.abs(Date.parse(timestamp.data) - now) > timestampTolerance) {
     const seconds = timestampTolerance / 1000;
-    throw new SignedHttpError('clock', `${timestamp.data} is more than ${seconds} s from the server's ${new Date(now).toISOString()}`);
+    throw new SignedHttpError(
+      'clock',
+      `${timestamp.data} is more than ${seconds} s from the server's ${new Date(now).toISOString()}: set the clock`,
+    );
   }
   const message = signedBytes(parts, timestamp.data, nonce.data);
   if (!verify(publicKeyOfCredential(key.data), message, fromHex(signature.data))) {
-    throw new SignedHttpError('bad_signature', `the signature of ${key.data} does not verify`);
+    throw new SignedHttpError(
+      'bad_signature',
+      `the signature of ${key.data} does not verify: sign method, path and body as they are sent`,
+    );
   }
   const grant = headers[httpHeaders.grant];
-  return {
-    credential: key.data,
-    nonce: nonce.data,
-    ...(typeof grant === 'string' && { grant: readGrant(grant) }),
-  };
+  return { credential: key.data, nonce: nonce.data, ...(grant !== undefined && { grant: readGrant(grant) }) };
 }

@@ -1,12 +1,13 @@
 // A request as the coordinator holds it, and what is derived from it. The transitions stand in transitions.ts.
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
+import { decision } from '../../protocol/records/decision.ts';
 import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import type { Epoch } from '../../protocol/records/fields.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import type { CoordinatorEvent, RejectionCode, RequestStateName } from '../../protocol/rpc.ts';
 
-/** Stored as JSON under `requests/<id>`. Times are milliseconds since 1970. */
+/** Stored as JSON under `request/<id>`. Times are milliseconds since 1970. */
 export interface StoredRequest {
   readonly requestId: Hex;
   readonly kind: 'key' | 'sign';
@@ -19,7 +20,11 @@ export interface StoredRequest {
   readonly envelope: Envelope;
   readonly decisions: readonly Envelope[];
   /** Pinned when it became pending: results count under this epoch only. */
-  readonly pinned?: { readonly epoch: Epoch; readonly threshold: number; readonly parties: readonly string[] };
+  readonly pinned?: {
+    readonly epoch: Epoch;
+    readonly threshold: number;
+    readonly parties: readonly string[];
+  };
   /** At most one result a party: the one that counts. */
   readonly results: readonly Envelope[];
   /** Second results that were kept out; at most one a party. */
@@ -51,13 +56,27 @@ export interface Votes {
   readonly refused: number;
 }
 
-/** Everything signed about a request: what a node needs to judge it. */
+/** The decisions that count: the last of each principal. Each was stored with a higher seq than the one before. */
+function latestDecisions(request: StoredRequest, networkId: string): Envelope[] {
+  const latest = new Map<string, Envelope>();
+  for (const envelope of request.decisions) {
+    const { principal } = readContent(decision, envelope, networkId).content;
+    latest.delete(principal);
+    latest.set(principal, envelope);
+  }
+  return [...latest.values()];
+}
+
+/**
+ * Everything signed about a request that a node needs to judge it. Superseded decisions are left out: however often
+ * approvers decide, the evidence stays within what its schema takes.
+ */
 export function evidenceOf(request: StoredRequest, context: RequestContext): Evidence {
   return {
     log: [...context.log],
     roster: context.roster,
     request: request.envelope,
-    decisions: [...request.decisions],
+    decisions: latestDecisions(request, context.networkId),
     keys: context.keys,
   };
 }
@@ -68,7 +87,12 @@ export function resultContent(envelope: Envelope, networkId: string): PartyResul
 }
 
 /** How many distinct parties' results count, against how many it takes. */
-export function votesOf(request: StoredRequest, threshold: number, parties: number, networkId: string): Votes {
+export function votesOf(
+  request: StoredRequest,
+  threshold: number,
+  parties: number,
+  networkId: string,
+): Votes {
   const kinds = request.results.map((envelope) => resultContent(envelope, networkId).result.kind);
   const refused = kinds.filter((kind) => kind === 'refusal').length;
   return { have: kinds.length - refused, need: request.kind === 'key' ? parties : threshold, refused };

@@ -18,7 +18,11 @@ export interface ResultOutcome extends Outcome {
 }
 
 /** Form, membership, epoch and signature: judged before any state is touched. Throws StateError. */
-function verifyResult(envelope: Envelope, authorisation: Authorisation, networkId: string): VerifiedRecord<PartyResult> {
+function verifyResult(
+  envelope: Envelope,
+  authorisation: Authorisation,
+  networkId: string,
+): VerifiedRecord<PartyResult> {
   let record: VerifiedRecord<PartyResult>;
   try {
     record = verifyRecord(partyResult, envelope, networkId);
@@ -28,11 +32,19 @@ function verifyResult(envelope: Envelope, authorisation: Authorisation, networkI
   const { keyring, requestId } = authorisation;
   const { subject, keyringId, epoch, party } = record.content;
   if (!keyring.roster.parties.some((member) => member.key === party)) {
-    throw new StateError('forbidden', `${party} is no party of keyring ${keyring.id}`, 'only parties of the keyring have results');
+    throw new StateError(
+      'forbidden',
+      `${party} is no party of keyring ${keyring.id}`,
+      'only parties of the keyring have results',
+    );
   }
   const sameEpoch = epoch.roster === keyring.epoch.roster && epoch.run === keyring.epoch.run;
   if (subject !== requestId || keyringId !== keyring.id || !sameEpoch) {
-    throw new StateError('invalid_params', 'the result is about another request, keyring or epoch', 'send it where it belongs');
+    throw new StateError(
+      'invalid_params',
+      'the result is about another request, keyring or epoch',
+      'send it where it belongs',
+    );
   }
   return record;
 }
@@ -43,27 +55,47 @@ function checkResult(content: PartyResult, authorisation: Authorisation): void {
   if (result.kind === 'refusal') return;
   const wanted = authorisation.request.kind === 'key' ? 'key' : 'signatures';
   if (result.kind !== wanted) {
-    throw new StateError('invalid_params', `the result is of kind ${result.kind}`, `this request wants ${wanted}`);
+    throw new StateError(
+      'invalid_params',
+      `the result is of kind ${result.kind}`,
+      `send a result of kind ${wanted}, or a refusal`,
+    );
   }
   if (result.kind === 'key') {
     try {
       checkKeyResult(result, authorisation.keyring);
     } catch (error) {
-      throw new StateError('bad_signature', (error as Error).message, 'the node must report the key it confirmed');
+      throw new StateError(
+        'bad_signature',
+        (error as Error).message,
+        'the node must report the key it confirmed',
+      );
     }
     if (authorisation.request.kind === 'key' && result.keyType !== authorisation.request.keyType) {
-      throw new StateError('invalid_params', `a ${result.keyType} key`, `asked for: ${authorisation.request.keyType}`);
+      throw new StateError(
+        'invalid_params',
+        `a ${String(result.keyType)} key`,
+        `report the ${String(authorisation.request.keyType)} key that was asked for`,
+      );
     }
     return;
   }
   const { items } = authorisation;
   if (result.signatures.length !== items.length) {
-    throw new StateError('invalid_params', `${result.signatures.length} signatures for ${items.length} items`, 'one an item');
+    throw new StateError(
+      'invalid_params',
+      `${result.signatures.length} signatures for ${items.length} items`,
+      'send one signature an item',
+    );
   }
   for (const [index, { key, payload }] of items.entries()) {
     const signature = fromHex(result.signatures[index] as Hex);
     if (!verifySignature(key.keyType, fromHex(key.publicKey), payload.message, signature)) {
-      throw new StateError('bad_signature', `the signature of item ${index} is not valid under its key`, 'it was not counted');
+      throw new StateError(
+        'bad_signature',
+        `the signature of item ${index} is not valid under its key`,
+        'it was not counted: sign the bytes that the payload decodes to',
+      );
     }
   }
 }
@@ -73,7 +105,12 @@ function equalKeys(one: KeyResult, other: KeyResult): boolean {
 }
 
 /** What the count now means. */
-function conclude(request: StoredRequest, authorisation: Authorisation, networkId: string, now: number): Outcome {
+function conclude(
+  request: StoredRequest,
+  authorisation: Authorisation,
+  networkId: string,
+  now: number,
+): Outcome {
   const { threshold, parties } = authorisation.keyring.roster;
   const votes = votesOf(request, threshold, parties.length, networkId);
   if (request.kind === 'sign') {
@@ -105,7 +142,8 @@ function place(request: StoredRequest, envelope: Envelope, content: PartyResult,
   const held = request.results[index];
   if (held === undefined) return { results: [...request.results, envelope], conflict: false };
   if (held.bytes === envelope.bytes) return { results: request.results, conflict: false };
-  const replaces = resultContent(held, networkId).result.kind === 'refusal' && content.result.kind !== 'refusal';
+  const replaces =
+    resultContent(held, networkId).result.kind === 'refusal' && content.result.kind !== 'refusal';
   // A key has one result a party, ever; a signature makes up for a refusal to sign while the request is pending.
   if (replaces && request.kind === 'sign' && request.state === 'pending') {
     return { results: request.results.with(index, envelope), conflict: false };
@@ -117,25 +155,43 @@ function place(request: StoredRequest, envelope: Envelope, content: PartyResult,
  * One party's result. A resent one is a no-op, another one by the same party keeps the first. Nothing that a party sends
  * ends a request unless the count says so. Throws StateError when the result is worth nothing.
  */
-export function submitResult(request: StoredRequest, context: RequestContext, envelope: Envelope, now: number): ResultOutcome {
+export function submitResult(
+  request: StoredRequest,
+  context: RequestContext,
+  envelope: Envelope,
+  now: number,
+): ResultOutcome {
   const { networkId } = context;
-  const authorisation = authorisationOf(request, context, now);
+  const authorisation = authorisationOf(request, context);
   const { id, content } = verifyResult(envelope, authorisation, networkId);
   checkResult(content, authorisation);
   if (request.state === 'partial') {
-    throw new StateError('wrong_state', 'the request still awaits its approvers', 'no party may sign it yet');
+    throw new StateError('wrong_state', 'the request still awaits its approvers', 'wait until it is pending');
   }
   const { results, conflict } = place(request, envelope, content, networkId);
   if (conflict) {
     const known = request.conflicts.some((held) => resultContent(held, networkId).party === content.party);
     const conflicts = known ? request.conflicts : [...request.conflicts, envelope];
-    return { request: known ? request : { ...request, conflicts, updated: now }, events: [], counted: false, conflict: true };
+    return {
+      request: known ? request : { ...request, conflicts, updated: now },
+      events: [],
+      counted: false,
+      conflict: true,
+    };
   }
-  if (results === request.results) return { request, events: [], counted: request.state !== 'rejected', conflict: false };
+  if (results === request.results)
+    return { request, events: [], counted: request.state !== 'rejected', conflict: false };
   if (request.state === 'rejected') {
-    throw new StateError('wrong_state', `the request was rejected: ${request.reason?.code ?? ''}`, 'the result came too late');
+    throw new StateError(
+      'wrong_state',
+      `the request was rejected: ${request.reason?.code ?? ''}`,
+      'drop the result: it came too late',
+    );
   }
-  const first = content.result.kind === 'signatures' && request.signatures === undefined ? content.result.signatures : undefined;
+  const first =
+    content.result.kind === 'signatures' && request.signatures === undefined
+      ? content.result.signatures
+      : undefined;
   const voted: StoredRequest = { ...request, results, updated: now, ...(first && { signatures: first }) };
   const { threshold, parties } = authorisation.keyring.roster;
   const event: Outcome['events'][number] = {
@@ -148,6 +204,9 @@ export function submitResult(request: StoredRequest, context: RequestContext, en
     at: timestamp(now),
   };
   // A fulfilled request stays so; parties that come later are still counted.
-  const concluded = request.state === 'pending' ? conclude(voted, authorisation, networkId, now) : { request: voted, events: [] };
+  const concluded =
+    request.state === 'pending'
+      ? conclude(voted, authorisation, networkId, now)
+      : { request: voted, events: [] };
   return { request: concluded.request, events: [event, ...concluded.events], counted: true, conflict: false };
 }

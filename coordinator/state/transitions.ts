@@ -5,7 +5,7 @@ import type { Authorisation, RefusalReason, Verdict } from '../../protocol/autho
 import { timeOf, timestamp } from '../../protocol/records/fields.ts';
 import { approversOf } from '../../protocol/policy/evaluate.ts';
 import { type Envelope, envelopeId, readContent, RecordError } from '../../protocol/records/envelope.ts';
-import { decision as decisionRecord } from '../../protocol/records/decision.ts';
+import { type Decision, decision as decisionRecord } from '../../protocol/records/decision.ts';
 import { request as requestRecord } from '../../protocol/records/request.ts';
 import type { RejectionCode, RequestStateName } from '../../protocol/rpc.ts';
 import { StateError, type StateErrorCode } from './error.ts';
@@ -17,7 +17,10 @@ const maxDecisionsPerPrincipal = 20;
 const refusals: Record<RefusalReason, [StateErrorCode, string]> = {
   bad_evidence: ['bad_signature', 'sign the record again with a credential of the workspace'],
   stale_log_head: ['stale_log_head', 'read the workspace again and make the request anew'],
-  not_served: ['wrong_state', 'the keyring must serve the workspace, and the workspace must list the keyring'],
+  not_served: [
+    'wrong_state',
+    'the keyring must serve the workspace, and the workspace must list the keyring',
+  ],
   wrong_key: ['forbidden', 'use keys of the same workspace and keyring'],
   bad_payload: ['invalid_params', 'correct the payload'],
   policy_denied: ['policy_denied', 'ask for something that a rule of the sign policy allows'],
@@ -29,7 +32,8 @@ const refusals: Record<RefusalReason, [StateErrorCode, string]> = {
 
 /** The record's error as the coordinator tells it. */
 export function recordError(error: unknown): StateError {
-  const code = error instanceof RecordError && error.code === 'malformed' ? 'invalid_params' : 'bad_signature';
+  const form = error instanceof RecordError && (error.code === 'malformed' || error.code === 'wrong_network');
+  const code = form ? 'invalid_params' : 'bad_signature';
   return new StateError(code, (error as Error).message, 'send a record made and signed for this network');
 }
 
@@ -60,8 +64,10 @@ function judge(request: StoredRequest, verdict: Verdict, now: number): Outcome {
   if (verdict.verdict === 'authorised') return moveTo(pin(request, verdict.authorisation), 'pending', now);
   if (verdict.verdict === 'waiting') return { request, events: [] };
   const { reason, detail } = verdict;
-  if (reason === 'approvers' || reason === 'cancelled') return moveTo(request, 'rejected', now, { code: reason, detail });
-  if (reason === 'stale_log_head') return moveTo(request, 'rejected', now, { code: 'policy_changed', detail });
+  if (reason === 'approvers' || reason === 'cancelled')
+    return moveTo(request, 'rejected', now, { code: reason, detail });
+  if (reason === 'stale_log_head')
+    return moveTo(request, 'rejected', now, { code: 'policy_changed', detail });
   throw new StateError(...withMessage(reason, detail));
 }
 
@@ -72,12 +78,22 @@ function withMessage(reason: RefusalReason, detail: string): [StateErrorCode, st
 
 /** A new request from its initiator's signed record: `partial`, or `pending` when the policy is satisfied already. */
 export function submitRequest(context: RequestContext, envelope: Envelope, now: number): Outcome {
-  const evidence = { log: [...context.log], roster: context.roster, request: envelope, decisions: [], keys: context.keys };
+  const evidence = {
+    log: [...context.log],
+    roster: context.roster,
+    request: envelope,
+    decisions: [],
+    keys: context.keys,
+  };
   const verdict = authorize(evidence, { networkId: context.networkId, now });
   if (verdict.verdict === 'refused') throw new StateError(...withMessage(verdict.reason, verdict.detail));
   const { requestId, request: content, workspace, keyring, expires } = verdict.authorisation;
   if (timeOf(content.created) < now - maxClockAhead) {
-    throw new StateError('expired', `made at ${content.created}, more than 5 minutes ago`, 'check the clock and make it anew');
+    throw new StateError(
+      'expired',
+      `made at ${content.created}, more than 5 minutes ago`,
+      'check the clock and make it anew',
+    );
   }
   const request: StoredRequest = {
     requestId,
@@ -98,35 +114,64 @@ export function submitRequest(context: RequestContext, envelope: Envelope, now: 
   return judged.events.length > 0 ? judged : { request, events: [stateEvent(request)] };
 }
 
-function checkSeq(request: StoredRequest, principal: string, seq: number, networkId: string): void {
+function checkSeq(request: StoredRequest, decision: Decision, cancels: boolean, networkId: string): void {
+  const { principal, seq } = decision;
   const earlier = request.decisions
     .map((held) => readContent(decisionRecord, held, networkId).content)
     .filter((held) => held.principal === principal);
   const last = Math.max(0, ...earlier.map((held) => held.seq));
   if (seq <= last) {
     const remedy = `decide again with a seq above ${last}`;
-    throw new StateError('wrong_state', `${principal} has made decision ${last} on this request already`, remedy);
+    throw new StateError(
+      'wrong_state',
+      `${principal} has made decision ${last} on this request already`,
+      remedy,
+    );
   }
-  if (earlier.length >= maxDecisionsPerPrincipal) {
-    const remedy = 'cancel the request and make a new one';
-    throw new StateError('wrong_state', `${principal} has decided ${earlier.length} times on this request`, remedy);
+  // However often its initiator has decided, a request can be taken back.
+  if (earlier.length >= maxDecisionsPerPrincipal && !cancels) {
+    const remedy = 'let the initiator cancel the request and make a new one';
+    throw new StateError(
+      'wrong_state',
+      `${principal} has decided ${earlier.length} times on this request`,
+      remedy,
+    );
+  }
+}
+
+/** A decision that is about this request in the workspace's present state, by one of its owners. Throws StateError. */
+function readDecision(envelope: Envelope, authorisation: Authorisation, networkId: string): Decision {
+  try {
+    const { logHead } = readContent(decisionRecord, envelope, networkId).content;
+    const { head } = authorisation.workspace;
+    if (logHead.seq !== head.seq || logHead.id !== head.id) {
+      const message = `the decision was made at log entry ${logHead.seq} ${logHead.id}, the head is ${head.seq} ${head.id}`;
+      throw new StateError('stale_log_head', message, 'read the workspace again and decide anew');
+    }
+    return verifyDecision(envelope, authorisation, networkId);
+  } catch (error) {
+    throw error instanceof StateError ? error : recordError(error);
   }
 }
 
 /** An approver's decision. The same record again is a no-op. */
-export function decide(request: StoredRequest, context: RequestContext, envelope: Envelope, now: number): Outcome {
+export function decide(
+  request: StoredRequest,
+  context: RequestContext,
+  envelope: Envelope,
+  now: number,
+): Outcome {
   const { networkId } = context;
+  const before = authorisationOf(request, context);
+  const content = readDecision(envelope, before, networkId);
   const id = envelopeId(envelope, networkId);
   if (request.decisions.some((held) => envelopeId(held, networkId) === id)) return { request, events: [] };
-  const before = authorisationOf(request, context, now);
-  let content: ReturnType<typeof verifyDecision>;
-  try {
-    content = verifyDecision(envelope, before, networkId);
-  } catch (error) {
-    throw recordError(error);
-  }
   if (isFinal(request) || (request.state === 'pending' && content.decision === 'reject')) {
-    throw new StateError('wrong_state', `the request is ${request.state}`, 'a request can be rejected while it is partial');
+    throw new StateError(
+      'wrong_state',
+      `the request is ${request.state}`,
+      'decide while it is partial; only approvals can be renewed while it is pending',
+    );
   }
   const approvers = approversOf(
     before.workspace.signPolicy,
@@ -135,12 +180,16 @@ export function decide(request: StoredRequest, context: RequestContext, envelope
   );
   const cancels = content.decision === 'reject' && content.principal === before.request.initiator;
   if (!approvers.has(content.principal) && !cancels) {
-    throw new StateError('forbidden', `${content.principal} is no approver of this request`, `approvers: ${[...approvers].join(', ')}`);
+    throw new StateError(
+      'forbidden',
+      `${content.principal} is no approver of this request`,
+      `ask one of its approvers: ${[...approvers].join(', ')}`,
+    );
   }
   if (content.decision === 'approve' && timeOf(content.expires) <= now) {
     throw new StateError('expired', `the approval ran out at ${content.expires}`, 'approve again');
   }
-  checkSeq(request, content.principal, content.seq, networkId);
+  checkSeq(request, content, cancels, networkId);
   const decided: StoredRequest = { ...request, decisions: [...request.decisions, envelope], updated: now };
   const event: Outcome['events'][number] = {
     type: 'request.decision',
@@ -156,12 +205,12 @@ export function decide(request: StoredRequest, context: RequestContext, envelope
   return { request: judged.request, events: [event, ...judged.events] };
 }
 
-/** What a stored request asks for, whatever its approvals and the time are. Throws StateError when it ended. */
-export function authorisationOf(request: StoredRequest, context: RequestContext, now: number): Authorisation {
-  // Without decisions a stored request is authorised or waiting, unless its time is over.
+/** What a stored request asks for, whatever its approvals and the time are. Throws StateError when the store is wrong. */
+export function authorisationOf(request: StoredRequest, context: RequestContext): Authorisation {
+  // Without decisions a stored request is authorised or waiting as long as it lasts. Judged at its last moment it is
+  // neither over nor, after a clock was set back, too early.
   const evidence = { ...evidenceOf(request, context), decisions: [] };
-  const at = Math.min(now, request.expires - 1);
-  const verdict = authorize(evidence, { networkId: context.networkId, now: at });
+  const verdict = authorize(evidence, { networkId: context.networkId, now: request.expires - 1 });
   if (verdict.verdict === 'refused') throw new StateError(...withMessage(verdict.reason, verdict.detail));
   return verdict.authorisation;
 }
@@ -172,7 +221,10 @@ export function expire(request: StoredRequest, now: number): Outcome {
   const at = timestamp(request.expires);
   return request.state === 'partial'
     ? moveTo(request, 'rejected', now, { code: 'approval_timeout', detail: `not approved until ${at}` })
-    : moveTo(request, 'rejected', now, { code: 'mpc_timeout', detail: `not signed by enough parties until ${at}` });
+    : moveTo(request, 'rejected', now, {
+        code: 'mpc_timeout',
+        detail: `not signed by enough parties until ${at}`,
+      });
 }
 
 /** The initiator's name, for the log. */

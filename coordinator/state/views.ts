@@ -1,5 +1,5 @@
 // What readers are shown of stored state; every authority in it is a record they can verify themselves.
-import { authorize } from '../../protocol/authorize.ts';
+import { type Authorisation, authorize } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import { addressesOf } from '../../protocol/keys/key-type.ts';
 import { assemble } from '../../protocol/payloads/payload.ts';
@@ -10,15 +10,18 @@ import type { KeyView, RequestView } from '../../protocol/rpc.ts';
 import { evidenceOf, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
 import { authorisationOf } from './transitions.ts';
 
-function transactionsOf(request: StoredRequest, context: RequestContext): RequestView['transactions'] {
+function transactionsOf(request: StoredRequest, authorisation: Authorisation): RequestView['transactions'] {
   if (request.state !== 'fulfilled' || request.signatures === undefined) return undefined;
-  const authorisation = authorisationOf(request, context, request.updated);
   if (authorisation.request.kind !== 'sign') return undefined;
   const built = authorisation.request.items.flatMap(({ payload }, item) => {
     const key = authorisation.items[item]?.key;
     const signature = request.signatures?.[item];
     if (key === undefined || signature === undefined) return [];
-    const assembled = assemble(payload, { keyType: key.keyType, publicKey: fromHex(key.publicKey) }, fromHex(signature));
+    const assembled = assemble(
+      payload,
+      { keyType: key.keyType, publicKey: fromHex(key.publicKey) },
+      fromHex(signature),
+    );
     const { transaction, missing } = assembled;
     return transaction === undefined ? [] : [{ item, transaction, missing: [...(missing ?? [])] }];
   });
@@ -29,15 +32,20 @@ function missingOf(request: StoredRequest, context: RequestContext, now: number)
   if (request.state !== 'partial' && request.state !== 'pending') return undefined;
   const verdict = authorize(evidenceOf(request, context), { networkId: context.networkId, now });
   if (verdict.verdict !== 'waiting') return undefined;
-  return verdict.missing.map(({ rule, need, have, from }) => ({ rule, need, have: [...have], from: [...from] }));
+  return verdict.missing.map(({ rule, need, have, from }) => ({
+    rule,
+    need,
+    have: [...have],
+    from: [...from],
+  }));
 }
 
 /** How a request stands at `now`. */
 export function requestView(request: StoredRequest, context: RequestContext, now: number): RequestView {
-  const authorisation = authorisationOf(request, context, now);
+  const authorisation = authorisationOf(request, context);
   const { threshold, parties } = authorisation.keyring.roster;
   const missing = missingOf(request, context, now);
-  const transactions = transactionsOf(request, context);
+  const transactions = transactionsOf(request, authorisation);
   return {
     requestId: request.requestId,
     kind: request.kind,
@@ -52,7 +60,8 @@ export function requestView(request: StoredRequest, context: RequestContext, now
     results: [...request.results],
     ...(request.state === 'fulfilled' && request.signatures && { signatures: [...request.signatures] }),
     ...(transactions && { transactions }),
-    mayHaveBeenSigned: request.kind === 'sign' && request.state === 'rejected' && request.pinned !== undefined,
+    mayHaveBeenSigned:
+      request.kind === 'sign' && request.state === 'rejected' && request.pinned !== undefined,
     created: timestamp(request.created),
     expires: timestamp(request.expires),
     updated: timestamp(request.updated),

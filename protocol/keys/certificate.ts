@@ -22,17 +22,17 @@ export function checkKeyResult(result: KeyResult, keyring: Keyring): void {
     const wanted = keyring.roster.threshold;
     throw new CertificateError(
       'bad_key',
-      `${result.commitments.length} commitments, the threshold is ${wanted}`,
+      `${result.commitments.length} commitments, the threshold is ${wanted}: do not use this key`,
     );
   }
   if (result.commitments[0] !== result.publicKey) {
-    throw new CertificateError('bad_key', 'the first commitment is not the public key');
+    throw new CertificateError('bad_key', 'the first commitment is not the public key: do not use this key');
   }
   for (const point of result.commitments) {
     try {
       checkPublicKeyOnce(fromHex(point));
     } catch (error) {
-      throw new CertificateError('bad_key', (error as Error).message);
+      throw new CertificateError('bad_key', `${point}: ${(error as Error).message}`);
     }
   }
 }
@@ -53,27 +53,39 @@ export function verifyCertificate(
   for (const envelope of results) {
     const { content } = verifyRecord(partyResult, envelope, networkId);
     if (!parties.includes(content.party)) {
-      throw new CertificateError('outsider', `${content.party} is no party of the keyring`);
+      throw new CertificateError(
+        'outsider',
+        `${content.party} is no party of the keyring: leave its result out`,
+      );
     }
     const { roster, run } = content.epoch;
     const sameEpoch = roster === keyring.epoch.roster && run === keyring.epoch.run;
     if (content.subject !== keyId || content.keyringId !== keyring.id || !sameEpoch) {
       throw new CertificateError(
         'wrong_subject',
-        `the result of ${content.party} is about another key, keyring or epoch`,
+        `the result of ${content.party} is about another key, keyring or epoch: take the one about this key`,
       );
     }
     if (content.result.kind !== 'key')
-      throw new CertificateError('wrong_subject', `${content.party} reports no key`);
+      throw new CertificateError(
+        'wrong_subject',
+        `${content.party} reports no key: there is no certificate without its key result`,
+      );
     first ??= content.result;
     if (toHex(encodeCanonical(first)) !== toHex(encodeCanonical(content.result))) {
-      throw new CertificateError('unequal', `${content.party} reports another key than the first result`);
+      throw new CertificateError(
+        'unequal',
+        `${content.party} reports another key than the first result: do not use this key`,
+      );
     }
     seen.add(content.party);
   }
   const missing = parties.filter((party) => !seen.has(party));
   if (first === undefined || missing.length > 0) {
-    throw new CertificateError('incomplete', `no result of ${missing.join(', ')}`);
+    throw new CertificateError(
+      'incomplete',
+      `no result of ${missing.join(', ')}: all parties must confirm the key`,
+    );
   }
   checkKeyResult(first, keyring);
   return first;

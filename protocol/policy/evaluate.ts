@@ -43,7 +43,11 @@ function judgeRule(rule: Rule, require: Quorum, standing: Standing): PolicyVerdi
   if (rule.reject !== undefined) {
     const against = counted(rule.reject, standing.owners, standing.rejected);
     if (against.length >= rule.reject.k) {
-      return { verdict: 'rejected', reason: `rule ${rule.id}: ${against.length} of ${rule.reject.k} rejections`, by: against };
+      return {
+        verdict: 'rejected',
+        reason: `rule ${rule.id}: ${against.length} of ${rule.reject.k} rejections`,
+        by: against,
+      };
     }
   }
   const have = counted(require, standing.owners, standing.approved);
@@ -60,13 +64,16 @@ function judgeKind(policy: Policy, kind: Kind, standing: Standing): PolicyVerdic
   const matching = policy.rules.filter((rule) => matches(rule, kind));
   const denying = matching.find((rule) => rule.effect === 'deny');
   if (denying) return { verdict: 'denied', reason: `rule ${denying.id} denies ${kind}` };
-  const verdicts = matching.flatMap((rule) => (rule.require ? [judgeRule(rule, rule.require, standing)] : []));
+  const verdicts = matching.flatMap((rule) =>
+    rule.require ? [judgeRule(rule, rule.require, standing)] : [],
+  );
   if (verdicts.length === 0) return { verdict: 'denied', reason: `no rule allows ${kind}` };
   // Any one allowing rule suffices; the action is rejected only when every one of them is.
   const satisfied = verdicts.find((verdict) => verdict.verdict === 'satisfied');
   if (satisfied) return satisfied;
   const waiting = verdicts.filter((verdict) => verdict.verdict === 'waiting');
-  if (waiting.length > 0) return { verdict: 'waiting', missing: waiting.flatMap((verdict) => verdict.missing) };
+  if (waiting.length > 0)
+    return { verdict: 'waiting', missing: waiting.flatMap((verdict) => verdict.missing) };
   return verdicts[0] as PolicyVerdict;
 }
 
@@ -77,17 +84,27 @@ function judgeKind(policy: Policy, kind: Kind, standing: Standing): PolicyVerdic
 export function evaluatePolicy(policy: Policy, kinds: readonly Kind[], standing: Standing): PolicyVerdict {
   const verdicts = [...new Set(kinds)].map((kind) => judgeKind(policy, kind, standing));
   const worst =
-    verdicts.find((verdict) => verdict.verdict === 'denied') ?? verdicts.find((verdict) => verdict.verdict === 'rejected');
+    verdicts.find((verdict) => verdict.verdict === 'denied') ??
+    verdicts.find((verdict) => verdict.verdict === 'rejected');
   if (worst) return worst;
   if (verdicts.length === 0) return { verdict: 'denied', reason: 'nothing to judge' };
   const missing = verdicts.flatMap((verdict) => (verdict.verdict === 'waiting' ? verdict.missing : []));
   if (missing.length > 0) return { verdict: 'waiting', missing };
-  return { verdict: 'satisfied', rules: verdicts.flatMap((verdict) => (verdict.verdict === 'satisfied' ? verdict.rules : [])) };
+  return {
+    verdict: 'satisfied',
+    rules: verdicts.flatMap((verdict) => (verdict.verdict === 'satisfied' ? verdict.rules : [])),
+  };
 }
 
 /** Owners whose decision can matter for an action of these kinds: members of the groups its rules name. */
-export function approversOf(policy: Policy, kinds: readonly Kind[], owners: readonly string[]): ReadonlySet<string> {
+export function approversOf(
+  policy: Policy,
+  kinds: readonly Kind[],
+  owners: readonly string[],
+): ReadonlySet<string> {
   const rules = policy.rules.filter((rule) => kinds.some((kind) => matches(rule, kind)));
-  const quorums = rules.flatMap((rule) => [rule.require, rule.reject]).filter((quorum) => quorum !== undefined);
+  const quorums = rules
+    .flatMap((rule) => [rule.require, rule.reject])
+    .filter((quorum) => quorum !== undefined);
   return new Set(quorums.flatMap((quorum) => membersOf(quorum.of, owners)));
 }

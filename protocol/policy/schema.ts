@@ -4,7 +4,13 @@ import * as z from 'zod';
 import { distinct, nameSchema } from '../records/fields.ts';
 
 /** What a rule can be about. `digest` is whatever could not be decoded. */
-export const kindSchema = z.enum(['solana.transaction', 'message', 'digest', 'key.request', 'workspace.change']);
+export const kindSchema = z.enum([
+  'solana.transaction',
+  'message',
+  'digest',
+  'key.request',
+  'workspace.change',
+]);
 export type Kind = z.infer<typeof kindSchema>;
 
 /** Kinds that a rule without `when` speaks of. */
@@ -28,7 +34,9 @@ const ruleSchema = z
   .strictObject({
     id: z.string().regex(/^[a-z0-9][a-z0-9-]{0,39}$/, 'a rule id is 1 to 40 of a-z, 0-9 and -'),
     effect: z.enum(['allow', 'deny']),
-    when: z.strictObject({ kind: z.array(kindSchema).min(1).refine(distinct, 'a kind may occur once') }).optional(),
+    when: z
+      .strictObject({ kind: z.array(kindSchema).min(1).refine(distinct, 'a kind may occur once') })
+      .optional(),
     require: quorumSchema.optional(),
     reject: quorumSchema.optional(),
   })
@@ -67,5 +75,8 @@ export const defaultPolicy: Policy = {
 /** Changes of the workspace itself, when its creator says nothing: a majority of its owners. */
 export function defaultAdminPolicy(owners: number): Policy {
   const require: Quorum = { k: Math.floor(owners / 2) + 1, of: 'owners' };
-  return { version: 1, rules: [{ id: 'majority', effect: 'allow', when: { kind: ['workspace.change'] }, require }] };
+  return {
+    version: 1,
+    rules: [{ id: 'majority', effect: 'allow', when: { kind: ['workspace.change'] }, require }],
+  };
 }

@@ -20,16 +20,21 @@ export class CanonicalError extends Error {
 const maxDepth = 24;
 
 function write(value: unknown, depth: number): string {
-  if (depth > maxDepth) throw new CanonicalError('too_deep', `nested deeper than ${maxDepth} levels: make it flatter`);
+  if (depth > maxDepth)
+    throw new CanonicalError('too_deep', `nested deeper than ${maxDepth} levels: make it flatter`);
   switch (typeof value) {
     case 'string':
-      if (!value.isWellFormed()) throw new CanonicalError('not_allowed', 'a string holds a lone surrogate: use well-formed text');
+      if (!value.isWellFormed())
+        throw new CanonicalError('not_allowed', 'a string holds a lone surrogate: use well-formed text');
       return JSON.stringify(value);
     case 'boolean':
       return value ? 'true' : 'false';
     case 'number':
       if (!Number.isSafeInteger(value) || value < 0 || Object.is(value, -0)) {
-        throw new CanonicalError('not_allowed', `${Object.is(value, -0) ? '-0' : value} is not an integer from 0 to 2^53-1: write amounts as decimal strings`);
+        throw new CanonicalError(
+          'not_allowed',
+          `${Object.is(value, -0) ? '-0' : value} is not an integer from 0 to 2^53-1: write amounts as decimal strings`,
+        );
       }
       return String(value);
     case 'object':
@@ -37,8 +42,14 @@ function write(value: unknown, depth: number): string {
       // Array.from, because map() would skip the holes of a sparse array.
       if (Array.isArray(value)) return `[${Array.from(value, (item) => write(item, depth + 1)).join(',')}]`;
       return writeObject(value as Record<string, unknown>, depth);
-    default:
-      throw new CanonicalError('not_allowed', `a ${typeof value} is not allowed: use strings, integers, booleans, arrays and objects`);
+    case 'bigint':
+    case 'function':
+    case 'symbol':
+    case 'undefined':
+      throw new CanonicalError(
+        'not_allowed',
+        `a ${typeof value} is not allowed: use strings, integers, booleans, arrays and objects`,
+      );
   }
 }
 
@@ -65,7 +76,11 @@ export function encodeCanonical(value: unknown): Uint8Array {
  * not the canonical bytes of what they say (which also refuses duplicate keys).
  */
 export function decodeCanonical(bytes: Uint8Array, maxBytes: number): unknown {
-  if (bytes.length > maxBytes) throw new CanonicalError('too_large', `${bytes.length} bytes, the limit is ${maxBytes}: make the record smaller`);
+  if (bytes.length > maxBytes)
+    throw new CanonicalError(
+      'too_large',
+      `${bytes.length} bytes, the limit is ${maxBytes}: make the record smaller`,
+    );
   let text: string;
   try {
     text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
@@ -79,7 +94,10 @@ export function decodeCanonical(bytes: Uint8Array, maxBytes: number): unknown {
     throw new CanonicalError('not_json', 'not JSON: write the record with a current client');
   }
   if (write(value, 0) !== text) {
-    throw new CanonicalError('not_canonical', 'JSON, but not canonical: write it in RFC 8785 order, without spaces');
+    throw new CanonicalError(
+      'not_canonical',
+      'JSON, but not canonical: write it in RFC 8785 order, without spaces',
+    );
   }
   return value;
 }

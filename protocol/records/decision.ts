@@ -1,7 +1,14 @@
 // `decision`: a principal approves or rejects an action. The one with the highest seq of a principal counts.
 import * as z from 'zod';
 import type { RecordType } from './envelope.ts';
-import { labelSchema, logHeadSchema, nameSchema, networkIdSchema, recordIdSchema, timestampSchema } from './fields.ts';
+import {
+  labelSchema,
+  logHeadSchema,
+  nameSchema,
+  networkIdSchema,
+  recordIdSchema,
+  timestampSchema,
+} from './fields.ts';
 
 const base = {
   networkId: networkIdSchema,

@@ -7,7 +7,7 @@ import * as z from 'zod';
 import { fromHex, type Hex, hexBytes, toHex } from '../hex.ts';
 import { checkPublicKeyOnce } from '../keys/checked-keys.ts';
 import { publicKeyOf, sign, verify } from '../keys/ed25519.ts';
-import { CanonicalError, decodeCanonical, encodeCanonical } from './canonical.ts';
+import { type CanonicalError, decodeCanonical, encodeCanonical } from './canonical.ts';
 import { type Credential, credentialSchema } from './fields.ts';
 
 /** Largest record, in bytes before base64url: 50 items of Solana's largest transaction fit. */
@@ -109,7 +109,11 @@ function readBytes(envelope: Envelope): Uint8Array {
   try {
     return base64urlnopad.decode(envelope.bytes);
   } catch {
-    throw new RecordError('malformed', envelope.type, 'bytes are not canonical base64url: take the record from its source again');
+    throw new RecordError(
+      'malformed',
+      envelope.type,
+      'bytes are not canonical base64url: take the record from its source again',
+    );
   }
 }
 
@@ -120,7 +124,11 @@ export function readContent<Content extends { networkId: string }>(
   networkId: string,
 ): { id: Hex; content: Content } {
   if (envelope.type !== kind.type) {
-    throw new RecordError('malformed', kind.type, `this is a ${envelope.type} record: a ${kind.type} record belongs here`);
+    throw new RecordError(
+      'malformed',
+      kind.type,
+      `this is a ${envelope.type} record: a ${kind.type} record belongs here`,
+    );
   }
   const bytes = readBytes(envelope);
   let value: unknown;
@@ -133,7 +141,11 @@ export function readContent<Content extends { networkId: string }>(
   if (!parsed.success) throw new RecordError('malformed', kind.type, z.prettifyError(parsed.error));
   const content = parsed.data;
   if (content.networkId !== networkId) {
-    throw new RecordError('wrong_network', kind.type, `made for network ${content.networkId}, this is ${networkId}: make it anew for this network`);
+    throw new RecordError(
+      'wrong_network',
+      kind.type,
+      `made for network ${content.networkId}, this is ${networkId}: make it anew for this network`,
+    );
   }
   return { id: recordId(kind.type, networkId, bytes), content };
 }
@@ -162,16 +174,31 @@ export function verifyRecord<Content extends { networkId: string }>(
   const message = signingBytes(kind.type, id);
   const signedBy = new Set<Credential>();
   for (const { credential, signature } of envelope.signatures) {
-    if (signedBy.has(credential)) throw new RecordError('malformed', kind.type, `${credential} signed twice: remove the second signature`);
+    if (signedBy.has(credential))
+      throw new RecordError(
+        'malformed',
+        kind.type,
+        `${credential} signed twice: remove the second signature`,
+      );
     if (!verify(publicKeyOfCredential(credential), message, fromHex(signature))) {
-      throw new RecordError('bad_signature', kind.type, `the signature of ${credential} does not verify: it must sign these very bytes`);
+      throw new RecordError(
+        'bad_signature',
+        kind.type,
+        `the signature of ${credential} does not verify: it must sign these very bytes`,
+      );
     }
     signedBy.add(credential);
   }
   for (const credential of kind.signers(content)) {
-    if (!signedBy.has(credential)) throw new RecordError('missing_signature', kind.type, `${credential} has not signed: add its signature`);
+    if (!signedBy.has(credential))
+      throw new RecordError(
+        'missing_signature',
+        kind.type,
+        `${credential} has not signed: add its signature`,
+      );
   }
-  if (signedBy.size === 0) throw new RecordError('missing_signature', kind.type, 'nobody signed: add a signature');
+  if (signedBy.size === 0)
+    throw new RecordError('missing_signature', kind.type, 'nobody signed: add a signature');
   return { id, content, signedBy: [...signedBy], envelope };
 }
 
@@ -185,7 +212,11 @@ export function createRecord<Content extends { networkId: string }>(
   if (!parsed.success) throw new RecordError('malformed', kind.type, z.prettifyError(parsed.error));
   const bytes = encodeCanonical(parsed.data);
   if (bytes.length > maxRecordBytes) {
-    throw new RecordError('malformed', kind.type, `${bytes.length} bytes, the limit is ${maxRecordBytes}: put less into it`);
+    throw new RecordError(
+      'malformed',
+      kind.type,
+      `${bytes.length} bytes, the limit is ${maxRecordBytes}: put less into it`,
+    );
   }
   const unsigned: Envelope = { type: kind.type, bytes: base64urlnopad.encode(bytes), signatures: [] };
   return signers.reduce((envelope, signer) => addSignature(envelope, content.networkId, signer), unsigned);

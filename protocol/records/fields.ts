@@ -3,7 +3,9 @@ import * as z from 'zod';
 import { hexBytes } from '../hex.ts';
 
 /** Name of a network, in every record: nothing signed for one network is valid on another. */
-export const networkIdSchema = z.string().regex(/^[a-z0-9-]{3,40}$/, 'a network id is 3 to 40 of a-z, 0-9 and -');
+export const networkIdSchema = z
+  .string()
+  .regex(/^[a-z0-9-]{3,40}$/, 'a network id is 3 to 40 of a-z, 0-9 and -');
 
 /** A record's id, and so the id of the thing it made: SHA-256, 32 bytes. */
 export const recordIdSchema = hexBytes(32);
@@ -12,14 +14,20 @@ export type RecordId = z.infer<typeof recordIdSchema>;
 /** Name of a principal or party, unique within its record. */
 export const nameSchema = z
   .string()
-  .regex(/^[a-z0-9][a-z0-9._-]{0,39}$/, 'a name is 1 to 40 of a-z, 0-9, ".", "_" and "-", beginning with a letter or digit');
+  .regex(
+    /^[a-z0-9][a-z0-9._-]{0,39}$/,
+    'a name is 1 to 40 of a-z, 0-9, ".", "_" and "-", beginning with a letter or digit',
+  );
 
 /** A title for people: one line, no control characters. */
 export const labelSchema = z
   .string()
   .min(1)
   .max(100)
-  .refine((text) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text), 'a label is one line without control or invisible characters');
+  .refine(
+    (text) => !/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u.test(text),
+    'a label is one line without control or invisible characters',
+  );
 
 /** An instant: RFC 3339, UTC, always with milliseconds, so that each has one spelling. */
 export const timestampSchema = z

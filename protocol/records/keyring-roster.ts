@@ -2,7 +2,13 @@
 // keyring's id; an admin and every party sign it.
 import * as z from 'zod';
 import { type Hex } from '../hex.ts';
-import { type Envelope, RecordError, type RecordType, type VerifiedRecord, verifyRecord } from './envelope.ts';
+import {
+  type Envelope,
+  RecordError,
+  type RecordType,
+  type VerifiedRecord,
+  verifyRecord,
+} from './envelope.ts';
 import {
   credentialSchema,
   distinct,
@@ -16,7 +22,9 @@ import {
 } from './fields.ts';
 
 /** What a multiaddress can hold: people see it in a terminal before they sign. */
-const addressSchema = z.string().regex(/^\/[!-~]{1,199}$/, 'an address is a multiaddress like /ip4/10.0.0.1/tcp/4001');
+const addressSchema = z
+  .string()
+  .regex(/^\/[!-~]{1,199}$/, 'an address is a multiaddress like /ip4/10.0.0.1/tcp/4001');
 
 /** A member as its operator introduces it: `party.json`, and an entry of the roster. */
 export const partySchema = z.strictObject({
@@ -41,7 +49,10 @@ const schema = z
     created: timestampSchema,
     nonce: nonceSchema,
   })
-  .refine((roster) => roster.threshold <= roster.parties.length, 'the threshold is larger than the number of parties')
+  .refine(
+    (roster) => roster.threshold <= roster.parties.length,
+    'the threshold is larger than the number of parties',
+  )
   .refine((roster) => distinct(roster.parties.map((party) => party.name)), 'party names must be distinct')
   .refine((roster) => distinct(roster.parties.map((party) => party.key)), 'party keys must be distinct')
   .refine((roster) => distinct(roster.admins), 'admins must be distinct');
@@ -66,7 +77,11 @@ export interface Keyring {
 export function openKeyring(envelope: Envelope, networkId: string): Keyring {
   const record: VerifiedRecord<KeyringRoster> = verifyRecord(keyringRoster, envelope, networkId);
   if (!record.content.admins.some((admin) => record.signedBy.includes(admin))) {
-    throw new RecordError('missing_signature', 'keyring.roster', 'no admin has signed: an admin of it must sign too');
+    throw new RecordError(
+      'missing_signature',
+      'keyring.roster',
+      'no admin has signed: an admin of it must sign too',
+    );
   }
   return { id: record.id, epoch: { roster: record.content.epoch, run: 0 }, roster: record.content, envelope };
 }

@@ -20,14 +20,23 @@ export interface Workspace {
 /** Replays a workspace's log from its genesis. Throws RecordError naming the first entry that is wrong. */
 export function openWorkspace(log: readonly Envelope[], networkId: string): Workspace {
   const [first, ...later] = log;
-  if (first === undefined) throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
+  if (first === undefined)
+    throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
   if (later.length > 0) {
-    throw new RecordError('malformed', 'workspace.genesis', `the log has ${later.length} entries that this version cannot replay: use a newer one`);
+    throw new RecordError(
+      'malformed',
+      'workspace.genesis',
+      `the log has ${later.length} entries that this version cannot replay: use a newer one`,
+    );
   }
   const { id, content, signedBy } = verifyRecord(workspaceGenesis, first, networkId);
   const credentials = new Set(content.owners.flatMap((owner) => owner.credentials));
   if (!signedBy.every((credential) => credentials.has(credential))) {
-    throw new RecordError('missing_signature', 'workspace.genesis', 'signed by somebody who is not one of its owners: only owners may sign it');
+    throw new RecordError(
+      'missing_signature',
+      'workspace.genesis',
+      'signed by somebody who is not one of its owners: only owners may sign it',
+    );
   }
   const { name, owners, keyrings, adminPolicy, signPolicy } = content;
   return { id, name, owners, keyrings, adminPolicy, signPolicy, head: { seq: 0, id }, log };

@@ -7,8 +7,9 @@ const deadlineMs = 8000;
 export async function until(
   condition: () => boolean | Promise<boolean>,
   what: string | (() => string),
+  withinMs = deadlineMs,
 ): Promise<void> {
-  const end = performance.now() + deadlineMs;
+  const end = performance.now() + withinMs;
   while (!(await condition())) {
     if (performance.now() > end)
       throw new Error(`never happened: ${typeof what === 'string' ? what : what()}`);

@@ -1,0 +1,73 @@
+// Workspaces and keyrings: registered once from signed records, and shown with what the coordinator has seen of the
+// parties. Presence is kept in memory alone: after a restart the next heartbeats tell it again.
+import type { Hex } from '../protocol/hex.ts';
+import type { Envelope } from '../protocol/records/envelope.ts';
+import { timestamp } from '../protocol/records/fields.ts';
+import { openKeyring } from '../protocol/records/keyring-roster.ts';
+import { openWorkspace } from '../protocol/records/workspace.ts';
+import type { KeyringView, WorkspaceView } from '../protocol/rpc.ts';
+import type { Access } from './access.ts';
+import type { Repository } from './repository.ts';
+
+export interface RegistryOptions {
+  readonly networkId: string;
+  /** Milliseconds since 1970. */
+  readonly now: () => number;
+  readonly log: (event: string, fields: Record<string, unknown>) => void;
+}
+
+export class Registry {
+  readonly #repository: Repository;
+  readonly #access: Access;
+  readonly #options: RegistryOptions;
+  readonly #presence = new Map<string, { seen: number; nodeUp: boolean }>();
+
+  constructor(repository: Repository, access: Access, options: RegistryOptions) {
+    this.#repository = repository;
+    this.#access = access;
+    this.#options = options;
+  }
+
+  /** Registers a workspace, or finds it there. Throws RecordError, and StateError when its signer may not create. */
+  async createWorkspace(genesis: Envelope): Promise<WorkspaceView> {
+    const { networkId, now, log } = this.#options;
+    const { id, name, owners } = openWorkspace([genesis], networkId);
+    this.#access.mayCreate(genesis.signatures.map((entry) => entry.credential));
+    const credentials = owners.flatMap((owner) => owner.credentials);
+    const added = await this.#repository.addWorkspace(id, [genesis], credentials, now());
+    if (added) log('workspace.created', { workspaceId: id, name });
+    return this.workspaceView(id);
+  }
+
+  /** Registers a keyring, or finds it there. Throws RecordError, and StateError when its admin may not create. */
+  async createKeyring(roster: Envelope): Promise<KeyringView> {
+    const { networkId, now, log } = this.#options;
+    const keyring = openKeyring(roster, networkId);
+    const signed = roster.signatures.map((entry) => entry.credential);
+    this.#access.mayCreate(keyring.roster.admins.filter((admin) => signed.includes(admin)));
+    const added = await this.#repository.addKeyring(keyring.id, roster, now());
+    if (added) log('keyring.created', { keyringId: keyring.id, name: keyring.roster.name });
+    return this.keyringView(keyring.id);
+  }
+
+  async workspaceView(id: Hex): Promise<WorkspaceView> {
+    const { log } = await this.#repository.workspace(id);
+    const { name, head } = openWorkspace(log, this.#options.networkId);
+    return { workspaceId: id, name, head, log: [...log] };
+  }
+
+  async keyringView(id: Hex): Promise<KeyringView> {
+    const { roster } = await this.#repository.keyring(id);
+    const keyring = openKeyring(roster, this.#options.networkId);
+    const presence = keyring.roster.parties.map(({ key }) => {
+      const heard = this.#presence.get(`${id}/${key}`);
+      return { party: key, nodeUp: heard?.nodeUp ?? false, ...(heard && { seen: timestamp(heard.seen) }) };
+    });
+    return { keyringId: id, epoch: keyring.epoch, roster, presence };
+  }
+
+  /** A party's connector was heard of. */
+  heard(keyringId: Hex, party: string, nodeUp: boolean): void {
+    this.#presence.set(`${keyringId}/${party}`, { seen: this.#options.now(), nodeUp });
+  }
+}
