@@ -47,7 +47,9 @@ interface Place {
 /** Folders that may hold the socket, the preferred one first. A service and its operator's shell may prefer others. */
 function placesIn(environment: Environment): Place[] {
   const runtime = environment.XDG_RUNTIME_DIR;
-  const temporary = { folder: join(tmpdir(), `countersign-${userId() ?? 'user'}`), own: true };
+  const shared =
+    environment.TMPDIR === undefined || environment.TMPDIR === '' ? tmpdir() : environment.TMPDIR;
+  const temporary = { folder: join(shared, `countersign-${userId() ?? 'user'}`), own: true };
   return runtime === undefined || runtime === '' ? [temporary] : [{ folder: runtime, own: false }, temporary];
 }
 

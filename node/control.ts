@@ -225,7 +225,7 @@ function readResponse(line: string): unknown {
   throw new ControlError('refused', message, { reason: code });
 }
 
-/** One exchange at one path; undefined when nobody listens there. */
+/** One exchange at one path; undefined when nobody listens there. Rejects with the signal's reason when it aborts. */
 async function exchange(
   path: string,
   request: string,
@@ -241,16 +241,17 @@ async function exchange(
     };
     const fail = (message: string, cause?: unknown): void =>
       finish(() => reject(new ControlError('no_answer', message, { cause })));
-    const onAbort = (): void =>
-      fail('the node did not answer in time: look at its log, then try again', signal.reason);
+    const onAbort = (): void => finish(() => reject(signal.reason as Error));
     signal.addEventListener('abort', onAbort);
+    if (signal.aborted) onAbort();
     socket.setEncoding('utf8');
     socket.on('data', (chunk: string) => {
       received += chunk;
       const lineEnd = received.indexOf('\n');
       if (lineEnd >= 0) finish(() => resolve({ line: received.slice(0, lineEnd) }));
-      else if (received.length > maxResponseBytes)
+      else if (received.length > maxResponseBytes) {
         fail(`the node's answer is longer than ${maxResponseBytes} bytes`);
+      }
     });
     socket.on('end', () => fail('the node hung up: look at its log, then try again'));
     socket.on('error', (error: NodeJS.ErrnoException) => {
@@ -264,7 +265,8 @@ async function exchange(
 /**
  * Calls a method of the node that runs on data folder `dir`, and returns its result as it came: the caller checks it.
  *
- * @throws {ControlError} `not_running`, `no_answer`, `malformed`, `refused`, and those of the socket's path
+ * @throws {ControlError} `not_running`, `no_answer`, `malformed`, `refused`, and those of the socket's path; or the
+ * reason of the signal
  */
 export async function callControl(
   dir: string,
@@ -273,15 +275,21 @@ export async function callControl(
   { signal, timeoutMs = 15_000, environment }: CallOptions = {},
 ): Promise<unknown> {
   const request = `${JSON.stringify({ method, ...(params !== undefined && { params }) })}\n`;
-  const deadline = AbortSignal.timeout(timeoutMs);
-  const ended = signal === undefined ? deadline : AbortSignal.any([signal, deadline]);
-  ended.throwIfAborted();
-  for (const path of await possibleControlPaths(dir, environment)) {
-    const exchanged = await exchange(path, request, ended);
-    if (exchanged !== undefined) return readResponse(exchanged.line);
+  const ended = new AbortController();
+  const late = 'the node did not answer in time: look at its log, then try again';
+  const timer = setTimeout(() => ended.abort(new ControlError('no_answer', late)), timeoutMs);
+  const follow = (): void => ended.abort(signal?.reason);
+  signal?.addEventListener('abort', follow, { once: true });
+  if (signal?.aborted === true) follow();
+  try {
+    for (const path of await possibleControlPaths(dir, environment)) {
+      const exchanged = await exchange(path, request, ended.signal);
+      if (exchanged !== undefined) return readResponse(exchanged.line);
+    }
+  } finally {
+    clearTimeout(timer);
+    signal?.removeEventListener('abort', follow);
   }
-  throw new ControlError(
-    'not_running',
-    `no node runs on ${dir}: start it with countersign node start --dir ${dir}`,
-  );
+  const advice = `start it with countersign node start --dir ${dir}`;
+  throw new ControlError('not_running', `no node runs on ${dir}: ${advice}`);
 }

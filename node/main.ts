@@ -135,12 +135,18 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const started = Date.now();
   const stops: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
-    for (let next = stops.pop(); next; next = stops.pop()) await next();
+    const failures: unknown[] = [];
+    // Each part is stopped whatever became of the others; the first failure is told.
+    for (let next = stops.pop(); next; next = stops.pop())
+      await next().catch((error: unknown) => failures.push(error));
+    if (failures.length > 0) throw failures[0];
   };
   try {
     const store = await NodeStore.open({ dir: config.dir, passphrase, networkId });
     stops.push(() => store.close());
     const boots = await store.nextBoot();
+    // Of a run that was killed: whoever waits for this file waits for this process.
+    await rm(paths.ready, { force: true });
     const grants = new Grants({
       folder: paths.grants,
       networkId,
@@ -150,7 +156,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log,
     });
     await grants.load();
-    let network: Network | undefined;
+    // Sessions need the network, and the network needs the sessions: this one is filled in when it listens.
+    const link: { network?: Network } = {};
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
     const timing = {
       ...defaultTiming,
@@ -163,16 +170,16 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       signer,
       boot: bootId(random),
       transport: {
-        send: (party, bytes) => network?.send(party, bytes),
+        send: (party, bytes) => link.network?.send(party, bytes),
         publish: (bytes) => {
           try {
-            network?.publish(bytes);
+            link.network?.publish(bytes);
           } catch (error) {
             // Gossip is best effort: everything also goes over the streams.
             log('gossip.failed', { message: (error as Error).message, bytes: bytes.length });
           }
         },
-        up: () => new Set(network?.peers().flatMap((peer) => (peer.up ? [peer.key] : []))),
+        up: () => new Set(link.network?.peers().flatMap((peer) => (peer.up ? [peer.key] : []))),
       },
       store: sessionStore(store, keyring.roster, signer.credential, Date.now),
       clock: systemClock,
@@ -208,8 +215,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         onDoorRequest: (_, request, signal) => door.answer(request, signal),
         log,
       });
-    network = await listenAt(await listenAddresses(config, boundFile), create);
-    const running = network;
+    const running = await listenAt(await listenAddresses(config, boundFile), create);
+    link.network = running;
     stops.push(() => running.stop());
     await sessions.start();
     stops.push(() => sessions.stop());
@@ -246,7 +253,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     log('node.started', { name: config.name, party: signer.credential, keyringId: keyring.id, addresses });
     return { addresses: () => running.addresses(), status, stop };
   } catch (error) {
-    await stop();
+    await stop().catch((failure: unknown) =>
+      log('node.stop.failed', { message: (failure as Error).message }),
+    );
     throw error;
   }
 }

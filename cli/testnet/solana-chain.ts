@@ -6,6 +6,7 @@ import {
   getTransactionDecoder,
   lamports as asLamports,
 } from '@solana/kit';
+import type * as litesvm from 'litesvm';
 
 export type SolanaChainErrorCode =
   | 'not_installed' // litesvm has no build for this platform, or was left out
@@ -60,7 +61,7 @@ function parseAddress(text: string): Address {
   }
 }
 
-type Litesvm = typeof import('litesvm');
+type Litesvm = typeof litesvm;
 
 async function loaded(load: () => Promise<Litesvm>): Promise<Litesvm> {
   try {

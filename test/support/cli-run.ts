@@ -6,6 +6,10 @@ import { PassThrough } from 'node:stream';
 import type { CommandContext } from '../../cli/context.ts';
 import { run } from '../../cli/program.ts';
 
+/** Parsed JSON, whose form the tests assert. */
+// oxlint-disable-next-line no-explicit-any -- a type of its own for each command's output would assert nothing.
+export type Json = any;
+
 export interface CliResult {
   readonly exitCode: number;
   readonly stdout: string;
@@ -52,7 +56,8 @@ export class CliWorld {
     const context: CommandContext = {
       environment: {
         COUNTERSIGN_HOME: this.path('home'),
-        XDG_RUNTIME_DIR: '',
+        // Where control sockets would stand.
+        TMPDIR: this.folder,
         ...(file !== undefined && { COUNTERSIGN_PASSPHRASE_FILE: file }),
         ...options.environment,
       },
@@ -65,11 +70,11 @@ export class CliWorld {
     };
     const exitCode = await run(argv, context);
     stdin.destroy();
-    return { exitCode, ...printed, error: printed.stderr.trimEnd().split('\n').at(-1) ?? '' };
+    return { exitCode, ...printed, error: /countersign: .*$/.exec(printed.stderr.trimEnd())?.[0] ?? '' };
   }
 
   /** Runs a command that must succeed, and returns what it prints as JSON. */
-  async json(argv: readonly string[], options: CliOptions = {}): Promise<any> {
+  async json(argv: readonly string[], options: CliOptions = {}): Promise<Json> {
     const result = await this.run([...argv, '--json'], options);
     if (result.exitCode !== 0) throw new Error(`${argv.join(' ')}: ${result.exitCode}: ${result.stderr}`);
     return JSON.parse(result.stdout);

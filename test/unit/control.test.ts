@@ -27,7 +27,7 @@ describe('local control', () => {
     dir = join(root, 'data');
     await mkdir(dir);
     await mkdir(join(root, 'run'), { mode: 0o700 });
-    environment = { XDG_RUNTIME_DIR: join(root, 'run') };
+    environment = { XDG_RUNTIME_DIR: join(root, 'run'), TMPDIR: root };
     logged.length = 0;
   });
   afterEach(async () => {
@@ -99,7 +99,7 @@ describe('local control', () => {
   });
 
   it('is found by an operator whose environment names another runtime folder than the service has', async () => {
-    await start({ environment: {} });
+    await start({ environment: { TMPDIR: root } });
     assert.deepEqual(await call('status'), { up: true });
   });
 
@@ -171,8 +171,8 @@ describe('local control', () => {
     await assert.rejects(call('hang', undefined, 50), fails('no_answer'));
     const controller = new AbortController();
     const waiting = callControl(dir, 'hang', undefined, { environment, signal: controller.signal });
-    controller.abort();
-    await assert.rejects(waiting);
+    controller.abort(new Error('told to'));
+    await assert.rejects(waiting, /told to/);
   });
 
   it('says that no node runs, before one started and after it stopped', async () => {
@@ -226,7 +226,7 @@ describe('local control', () => {
 
   it('does not follow a link that stands for the folder', async () => {
     await symlink(join(root, 'run'), join(root, 'other'));
-    const linked = { XDG_RUNTIME_DIR: join(root, 'other') };
+    const linked = { XDG_RUNTIME_DIR: join(root, 'other'), TMPDIR: root };
     assert.ok(!(await chooseControlPath(dir, linked)).startsWith(join(root, 'other')));
   });
 

@@ -1,0 +1,150 @@
+// An action as an approver must see it: judged here from the evidence that owners signed, against the workspace id that
+// is trusted. Nothing that the coordinator says of it is shown.
+import {
+  type Authorisation,
+  authorize,
+  type Evidence,
+  type Verdict,
+  verifyDecision,
+} from '../protocol/authorize.ts';
+import { fromHex, type Hex } from '../protocol/hex.ts';
+import { addressesOf } from '../protocol/keys/key-type.ts';
+import { envelopeId } from '../protocol/records/envelope.ts';
+import { timestamp } from '../protocol/records/fields.ts';
+import { fingerprint } from '../protocol/records/keyring-roster.ts';
+import { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
+import type { CommandContext } from './context.ts';
+import { CliError } from './errors.ts';
+import { fields } from './output.ts';
+import { checkTrusted, type WorkspaceSession } from './session.ts';
+
+export interface JudgedAction {
+  readonly requestId: Hex;
+  readonly workspace: Workspace;
+  readonly evidence: Evidence;
+  readonly verdict: Verdict;
+}
+
+/** Fetches a request's evidence and judges it. Throws CliError `failed` when it is about anything else; RecordError. */
+export async function fetchAction(
+  context: CommandContext,
+  session: WorkspaceSession,
+  requestId: Hex,
+): Promise<JudgedAction> {
+  const { client, networkId, workspaceId } = session;
+  const { evidence } = await client.call('action_get', { requestId }, { signal: context.signal });
+  const workspace = checkTrusted(openWorkspace(evidence.log, networkId), workspaceId);
+  const id = envelopeId(evidence.request, networkId);
+  if (id !== requestId) {
+    throw new CliError(
+      'failed',
+      `the coordinator answered with request ${id} when asked for ${requestId}`,
+      'do not use this coordinator, and ask its operator',
+    );
+  }
+  return { requestId, workspace, evidence, verdict: authorize(evidence, { networkId, now: context.now() }) };
+}
+
+/** What an action asks for, once its evidence holds. Throws CliError `failed` with the reason why it cannot be approved. */
+export function approvable({ requestId, verdict }: JudgedAction): Authorisation {
+  if (verdict.verdict !== 'refused') return verdict.authorisation;
+  throw new CliError(
+    'failed',
+    `request ${requestId} cannot be approved (${verdict.reason}): ${verdict.detail}`,
+    verdict.reason === 'bad_evidence' ? 'do not sign anything for it' : 'ask its initiator for a new one',
+  );
+}
+
+/** Decisions that count, in the order in which they came. */
+function decisionLines(action: JudgedAction, authorisation: Authorisation, networkId: string): string[] {
+  return action.evidence.decisions.flatMap((envelope) => {
+    try {
+      const made = verifyDecision(envelope, authorisation, networkId);
+      const more =
+        made.decision === 'approve'
+          ? `until ${made.expires}`
+          : made.reason === undefined
+            ? ''
+            : `(${made.reason})`;
+      return [
+        `${made.decision === 'approve' ? 'approved' : 'rejected'} by ${made.principal} ${more}`.trimEnd(),
+      ];
+    } catch {
+      return []; // Named among what was ignored.
+    }
+  });
+}
+
+function subjectLines({ request, items, keyring }: Authorisation): string[] {
+  const made = `keyring ${keyring.roster.name}, fingerprint ${fingerprint(keyring.id)}`;
+  if (request.kind === 'key') {
+    return [`A new ${request.keyType} key labelled "${request.label}", by ${made}`];
+  }
+  return items.flatMap(({ key, payload }, index) => {
+    const addresses = addressesOf(key.keyType, fromHex(key.publicKey)).map((entry) => entry.address);
+    return [
+      ...(items.length > 1 ? [`Item ${index + 1} of ${items.length}`] : []),
+      `Signed by key "${key.label}" (${addresses.join(', ')}), ${made}`,
+      ...payload.summary.map((line) => `  ${line}`),
+    ];
+  });
+}
+
+/** An action for a person: what it is, from the signed bytes, and how it stands. */
+export function actionLines(action: JudgedAction, authorisation: Authorisation, networkId: string): string[] {
+  const { request, workspace, expires } = authorisation;
+  const { verdict } = action;
+  const missing = verdict.verdict === 'waiting' ? verdict.missing : [];
+  const ignored = verdict.verdict === 'refused' ? [] : verdict.ignored;
+  return [
+    ...fields([
+      ['request', action.requestId],
+      ['workspace', `${workspace.name} (${workspace.id})`],
+      ['asked by', request.initiator],
+      ['created', request.created],
+      ['ends', timestamp(expires)],
+    ]),
+    '',
+    ...subjectLines(authorisation),
+    '',
+    ...fields([
+      ['policy', verdict.verdict === 'authorised' ? 'satisfied' : undefined],
+      [
+        'missing',
+        missing.map(
+          ({ rule, need, have, from }) =>
+            `rule ${rule}: ${have.length} of ${need} (${have.join(', ') || 'nobody yet'}), may decide: ${from.join(', ')}`,
+        ),
+      ],
+      ['decisions', decisionLines(action, authorisation, networkId)],
+      ['ignored', [...ignored]],
+    ]),
+  ];
+}
+
+/** The same for `--json`. */
+export function actionJson(action: JudgedAction, authorisation: Authorisation): Record<string, unknown> {
+  const { request, workspace, keyring, items, expires } = authorisation;
+  const { verdict } = action;
+  return {
+    requestId: action.requestId,
+    workspaceId: workspace.id,
+    keyringId: keyring.id,
+    kind: request.kind,
+    initiator: request.initiator,
+    created: request.created,
+    expires: timestamp(expires),
+    ...(request.kind === 'key' && { keyType: request.keyType, label: request.label }),
+    items: items.map(({ key, payload }) => ({
+      keyId: key.id,
+      label: key.label,
+      publicKey: key.publicKey,
+      kind: payload.kind,
+      facts: payload.facts,
+      summary: payload.summary,
+    })),
+    verdict: verdict.verdict,
+    ...(verdict.verdict === 'waiting' && { missing: verdict.missing }),
+    ...(verdict.verdict !== 'refused' && { ignored: verdict.ignored }),
+  };
+}

@@ -1,0 +1,132 @@
+// `countersign node join`: an operator's explicit command to be a party of a keyring. A node knows its keyring only from
+// the roster stored here, and stores no second one.
+import { Command } from 'commander';
+import { openIdentity } from '../../client/identity/identity.ts';
+import { addSignature, ed25519Signer, type Envelope } from '../../protocol/records/envelope.ts';
+import { keyringRoster } from '../../protocol/records/keyring-roster.ts';
+import type { CommandFactory } from '../command.ts';
+import { confirm } from '../confirm.ts';
+import type { CommandContext } from '../context.ts';
+import { CliError } from '../errors.ts';
+import { askPassphrase } from '../identities.ts';
+import { type NodeFolder, readNodeFolder, storedRoster, storeRoster } from '../node-folder.ts';
+import { type JsonOption, type PassphraseOption, withExample, withJson, withPassphrase } from '../options.ts';
+import { printNotes, printResult } from '../output.ts';
+import { jsonText, readRecord, writeOut } from '../record-file.ts';
+import {
+  describeRoster,
+  mergeSignatures,
+  openDraft,
+  type RosterDraft,
+  rosterJson,
+  sameBytes,
+  unsigned,
+} from '../roster.ts';
+
+interface Options extends JsonOption, PassphraseOption {
+  readonly dir: string;
+  readonly out?: string;
+  readonly yes?: boolean;
+}
+
+/** Throws CliError `failed` unless the roster has this node as the party it is. */
+function checkMembership({ roster }: RosterDraft, { party }: NodeFolder, source: string): void {
+  const entry = roster.parties.find((candidate) => candidate.key === party.key);
+  if (entry === undefined) {
+    throw new CliError(
+      'failed',
+      `${source} does not list this node's party key ${party.key}`,
+      "give party.json to the keyring's admin, and ask for a roster made with it",
+    );
+  }
+  if (entry.name !== party.name) {
+    throw new CliError(
+      'failed',
+      `${source} calls this node ${entry.name}, its name is ${party.name}`,
+      'ask the admin for a roster made with your party.json as it is',
+    );
+  }
+}
+
+/** The roster with this party's signature, added after the operator confirmed. */
+async function signRoster(
+  context: CommandContext,
+  options: Options,
+  { paths, party, config }: NodeFolder,
+  envelope: Envelope,
+): Promise<Envelope> {
+  await confirm(context, `Sign this roster as party ${party.name}?`, options);
+  const identity = await openIdentity(
+    paths.identity,
+    await askPassphrase(context, options, `node ${party.name}`),
+  );
+  try {
+    return addSignature(envelope, config.networkId, ed25519Signer(identity.seed));
+  } finally {
+    identity.seed.fill(0);
+  }
+}
+
+async function join(context: CommandContext, file: string, options: Options): Promise<void> {
+  const folder = await readNodeFolder(options.dir, context.environment);
+  const { networkId } = folder.config;
+  const handed = await readRecord(file, keyringRoster.type);
+  const draft = openDraft(handed, networkId, file);
+  checkMembership(draft, folder, file);
+  const stored = await storedRoster(folder.paths);
+  if (stored !== undefined && !sameBytes(stored, handed)) {
+    const { id } = openDraft(stored, networkId, folder.paths.roster);
+    throw new CliError(
+      'failed',
+      `this node belongs to keyring ${id}, ${file} is the roster of ${draft.id}`,
+      'make another node for another keyring: countersign node init',
+    );
+  }
+  const known =
+    stored === undefined
+      ? handed
+      : mergeSignatures([
+          { envelope: handed, source: file },
+          { envelope: stored, source: folder.paths.roster },
+        ]);
+  const already = known.signatures.some((entry) => entry.credential === folder.party.key);
+  if (!already) printNotes(context, describeRoster(draft, folder.party.key));
+  const signed = already ? known : await signRoster(context, options, folder, known);
+  const result = openDraft(signed, networkId, file);
+  // Before the signature leaves: from now on this folder signs no other roster.
+  await storeRoster(folder.paths, signed);
+  const grown = signed.signatures.length > handed.signatures.length;
+  const out = options.out ?? (grown ? file.replace(/(\.signed)?(\.json)?$/, '.signed.json') : undefined);
+  // A file that went from operator to operator grows in place; anything else that exists is left alone.
+  if (out !== undefined)
+    await writeOut(out, jsonText(signed), { replace: options.out === undefined && out === file });
+  const missing = unsigned(result);
+  printResult(context, options, { ...rosterJson(result), ...(out !== undefined && { file: out }) }, () => [
+    ...(already ? describeRoster(result, folder.party.key) : []),
+    missing.length === 0
+      ? 'All parties have signed: this node can start.'
+      : `Still to sign: ${missing.join(', ')}. Join again with the roster that all have signed.`,
+    ...(out === undefined ? [] : [`Next: give ${out} back to the admin of the keyring.`]),
+  ]);
+}
+
+export const nodeJoin: CommandFactory = (context) =>
+  withExample(
+    withPassphrase(withJson(new Command('join')))
+      .description(
+        'Sign a roster as one of its parties, after you compared its fingerprint with the other operators; or take over ' +
+          'the one that all have signed.',
+      )
+      .argument('<roster>', 'file of the roster')
+      .requiredOption('--dir <dir>', "the node's folder")
+      .option(
+        '--out <file>',
+        'where to write the roster with the new signature (default: ROSTER.signed.json)',
+      )
+      .option('--yes', 'do not ask for confirmation')
+      .action(async (file: string, options: Options) => {
+        await join(context, file, options);
+      }),
+    'countersign node join roster.json --dir /var/lib/countersign/node',
+    'countersign node join roster.complete.json --dir /var/lib/countersign/node',
+  );

@@ -1,0 +1,102 @@
+// `countersign sign`: asks for a signature, and with `--wait` verifies and prints it.
+import { stat } from 'node:fs/promises';
+import { Command, Option } from 'commander';
+import { buildSignRequest } from '../../client/records.ts';
+import { maxRequestLifetime } from '../../protocol/authorize.ts';
+import { fromHex } from '../../protocol/hex.ts';
+import { decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
+import type { CommandFactory } from '../command.ts';
+import type { CommandContext } from '../context.ts';
+import { parseDuration } from '../duration.ts';
+import { CliError } from '../errors.ts';
+import { findKey, proveKey } from '../keys.ts';
+import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
+import { printNotes } from '../output.ts';
+import { readPayload } from '../payload-file.ts';
+import { reportRequest } from '../request-report.ts';
+import { proveRequest, waitForRequest, waitSeconds } from '../requests.ts';
+import { inWorkspace, trustedWorkspace } from '../session.ts';
+
+interface Options extends SessionOptions {
+  readonly key: string;
+  readonly payload: string;
+  readonly kind?: Payload['kind'];
+  readonly wait?: string | boolean;
+  readonly expires?: number;
+  readonly out?: string;
+}
+
+/** What can be wrong with the options is found before anything is asked for. Throws CliError. */
+async function checkOptions(options: Options): Promise<{ readonly seconds: number | undefined }> {
+  const seconds = waitSeconds(options.wait);
+  if (options.out !== undefined && seconds === undefined) {
+    throw new CliError('usage', '--out has nothing to write without --wait', 'add --wait');
+  }
+  if (options.out !== undefined && (await stat(options.out).catch(() => undefined)) !== undefined) {
+    throw new CliError(
+      'failed',
+      `${options.out} already exists`,
+      'name another with --out, or remove it first',
+    );
+  }
+  if (options.expires !== undefined && options.expires > maxRequestLifetime) {
+    throw new CliError('usage', 'no request lives longer than 24h', 'give --expires 24h or less');
+  }
+  return { seconds };
+}
+
+async function sign(context: CommandContext, options: Options): Promise<void> {
+  const { seconds } = await checkOptions(options);
+  const payload = await readPayload(options.payload, options.kind);
+  await inWorkspace(context, options, async (session) => {
+    const { client, networkId, signer } = session;
+    const workspace = await trustedWorkspace(context, session);
+    const { key } = proveKey(await findKey(context, session, options.key), workspace, networkId);
+    const decoded = decodePayload(payload, { keyType: key.keyType, publicKey: fromHex(key.publicKey) });
+    printNotes(context, decoded.summary);
+    const { id, envelope } = buildSignRequest(
+      {
+        networkId,
+        workspace,
+        items: [{ keyId: key.id, payload }],
+        now: context.now(),
+        ...(options.expires !== undefined && { lifetimeMs: options.expires }),
+      },
+      signer,
+    );
+    const first = await client.call('sign_request', { request: envelope }, { signal: context.signal });
+    const request = proveRequest(first, id, workspace, networkId);
+    printNotes(context, [`request ${id}`]);
+    const view =
+      seconds === undefined
+        ? first
+        : await waitForRequest(context, session, { ...first, requestId: id }, seconds);
+    await reportRequest(context, session, workspace, view, request, {
+      json: options.json,
+      out: options.out,
+      final: seconds !== undefined,
+    });
+  });
+}
+
+export const signCommand: CommandFactory = (context) =>
+  withExample(
+    withWorkspace(new Command('sign'))
+      .description('Ask for a signature by a key of the workspace; with --wait, verify and print it.')
+      .requiredOption('--key <key>', 'key that signs: its id, the beginning of it, or its label')
+      .requiredOption(
+        '--payload <file>',
+        'payload as JSON, unsigned Solana transaction as base64, or a text with --kind message',
+      )
+      .addOption(
+        new Option('--kind <kind>', 'what the file holds').choices(['solana.transaction', 'message']),
+      )
+      .option('--wait [seconds]', 'wait until the request is final, at most so long')
+      .option('--expires <duration>', 'when the request ends (default, and at most: 24h)', parseDuration)
+      .option('--out <file>', 'write the signed transaction or message to this file, as base64')
+      .action(async (options: Options) => {
+        await sign(context, options);
+      }),
+    'countersign sign --key payroll --payload transfer.json --wait --out signed.txt',
+    'countersign sign --key payroll --payload statement.txt --kind message --wait 60 --json',
+  );

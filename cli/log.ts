@@ -1,0 +1,87 @@
+// Logs of the daemons: one JSON line an event on standard output, for journald and its like. What must not be in a log
+// is taken out here, whoever writes it there.
+import { type DestinationStream, destination, pino } from 'pino';
+import { type LogLevel, logLevels } from './log-level.ts';
+
+export type Log = (event: string, fields: Record<string, unknown>) => void;
+
+/** Field names whose values are never written. */
+const secret =
+  /pass(phrase|word)|secret|seed|private|^share(s)?$|nonce|mnemonic|authorization|cookie|storageKey|epochKey/i;
+const maxDepth = 6;
+const maxItems = 50;
+const maxText = 4000;
+
+function safe(value: unknown, depth: number): unknown {
+  if (typeof value === 'string') return value.length > maxText ? `${value.slice(0, maxText)}...` : value;
+  if (typeof value === 'bigint') return String(value);
+  if (typeof value === 'function' || typeof value === 'symbol') return `[${typeof value}]`;
+  if (typeof value !== 'object' || value === null) return value;
+  // Raw bytes are never worth reading in a log, and may be anything.
+  if (ArrayBuffer.isView(value) || value instanceof ArrayBuffer) return `[${value.byteLength} bytes]`;
+  if (depth >= maxDepth) return '[deeper]';
+  if (value instanceof Error) return safeError(value, depth);
+  if (Array.isArray(value)) return value.slice(0, maxItems).map((item) => safe(item, depth + 1));
+  if (value instanceof Date) return value.toISOString();
+  return safeObject(value as Record<string, unknown>, depth);
+}
+
+function safeError(error: Error, depth: number): Record<string, unknown> {
+  const { name, message, stack, cause, ...more } = error as Error & Record<string, unknown>;
+  return {
+    name,
+    message: safe(message, depth),
+    stack: safe(stack, depth),
+    ...safeObject(more, depth),
+    ...(cause !== undefined && { cause: safe(cause, depth + 1) }),
+  };
+}
+
+function safeObject(fields: Record<string, unknown>, depth: number): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(fields).map(([key, value]) => [
+      key,
+      secret.test(key) && value !== undefined ? '[redacted]' : safe(value, depth + 1),
+    ]),
+  );
+}
+
+/** How loud an event is, from its name: modules say what happened, not how much it matters. */
+function levelOf(event: string): LogLevel {
+  if (/(^|[._])(error|fatal|corrupt)$/.test(event)) return 'error';
+  if (/(^|[._])(failed|refused|dropped|ignored|busy|incident)$/.test(event)) return 'warn';
+  return 'info';
+}
+
+/** Fields that pino writes itself. */
+const reserved = new Set(['level', 'time', 'event', 'pid']);
+
+/**
+ * A log of events at `level` and above. `fields.level` replaces the level that the event's name implies. Lines are
+ * written at once: none is lost when the process ends.
+ */
+export function createLog(
+  level: LogLevel,
+  stream: DestinationStream = destination({ fd: 1, sync: true }),
+): Log {
+  // The reader of a daemon's log may go away: the daemon stays.
+  (stream as Partial<NodeJS.EventEmitter>).on?.('error', () => undefined);
+  const logger = pino(
+    {
+      level,
+      base: { pid: process.pid },
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+      formatters: { level: (label) => ({ level: label }) },
+    },
+    stream,
+  );
+  return (event, fields) => {
+    const asked = fields.level as LogLevel;
+    const at = logLevels.includes(asked) ? asked : levelOf(event);
+    const written = Object.entries(safeObject(fields, 0)).filter(([key]) => key !== 'level');
+    logger[at]({
+      event,
+      ...Object.fromEntries(written.map(([key, value]) => [reserved.has(key) ? `${key}_` : key, value])),
+    });
+  };
+}

@@ -1,0 +1,130 @@
+// A node's folder as its operator's commands make and read it; the running node reads the same files.
+import { mkdir, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { stringify } from 'yaml';
+import { createIdentity, readPublicIdentity } from '../client/identity/identity.ts';
+import { writePrivateFile } from '../client/identity/sealed-file.ts';
+import { type NodeConfig, type NodePaths, nodePaths, resolveNodeConfig } from '../node/config.ts';
+import { type Envelope } from '../protocol/records/envelope.ts';
+import { keyringRoster, type Party, partySchema } from '../protocol/records/keyring-roster.ts';
+import { checkConfig, readConfigFile } from './config-file.ts';
+import { CliError } from './errors.ts';
+import { jsonText, readJson, readRecord, writeOut } from './record-file.ts';
+
+export interface NewNode {
+  readonly dir: string;
+  readonly name: string;
+  readonly networkId: string;
+  /** Multiaddresses. */
+  readonly listen: readonly string[];
+  /** Multiaddresses under which other parties reach it; default: those of `listen` that name a host and a port. */
+  readonly announce?: readonly string[] | undefined;
+  readonly passphrase: string;
+  readonly testOnlyScryptCost?: number;
+}
+
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw error;
+    },
+  );
+}
+
+/** Addresses that mean something to others: neither every interface nor a port chosen at start. */
+function reachable(listen: readonly string[]): string[] {
+  return listen.filter((address) => !/^\/(ip4\/0\.0\.0\.0|ip6\/(::|0(:0){7}))\/|\/tcp\/0$/.test(address));
+}
+
+/** Throws CliError `failed` when the folder holds a node already. */
+export async function refuseOverwrite(dir: string): Promise<void> {
+  const { identity, party, config } = nodePaths(dir);
+  for (const path of [identity, party, config]) {
+    if (!(await exists(path))) continue;
+    throw new CliError(
+      'failed',
+      `${path} already exists`,
+      'choose another folder: a party key is never replaced',
+    );
+  }
+}
+
+/**
+ * Makes a node's folder: sealed party key, party.json, config.yaml. Throws CliError `failed` when there is one already,
+ * ConfigError or RecordError for values that cannot be, IdentityError.
+ */
+export async function createNodeFolder(options: NewNode): Promise<Party> {
+  const { name, networkId, listen, passphrase, testOnlyScryptCost } = options;
+  const dir = resolve(options.dir);
+  const paths = nodePaths(dir);
+  await refuseOverwrite(dir);
+  const config = { networkId, name, listen: [...listen] };
+  // Everything that can be wrong is found before a key is made.
+  resolveNodeConfig({ file: config, folder: dir });
+  const addresses = [...(options.announce ?? reachable(listen))];
+  const parsed = partySchema.shape.addresses.safeParse(addresses);
+  if (!parsed.success)
+    throw new CliError('usage', `--announce: ${parsed.error.issues[0]!.message}`, 'correct it');
+  await mkdir(dir, { recursive: true, mode: 0o700 });
+  const sealing = { passphrase, ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }) };
+  const identity = await createIdentity({ name, path: paths.identity, ...sealing });
+  identity.seed.fill(0);
+  const party: Party = { name, key: identity.credential, addresses };
+  await writeOut(paths.party, jsonText(party));
+  await writeOut(paths.config, `# Configuration of this Countersign node.\n${stringify(config)}`);
+  return party;
+}
+
+export interface NodeFolder {
+  readonly config: NodeConfig;
+  readonly paths: NodePaths;
+  readonly party: Party;
+}
+
+export interface NodeFlags {
+  readonly listen?: readonly string[] | undefined;
+  readonly logLevel?: string | undefined;
+}
+
+/** Reads a node's configuration and party. Throws CliError `usage` when the folder is not as `node init` makes it. */
+export async function readNodeFolder(
+  dir: string,
+  environment: Readonly<Record<string, string | undefined>>,
+  flags: NodeFlags = {},
+): Promise<NodeFolder> {
+  const file = await readConfigFile(nodePaths(dir).config);
+  const config = checkConfig(file, flags as Record<string, unknown>, () =>
+    resolveNodeConfig({ file: file.values, folder: file.folder, environment, flags }),
+  );
+  const paths = nodePaths(config.dir);
+  const party = await readJson(paths.party, partySchema, 'the party.json of a node');
+  const { credential } = await readPublicIdentity(paths.identity);
+  if (credential !== party.key || party.name !== config.name) {
+    throw new CliError(
+      'usage',
+      `${paths.party} says ${party.name} with ${party.key}, the folder's node is ${config.name} with ${credential}`,
+      'restore the files of one node',
+    );
+  }
+  return { config, paths, party };
+}
+
+/** The roster that this folder's operator signed, if there is one. Throws CliError `usage` when it is none. */
+export async function storedRoster(paths: NodePaths): Promise<Envelope | undefined> {
+  if (!(await exists(paths.roster))) return undefined;
+  return await readRecord(paths.roster, keyringRoster.type);
+}
+
+/** Makes a roster the node's own, durably. */
+export async function storeRoster(paths: NodePaths, roster: Envelope): Promise<void> {
+  await writePrivateFile(paths.roster, jsonText(roster), { replace: true });
+}
+
+/** Keeps a grant for the node to find: one file a connector, the latest grant counts. Returns its path. */
+export async function storeGrant(paths: NodePaths, connector: string, grant: Envelope): Promise<string> {
+  const path = join(paths.grants, `${connector.slice('ed25519:0x'.length)}.json`);
+  await writePrivateFile(path, jsonText(grant), { replace: true });
+  return path;
+}

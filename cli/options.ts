@@ -1,0 +1,82 @@
+// Options that several commands share, with the types of what commander makes of them.
+import { type Command, Option } from 'commander';
+import { type LogLevel, logLevels } from './log-level.ts';
+import type { ProfileFlags } from './profile.ts';
+
+export interface JsonOption {
+  readonly json?: boolean;
+}
+
+export interface PassphraseOption {
+  readonly passphraseFile?: string;
+}
+
+export type SessionOptions = ProfileFlags & PassphraseOption & JsonOption;
+
+export function withJson(command: Command): Command {
+  return command.option('--json', 'print one JSON document');
+}
+
+export function withPassphrase(command: Command): Command {
+  return command.option('--passphrase-file <file>', 'read the passphrase from this file instead of asking');
+}
+
+export function withNetwork(command: Command): Command {
+  return command.option('--network <id>', 'network, instead of the profile');
+}
+
+/** Options of commands that ask a coordinator without signing. */
+export function withCoordinator(command: Command): Command {
+  return withJson(
+    withNetwork(command.option('--coordinator <url>', "the coordinator's address, instead of the profile")),
+  );
+}
+
+/** Options of commands that sign as a person. */
+export function withIdentity(command: Command): Command {
+  return withPassphrase(command.option('--as <name>', 'identity that signs, instead of the profile'));
+}
+
+/** Options of commands that work in a workspace. */
+export function withWorkspace(command: Command): Command {
+  return withIdentity(
+    withCoordinator(command).option('--workspace <id>', 'trusted workspace, instead of the profile'),
+  );
+}
+
+/** Adds examples below a command's help. */
+export function withExample(command: Command, ...lines: readonly string[]): Command {
+  const title = lines.length > 1 ? 'Examples' : 'Example';
+  return command.addHelpText('after', `\n${title}:\n${lines.map((line) => `  $ ${line}`).join('\n')}`);
+}
+
+/** Collects values of an option that may be given several times. */
+export function collect(value: string, previous: readonly string[] | undefined): string[] {
+  return [...(previous ?? []), value];
+}
+
+export interface LogOption {
+  readonly logLevel: LogLevel;
+}
+
+export interface ParentOption {
+  readonly stopWithParent?: boolean;
+}
+
+/** `--stop-with-parent` of daemons: for programs that start one and must not leave it behind. */
+export function withParent(command: Command): Command {
+  return command.option(
+    '--stop-with-parent',
+    'stop when standard input ends, as when the starting program died',
+  );
+}
+
+/** `--log-level` of daemons whose configuration has no such key. */
+export function withLogLevel(command: Command): Command {
+  return command.addOption(
+    new Option('--log-level <level>', 'how much to log')
+      .choices(logLevels)
+      .env('COUNTERSIGN_LOG_LEVEL')
+      .default('info'),
+  );
+}

@@ -1,0 +1,203 @@
+// The table of commands, and one run of it: arguments in, exit code out. Only the commands of the group that is called
+// are loaded, so that help and light commands start fast.
+import { Command, CommanderError } from 'commander';
+import type { CommandFactory } from './command.ts';
+import type { CommandContext } from './context.ts';
+import { describeFailure, exitCodes } from './errors.ts';
+import { printableLine } from './printable.ts';
+import { version } from './version.ts';
+
+interface Group {
+  readonly summary: string;
+  readonly load: () => Promise<readonly CommandFactory[]>;
+}
+
+const groups: Readonly<Record<string, Group>> = {
+  identity: {
+    summary: 'your keys: new, list, show',
+    load: async () => {
+      const [{ identityNew }, { identityList, identityShow }] = await Promise.all([
+        import('./commands/identity-new.ts'),
+        import('./commands/identity-list.ts'),
+      ]);
+      return [identityNew, identityList, identityShow];
+    },
+  },
+  profile: {
+    summary: 'what commands assume: show, set',
+    load: async () => {
+      const { profileSet, profileShow } = await import('./commands/profile.ts');
+      return [profileShow, profileSet];
+    },
+  },
+  workspace: {
+    summary: 'owners and policies: create, show',
+    load: async () => {
+      const [{ workspaceCreate }, { workspaceShow }] = await Promise.all([
+        import('./commands/workspace-create.ts'),
+        import('./commands/workspace-show.ts'),
+      ]);
+      return [workspaceCreate, workspaceShow];
+    },
+  },
+  key: {
+    summary: 'keys of the workspace: request, list, show, verify',
+    load: async () => {
+      const [{ keyRequest }, { keyList, keyShow, keyVerify }] = await Promise.all([
+        import('./commands/key-request.ts'),
+        import('./commands/key-list.ts'),
+      ]);
+      return [keyRequest, keyList, keyShow, keyVerify];
+    },
+  },
+  action: {
+    summary: 'what awaits decisions: list, show, approve, reject',
+    load: async () => {
+      const [{ actionList, actionShow }, { actionApprove, actionReject }] = await Promise.all([
+        import('./commands/action-list.ts'),
+        import('./commands/action-approve.ts'),
+      ]);
+      return [actionList, actionShow, actionApprove, actionReject];
+    },
+  },
+  request: {
+    summary: 'how requests stand: show',
+    load: async () => [(await import('./commands/request-show.ts')).requestShow],
+  },
+  keyring: {
+    summary: 'sets of parties: draft, create, show',
+    load: async () => {
+      const [{ keyringDraft }, { keyringCreate }, { keyringShow }] = await Promise.all([
+        import('./commands/keyring-draft.ts'),
+        import('./commands/keyring-create.ts'),
+        import('./commands/keyring-show.ts'),
+      ]);
+      return [keyringDraft, keyringCreate, keyringShow];
+    },
+  },
+  node: {
+    summary: 'run a party: init, join, allow-connector, start, status',
+    load: async () => {
+      const [{ nodeInit }, { nodeJoin }, { nodeAllowConnector }, { nodeStart }, { nodeStatus }] =
+        await Promise.all([
+          import('./commands/node-init.ts'),
+          import('./commands/node-join.ts'),
+          import('./commands/node-allow-connector.ts'),
+          import('./commands/node-start.ts'),
+          import('./commands/node-status.ts'),
+        ]);
+      return [nodeInit, nodeJoin, nodeAllowConnector, nodeStart, nodeStatus];
+    },
+  },
+  connector: {
+    summary: "run a party's connector: init, start",
+    load: async () => {
+      const [{ connectorInit }, { connectorStart }] = await Promise.all([
+        import('./commands/connector-init.ts'),
+        import('./commands/connector-start.ts'),
+      ]);
+      return [connectorInit, connectorStart];
+    },
+  },
+  coordinator: {
+    summary: 'run a coordinator: start',
+    load: async () => [(await import('./commands/coordinator-start.ts')).coordinatorStart],
+  },
+};
+
+/** Commands that stand alone. */
+const single: Readonly<
+  Record<string, { readonly summary: string; readonly load: () => Promise<CommandFactory> }>
+> = {
+  sign: {
+    summary: 'ask for a signature',
+    load: async () => (await import('./commands/sign.ts')).signCommand,
+  },
+  testnet: {
+    summary: 'run a whole network on this machine, for a look and for tests',
+    load: async () => (await import('./commands/testnet.ts')).testnet,
+  },
+};
+
+const exitCodeHelp = `
+Exit codes:
+  0 done   1 failed or refused   2 usage or bad input   3 coordinator or node unreachable
+  4 waiting, not final   5 rejected`;
+
+/** The program with those commands in full that these arguments may call, and the others by name. */
+async function buildProgram(argv: readonly string[], context: CommandContext): Promise<Command> {
+  const program = new Command('countersign')
+    .description(
+      'A peer-to-peer MPC signing network: owners decide, independent parties sign, nobody holds the key.',
+    )
+    .version(version(), '-V, --version', 'print the version')
+    .helpCommand('help [command]', 'show the help of a command')
+    .addHelpText(
+      'after',
+      `${exitCodeHelp}\n\nExample:\n  $ countersign sign --key payroll --payload transfer.json --wait`,
+    )
+    .exitOverride()
+    .configureOutput({
+      writeOut: (text) => context.stdout.write(text),
+      writeErr: (text) => context.stderr.write(text),
+      // Errors are printed once, below, in the form of all others.
+      outputError: () => undefined,
+    });
+  const called = argv[0] === 'help' ? argv[1] : argv[0];
+  for (const [name, { summary, load }] of Object.entries(single)) {
+    const command = name === called ? (await load())(context) : new Command(name);
+    program.addCommand(command.summary(summary).copyInheritedSettings(program));
+  }
+  for (const [name, { summary, load }] of Object.entries(groups)) {
+    const group = new Command(name).summary(summary).description(summary).copyInheritedSettings(program);
+    if (name === called) {
+      for (const factory of await load()) group.addCommand(factory(context).copyInheritedSettings(program));
+    }
+    program.addCommand(group);
+  }
+  return program;
+}
+
+/** The full name of the deepest command that arguments call, for advice. */
+function calledCommand(program: Command, argv: readonly string[]): string {
+  let command = program;
+  const names = [program.name()];
+  for (const word of argv) {
+    const next = command.commands.find((candidate) => candidate.name() === word);
+    if (next === undefined) break;
+    names.push(word);
+    command = next;
+  }
+  return names.join(' ');
+}
+
+/** Runs one command line, without the program's own name. Nothing is thrown: the exit code tells. */
+export async function run(argv: readonly string[], context: CommandContext): Promise<number> {
+  let program: Command | undefined;
+  try {
+    program = await buildProgram(argv, context);
+    await program.parseAsync([...argv], { from: 'user' });
+    return exitCodes.ok;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      // Help and version were asked for; help printed for want of a command is an error.
+      if (error.exitCode === 0) return exitCodes.ok;
+      if (error.code === 'commander.help') return exitCodes.usage;
+      const what = printableLine(error.message.replace(/^error: /, '').replace(/\.$/, ''));
+      const name = program === undefined ? 'countersign' : calledCommand(program, argv);
+      context.stderr.write(`countersign: ${what}: see ${name} --help\n`);
+      return exitCodes.usage;
+    }
+    const { exitCode, line } = describeFailure(error);
+    context.stderr.write(`${line}\n`);
+    if (context.environment.COUNTERSIGN_DEBUG === '1') context.stderr.write(`${stackOf(error)}\n`);
+    return exitCode;
+  }
+}
+
+/** The stack of an error and of what caused it. */
+function stackOf(error: unknown): string {
+  if (!(error instanceof Error)) return String(error);
+  const { cause } = error;
+  return `${error.stack ?? error.message}${cause === undefined ? '' : `\ncaused by ${stackOf(cause)}`}`;
+}

@@ -1,0 +1,207 @@
+// A whole network on this machine, with one real signature: brought up, shown at work, and taken down again without a
+// process or a temporary folder left behind.
+import { rmSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { possibleControlPaths } from '../../node/control-path.ts';
+import type { CommandContext } from '../context.ts';
+import { CliError } from '../errors.ts';
+import { bootstrap, newNetworkId, owners, type TestNetwork } from './bootstrap.ts';
+import { checkCertificate, type Demonstrated, makeKey, signTransfer } from './demonstration.ts';
+import { EventFeed } from './event-feed.ts';
+import { createLayout, type Layout } from './layout.ts';
+import { LogTails } from './log-tail.ts';
+import { createNarration, type Narration } from './narration.ts';
+import { cleanEnvironment, peopleContext } from './operators.ts';
+import { Processes } from './processes.ts';
+import type { Stage } from './requests.ts';
+import { createSolanaChain, type SolanaChain } from './solana-chain.ts';
+import { describeUp } from './up.ts';
+
+export interface TestnetOptions {
+  readonly parties: number;
+  readonly threshold: number;
+  /** How many nodes are killed once the key exists. */
+  readonly stop: number;
+  /** Ends after one verified run. */
+  readonly once: boolean;
+  readonly json: boolean;
+  readonly dir?: string | undefined;
+  /** How long the parties may take for a request. */
+  readonly waitSeconds: number;
+}
+
+const endingSignals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Milliseconds after which a signal is another one. */
+const againAfterMs = 500;
+
+/** Everything of one testnet while it runs. */
+interface Run {
+  readonly context: CommandContext;
+  readonly options: TestnetOptions;
+  readonly layout: Layout;
+  readonly narration: Narration;
+  readonly processes: Processes;
+  readonly tails: LogTails;
+  readonly stopping: AbortController;
+  readonly chain: SolanaChain;
+  /** Whether it is there to be tried: then the loss of a process is no failure of the run. */
+  up: boolean;
+}
+
+/** Why a testnet was told to end. */
+class Interrupted extends CliError {
+  constructor(by: string) {
+    super('failed', `stopped by ${by} before the run was complete`, 'run it again');
+  }
+}
+
+async function startNetwork(run: Run, people: CommandContext): Promise<TestNetwork> {
+  const { layout, narration, options, processes, tails, stopping } = run;
+  const { parties, threshold } = options;
+  const networkId = newNetworkId();
+  narration.say(`Countersign test network ${networkId}: ${parties} parties, ${threshold} of them sign`);
+  narration.say(`Starting a coordinator, ${parties} nodes and ${parties} connectors in ${layout.root}`);
+  narration.tell('testnet', { networkId, folder: layout.root, parties, threshold });
+  let up = 0;
+  const network = await narration.during(
+    () => `${up} of ${1 + 2 * parties} processes listen`,
+    bootstrap(
+      {
+        people,
+        layout,
+        threshold,
+        processes,
+        abort: (error) => stopping.abort(error),
+        onStarted: async ({ name, pid, log }) => {
+          up += 1;
+          await tails.add(name, log);
+          narration.tell('process', { process: name, pid, log });
+        },
+      },
+      networkId,
+    ),
+  );
+  const { keyringId, workspaceId, coordinator } = network;
+  narration.say('', `Keyring    ${keyringId}  of ${network.members.map(({ name }) => name).join(', ')}`);
+  narration.say(`Workspace  ${workspaceId}  of ${owners.join(', ')}; two of them approve a transaction`);
+  narration.tell('network', { networkId, coordinator, keyringId, workspaceId });
+  return network;
+}
+
+async function demonstrate(run: Run, people: CommandContext, network: TestNetwork): Promise<Demonstrated> {
+  const { narration, options, processes, tails, chain, layout } = run;
+  const { waitSeconds, stop, parties } = options;
+  const stage: Stage = { people, network, feed: new EventFeed(tails), narration, waitSeconds };
+  narration.say('', 'Key: made by all parties together, so that nobody ever holds it');
+  const key = await makeKey(stage);
+  for (const { node } of network.members.slice(parties - stop)) {
+    const killed = processes.list().find(({ name }) => name === node);
+    await processes.kill(node);
+    narration.say('', `${node} is killed (process ${killed?.pid})`);
+    narration.tell('killed', { process: node, pid: killed?.pid });
+  }
+  const { transfer: transferFile } = layout;
+  const made = await signTransfer(stage, { chain, key, transferFile, running: parties - stop });
+  await checkCertificate(stage, key.key.id);
+  return made;
+}
+
+/** Waits until the testnet is told to end. Throws what ended it otherwise. */
+async function untilStopped(signal: AbortSignal): Promise<void> {
+  if (!signal.aborted) {
+    await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }));
+  }
+  if (!(signal.reason instanceof Interrupted)) throw signal.reason;
+}
+
+/** Brings it up and shows it at work; without `--once` stays until told to end. */
+async function work(run: Run): Promise<void> {
+  const { context, options, layout, stopping, narration, processes, tails } = run;
+  const { signal } = stopping;
+  const people = peopleContext(context, layout, signal);
+  const network = await startNetwork(run, people);
+  let made: Demonstrated | undefined;
+  try {
+    made = await demonstrate(run, people, network);
+  } catch (error) {
+    // With too few nodes nothing is signed: what there is can still be looked at.
+    const expected = error instanceof CliError && error.code === 'waiting' && !options.once;
+    if (!expected) throw error;
+    context.stderr.write(`countersign: ${error.message}\n`);
+  }
+  await tails.close();
+  if (options.once) {
+    narration.say('', 'Every step was seen, and every signature verified.');
+    narration.tell('verified', { networkId: network.networkId });
+    return;
+  }
+  run.up = true;
+  describeUp({ narration, layout, network, made, daemons: processes.list() });
+  await untilStopped(signal);
+  const folder = layout.temporary ? 'its folder is removed' : `its folder stays: ${layout.root}`;
+  narration.say('', `Stopping; ${folder}`);
+}
+
+/** Removes what is outside of the folder too: the control sockets of nodes that were killed. */
+async function removeTraces({ layout }: Run): Promise<void> {
+  for (const { nodeDir } of layout.parties) {
+    const paths = await possibleControlPaths(nodeDir).catch(() => []);
+    for (const path of paths) await rm(path, { force: true });
+  }
+  if (layout.temporary) await rm(layout.root, { recursive: true, force: true, maxRetries: 5 });
+}
+
+/**
+ * Runs a testnet until it is told to end, or with `once` until one signature was made and everything about it verified.
+ * Throws CliError and what its parts throw, in every case after all its processes have ended. The folder it made for
+ * itself is only kept after a failure that nobody asked for, for its logs.
+ */
+export async function runTestnet(context: CommandContext, options: TestnetOptions): Promise<void> {
+  const narration = createNarration(context, options.json);
+  // Before anything is made: a machine without the runtime is told at once.
+  const chain = await createSolanaChain();
+  const layout = await createLayout(options.dir, options.parties);
+  const stopping = new AbortController();
+  const { signal } = stopping;
+  const processes = new Processes({
+    environment: cleanEnvironment(context.environment),
+    onLoss: (error) => {
+      if (run.up) context.stderr.write(`countersign: ${error.message}\n`);
+      else stopping.abort(error);
+    },
+  });
+  const tails = new LogTails();
+  const run: Run = { context, options, layout, narration, processes, tails, stopping, chain, up: false };
+  let toldAt: number | undefined;
+  const onSignal = (name: string): void => {
+    // Who asks again does not want to wait for an orderly end. One Ctrl-C may come twice: from the terminal, and from npm.
+    if (toldAt !== undefined && context.now() - toldAt > againAfterMs) processes.killAll();
+    toldAt ??= context.now();
+    stopping.abort(new Interrupted(name));
+  };
+  const onAbort = (): void => stopping.abort(new Interrupted('its caller'));
+  const onExit = (): void => {
+    if (layout.temporary) rmSync(layout.root, { recursive: true, force: true });
+  };
+  for (const name of endingSignals) process.on(name, onSignal);
+  process.on('exit', onExit);
+  context.signal.addEventListener('abort', onAbort, { once: true });
+  if (context.signal.aborted) onAbort();
+  let keep = false;
+  try {
+    await work(run);
+  } catch (error) {
+    // What ended the run, rather than what that made of the work under way.
+    const cause: unknown = signal.aborted ? signal.reason : error;
+    keep = !(cause instanceof Interrupted || (cause instanceof CliError && cause.code === 'waiting'));
+    throw cause;
+  } finally {
+    await processes.stopAll();
+    await tails.close();
+    if (keep) context.stderr.write(`The logs are kept in ${layout.root}\n`);
+    else await removeTraces(run);
+    process.off('exit', onExit);
+    for (const name of endingSignals) process.off(name, onSignal);
+    context.signal.removeEventListener('abort', onAbort);
+  }
+}

@@ -1,0 +1,75 @@
+// Parties without nodes: with the party keys in hand, one process makes the keys and signatures that real parties would
+// make together, and submits each party's result as its connector does.
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { createClient } from '../../client/rpc-client.ts';
+import { type Hex, toHex } from '../../protocol/hex.ts';
+import { publicKeyOf, sign } from '../../protocol/keys/ed25519.ts';
+import { decodePayload } from '../../protocol/payloads/payload.ts';
+import { connectorGrant } from '../../protocol/records/connector-grant.ts';
+import { createRecord, ed25519Signer, verifyRecord } from '../../protocol/records/envelope.ts';
+import { timestamp } from '../../protocol/records/fields.ts';
+import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import { request as requestRecord } from '../../protocol/records/request.ts';
+
+export interface FakeParties {
+  /** Answers the pending request: with the key of that seed, or with signatures by it. Only the named number of parties. */
+  answer(requestId: Hex, keySeed: Uint8Array, parties?: number): Promise<void>;
+}
+
+export function fakeParties(
+  url: string,
+  networkId: string,
+  keyringId: Hex,
+  seeds: readonly Uint8Array[],
+): FakeParties {
+  const clients = seeds.map((seed, index) => {
+    const party = ed25519Signer(seed).credential;
+    const signer = ed25519Signer(new Uint8Array(32).fill(101 + index));
+    const expires = timestamp(Date.now() + 3600_000);
+    const grant = createRecord(
+      connectorGrant,
+      { networkId, keyringId, party, connector: signer.credential, expires },
+      ed25519Signer(seed),
+    );
+    return createClient({ url, networkId, signer, grant });
+  });
+
+  async function answer(requestId: Hex, keySeed: Uint8Array, count = seeds.length): Promise<void> {
+    const { items } = await clients[0]!.call('connector_pending', { keyringId, requestIds: [requestId] });
+    const { content } = verifyRecord(requestRecord, items[0]!.evidence.request, networkId);
+    const publicKey = publicKeyOf(keySeed);
+    const result: PartyResult['result'] =
+      content.kind === 'key'
+        ? {
+            kind: 'key',
+            keyType: content.keyType,
+            publicKey: toHex(publicKey),
+            chainCode: `0x${'00'.repeat(32)}`,
+            // Threshold 2: the key itself, and any point of prime order.
+            commitments: [toHex(publicKey), toHex(ed25519.Point.BASE.toBytes())],
+            transcript: requestId,
+          }
+        : {
+            kind: 'signatures',
+            signatures: content.items.map(({ payload }) =>
+              toHex(sign(keySeed, decodePayload(payload, { keyType: 'ed25519', publicKey }).message)),
+            ),
+          };
+    for (const [index, seed] of seeds.slice(0, count).entries()) {
+      const signer = ed25519Signer(seed);
+      const record: PartyResult = {
+        networkId,
+        subject: requestId,
+        keyringId,
+        epoch: { roster: 1, run: 0 },
+        party: signer.credential,
+        result,
+      };
+      await clients[index]!.call('connector_submitResult', {
+        result: createRecord(partyResult, record, signer),
+      });
+    }
+  }
+
+  return { answer };
+}

@@ -1,0 +1,248 @@
+// A real network for tests: coordinator, nodes and connectors as processes of the built command, brought up as the local
+// testnet brings them up; each can be killed, stopped and started again on its folder, and its log read.
+import { existsSync } from 'node:fs';
+import { readFile, rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { PassThrough } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { openIdentity } from '../../client/identity/identity.ts';
+import { buildDecision, buildKeyRequest, buildSignRequest } from '../../client/records.ts';
+import { type Client, createClient } from '../../client/rpc-client.ts';
+import { bootstrap, newNetworkId, type TestNetwork } from '../../cli/testnet/bootstrap.ts';
+import { createLayout, type Layout } from '../../cli/testnet/layout.ts';
+import { readLogLine } from '../../cli/testnet/log-tail.ts';
+import { cleanEnvironment, peopleContext } from '../../cli/testnet/operators.ts';
+import { type DaemonSpec, Processes } from '../../cli/testnet/processes.ts';
+import { nodePaths } from '../../node/config.ts';
+import { type Hex, toHex } from '../../protocol/hex.ts';
+import type { Payload } from '../../protocol/payloads/payload.ts';
+import { ed25519Signer, type Signer } from '../../protocol/records/envelope.ts';
+import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
+import type { RequestView } from '../../protocol/rpc.ts';
+import { until } from './until.ts';
+
+const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+
+export interface LogLine {
+  readonly process: string;
+  readonly event: string;
+  /** RFC 3339. */
+  readonly at: string;
+  readonly fields: Readonly<Record<string, unknown>>;
+}
+
+export interface Owner {
+  readonly name: string;
+  readonly signer: Signer;
+  readonly client: Client;
+}
+
+export class LocalNetwork {
+  readonly layout: Layout;
+  readonly network: TestNetwork;
+  readonly owners: Readonly<Record<'alice' | 'bob' | 'carol', Owner>>;
+  readonly workspace: Workspace;
+  readonly #processes: Processes;
+  readonly #specs: ReadonlyMap<string, DaemonSpec>;
+  readonly #losses: Error[];
+  readonly #stopping: AbortController;
+
+  private constructor(
+    layout: Layout,
+    network: TestNetwork,
+    owners: LocalNetwork['owners'],
+    workspace: Workspace,
+    processes: Processes,
+    losses: Error[],
+    stopping: AbortController,
+  ) {
+    this.layout = layout;
+    this.network = network;
+    this.owners = owners;
+    this.workspace = workspace;
+    this.#processes = processes;
+    this.#losses = losses;
+    this.#stopping = stopping;
+    this.#specs = new Map(specsOf(layout).map((spec) => [spec.name, spec]));
+  }
+
+  static async start(parties = 3, threshold = 2): Promise<LocalNetwork> {
+    if (!existsSync(command)) throw new Error('build first: npm run build');
+    const layout = await createLayout(undefined, parties);
+    const losses: Error[] = [];
+    const environment = cleanEnvironment(process.env);
+    const processes = new Processes({ environment, entry: [command], onLoss: (error) => losses.push(error) });
+    const stopping = new AbortController();
+    try {
+      const context = {
+        environment,
+        stdin: new PassThrough() as unknown as typeof process.stdin,
+        stdout: { write: () => undefined },
+        stderr: { write: () => undefined },
+        now: Date.now,
+        signal: stopping.signal,
+      };
+      const people = peopleContext(context, layout, stopping.signal);
+      const abort = (error: unknown): void => stopping.abort(error);
+      const options = { people, layout, threshold, processes, abort, onStarted: async () => undefined };
+      const network = await bootstrap(options, newNetworkId());
+      const open = async (name: string): Promise<Owner> => {
+        const path = join(layout.home, 'identities', `${name}.json`);
+        const signer = ed25519Signer((await openIdentity(path, layout.passphrase)).seed);
+        const client = createClient({ url: network.coordinator, networkId: network.networkId, signer });
+        return { name, signer, client };
+      };
+      const owners = { alice: await open('alice'), bob: await open('bob'), carol: await open('carol') };
+      const { log } = await owners.alice.client.call('workspace_get', { workspaceId: network.workspaceId });
+      const workspace = openWorkspace(log, network.networkId);
+      return new LocalNetwork(layout, network, owners, workspace, processes, losses, stopping);
+    } catch (error) {
+      await processes.stopAll();
+      await rm(layout.root, { recursive: true, force: true });
+      throw error;
+    }
+  }
+
+  /** Pids of what runs. */
+  get pids(): readonly number[] {
+    return this.#processes.list().map(({ pid }) => pid);
+  }
+
+  /** kill -9. */
+  async kill(name: string): Promise<void> {
+    await this.#processes.kill(name);
+  }
+
+  /** Starts a process that was killed again, on the folder it left. */
+  async restart(name: string): Promise<void> {
+    const spec = this.#specs.get(name);
+    if (spec === undefined) throw new Error(`no process ${name}`);
+    await this.#processes.start(spec, this.#stopping.signal);
+  }
+
+  /** Everything a process has logged, over all its runs. */
+  async log(name: string): Promise<readonly LogLine[]> {
+    const text = await readFile(this.layout.logOf(name), 'utf8');
+    return text.split('\n').flatMap((line) => readLogLine(name, line) ?? []);
+  }
+
+  /** Waits until a process has logged such an event about a request. */
+  async logged(
+    name: string,
+    event: string,
+    requestId: Hex,
+    more: (fields: LogLine['fields']) => boolean = () => true,
+  ) {
+    const about = (line: LogLine): boolean =>
+      line.event === event &&
+      (line.fields['requestId'] === requestId || line.fields['keyId'] === requestId) &&
+      more(line.fields);
+    await until(
+      async () => (await this.log(name)).some(about),
+      `${event} of ${requestId} in the log of ${name}`,
+      60_000,
+    );
+  }
+
+  async requestKey(label = 'treasury'): Promise<Hex> {
+    const { signer, client } = this.owners.alice;
+    const { id, envelope } = buildKeyRequest(
+      {
+        networkId: this.network.networkId,
+        workspace: this.workspace,
+        keyringId: this.network.keyringId,
+        keyType: 'ed25519',
+        label,
+      },
+      signer,
+    );
+    await client.call('key_request', { request: envelope });
+    return id;
+  }
+
+  async requestSignature(keyId: Hex, text: string): Promise<Hex> {
+    const payload: Payload = { kind: 'message', data: toHex(new TextEncoder().encode(text)) };
+    const { signer, client } = this.owners.alice;
+    const { id, envelope } = buildSignRequest(
+      { networkId: this.network.networkId, workspace: this.workspace, items: [{ keyId, payload }] },
+      signer,
+    );
+    await client.call('sign_request', { request: envelope });
+    return id;
+  }
+
+  async decide(
+    requestId: Hex,
+    owner: keyof LocalNetwork['owners'],
+    decision: 'approve' | 'reject',
+  ): Promise<RequestView> {
+    const { signer, client } = this.owners[owner];
+    const { decisions } = await client.call('sign_get', { requestId });
+    const { envelope } = buildDecision(
+      {
+        networkId: this.network.networkId,
+        workspace: this.workspace,
+        subject: requestId,
+        decision,
+        decisions,
+      },
+      signer,
+    );
+    return client.call('action_decide', { decision: envelope });
+  }
+
+  /** Waits until a request is final. */
+  async final(requestId: Hex, withinMs = 90_000): Promise<RequestView> {
+    let view: RequestView | undefined;
+    await until(
+      async () => {
+        view = await this.owners.alice.client
+          .call('sign_wait', { requestId, timeoutMs: 5000 })
+          .catch(() => undefined);
+        return view?.state === 'fulfilled' || view?.state === 'rejected';
+      },
+      () => `${requestId} final; it is ${view?.state}`,
+      withinMs,
+    );
+    return view as RequestView;
+  }
+
+  async view(requestId: Hex): Promise<RequestView> {
+    return this.owners.alice.client.call('sign_get', { requestId });
+  }
+
+  /** Stops everything and removes the folder. Throws when a process had ended by itself. */
+  async stop(): Promise<void> {
+    await this.#processes.stopAll();
+    await rm(this.layout.root, { recursive: true, force: true });
+    if (this.#losses[0]) throw this.#losses[0];
+  }
+}
+
+function specsOf(layout: Layout): DaemonSpec[] {
+  const passphrase = ['--passphrase-file', layout.passphraseFile];
+  const coordinator: DaemonSpec = {
+    name: 'coordinator',
+    kind: 'coordinator',
+    arguments: ['coordinator', 'start', '--config', layout.coordinatorConfig],
+    log: layout.logOf('coordinator'),
+    ready: join(layout.coordinatorDir, 'ready.json'),
+  };
+  const parties = layout.parties.flatMap(({ node, nodeDir, connector, connectorDir }): DaemonSpec[] => [
+    {
+      name: node,
+      kind: 'node',
+      arguments: ['node', 'start', '--dir', nodeDir, ...passphrase],
+      log: layout.logOf(node),
+      ready: nodePaths(nodeDir).ready,
+    },
+    {
+      name: connector,
+      kind: 'connector',
+      arguments: ['connector', 'start', '--dir', connectorDir, ...passphrase],
+      log: layout.logOf(connector),
+      ready: join(connectorDir, 'ready.json'),
+    },
+  ]);
+  return [coordinator, ...parties];
+}
