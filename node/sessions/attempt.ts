@@ -42,16 +42,19 @@ export function acceptCommitment(acceptFrame: Uint8Array, salt: Uint8Array): Uin
   return taggedHash('countersign/v1/accept-commitment', acceptFrame, salt);
 }
 
-/** sid = H(purpose, network, keyring, epoch, request, START bytes): 32 bytes that no member could force or repeat. */
+/**
+ * sid = H(purpose, network, keyring, epoch, request, START): 32 bytes that no member could force or repeat. Of the START it
+ * takes the body, which the leader signed: the frame around it can be written in several ways by whoever passes it on.
+ */
 export function sessionId(
   purpose: Propose['purpose'],
   networkId: string,
   keyring: { readonly id: string; readonly epoch: Epoch },
   requestId: string,
-  startFrame: Uint8Array,
+  startBody: Uint8Array,
 ): Uint8Array {
   const texts = [purpose, networkId, keyring.id, formatEpoch(keyring.epoch), requestId].map(utf8);
-  return taggedHash('countersign/v1/session', ...texts, startFrame);
+  return taggedHash('countersign/v1/session', ...texts, startBody);
 }
 
 /** How many parties take part: all for a key, exactly the threshold for signatures. */
@@ -59,9 +62,16 @@ export function setSize(purpose: Propose['purpose'], keyring: Keyring): number {
   return purpose === 'generate' ? keyring.roster.parties.length : keyring.roster.threshold;
 }
 
+/** One name for a set, whatever the order of its members. */
+export function setName(members: readonly string[]): string {
+  return members.toSorted().join(' ');
+}
+
 /** An attempt that began, as its START proves it. */
 export interface Started {
   readonly propose: Propose;
+  /** PROPOSE as its leader signed it. */
+  readonly proposeBody: Uint8Array;
   readonly attemptId: AttemptId;
   readonly sid: Uint8Array;
   /** Each member of the set with what it accepted, in the roster's order. */
@@ -123,8 +133,9 @@ export function openStart(frame: FrameOf<'start'>, keyring: Keyring, context: Wi
   const entry = (party: string) => received.get(party) as { accept: Accept; bytes: Uint8Array };
   return {
     propose,
+    proposeBody: proposeFrame.body,
     attemptId,
-    sid: sessionId(propose.purpose, context.networkId, keyring, propose.requestId, frame.bytes),
+    sid: sessionId(propose.purpose, context.networkId, keyring, propose.requestId, frame.body),
     accepts: new Map(members.map((party) => [party, entry(party).accept])),
     acceptFrames: new Map(members.map((party) => [party, entry(party).bytes])),
   };

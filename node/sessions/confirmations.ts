@@ -24,6 +24,15 @@ export interface Confirmation {
   readonly envelope: Envelope;
 }
 
+/**
+ * A party's result without signatures of others, which whoever passes it on may have added: they would only cost time.
+ * Throws RecordError when it is no result.
+ */
+export function signedByPartyAlone(result: Envelope, networkId: string): Envelope {
+  const { party } = readContent(partyResult, result, networkId).content;
+  return { ...result, signatures: result.signatures.filter(({ credential }) => credential === party) };
+}
+
 type Send = <Type extends MessageType>(party: string, type: Type, content: Body<Type>) => void;
 
 export class Confirmations {
@@ -110,7 +119,8 @@ export class Confirmations {
     return confirmations.map((bytes) => {
       const parsed = envelopeSchema.safeParse(parseJson(bytes));
       if (!parsed.success) throw new SessionError('malformed_message', 'a confirmation that is no record');
-      const { content } = verifyRecord(partyResult, parsed.data, networkId);
+      const envelope = signedByPartyAlone(parsed.data, networkId);
+      const { content } = verifyRecord(partyResult, envelope, networkId);
       const { subject, keyringId, epoch, party, result } = content;
       const sameEpoch = epoch.roster === keyring.epoch.roster && epoch.run === keyring.epoch.run;
       if (subject !== requestId || keyringId !== keyring.id || !sameEpoch || result.kind !== 'key') {
@@ -119,7 +129,7 @@ export class Confirmations {
       if (!keyring.roster.parties.some((member) => member.key === party)) {
         throw new SessionError('stranger', `${party} confirms, but is not in the roster`);
       }
-      return { party, envelope: parsed.data };
+      return { party, envelope };
     });
   }
 
@@ -137,7 +147,8 @@ export class Confirmations {
     ]) {
       if (JSON.stringify(this.contentOf(envelope).result) !== mine) {
         const resultId = envelopeId(envelope, networkId);
-        log('session.incident', { requestId, code: 'unequal_confirmation', culprit: party, resultId });
+        // Which of the two is wrong, if any is, does not follow from it: nobody is called guilty.
+        log('session.incident', { requestId, code: 'unequal_confirmation', party, resultId });
         continue;
       }
       if (!held.has(party)) held.set(party, envelope);

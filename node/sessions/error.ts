@@ -11,12 +11,12 @@ export type SessionErrorCode =
   | 'set_size'
   | 'commitment_mismatch' // the leader's ACCEPT is not what its PROPOSE committed to
   | 'item_count'
-  | 'leader_equivocated' // two STARTs for one attempt id: the leader is guilty
+  | 'leader_equivocated' // two PROPOSEs or two STARTs for one attempt id: the leader is guilty
+  | 'not_authorised' // the evidence no longer authorises the request
   | 'digests' // the leader proposes another payload than this party's own request has
   | 'round_timeout'
   | 'proposal_timeout' // too few parties accepted in time
-  | 'peer_restarted'
-  | 'stopped';
+  | 'peer_restarted';
 
 /** `culprit`: the credential of the party that provably caused it. */
 export class SessionError extends Error {

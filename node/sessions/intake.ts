@@ -1,6 +1,12 @@
 // Taking in requests with their evidence, from the connector or a peer: judged by this node itself, stored durably, and
 // released to the sessions once they are authorised.
-import { authorize, type Evidence, evidenceSchema } from '../../protocol/authorize.ts';
+import {
+  authorize,
+  type Evidence,
+  evidenceSchema,
+  type Trust,
+  type Verdict,
+} from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
 import { SessionError } from './error.ts';
@@ -57,44 +63,57 @@ export class Intake {
     const trust = { networkId, now: clock.now(), keyringId: keyring.id };
     const evidence = stored === undefined ? received : this.#merge(stored, received, trust);
     const verdict = authorize(evidence, trust);
-    if (verdict.verdict === 'refused') {
-      if (held) this.#stand(held, evidence, false, describe(verdict));
-      if (verdict.final && verdict.requestId === requestId) {
-        await store.putJob(requestId, evidence);
-        const reason = describe(verdict).slice(0, 500);
-        await this.#outcomes.finish(requestId, {
-          kind: 'refusal',
-          code: refusalCode(verdict.reason),
-          reason,
-        });
-        return { requestId, state: 'done', detail: describe(verdict) };
-      }
-      throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
-    }
+    if (verdict.verdict === 'refused') return this.#refused(requestId, held, evidence, verdict, trust);
     if (held === undefined && this.#state.jobs.size >= maxOpenJobs) {
       throw new EvidenceError('busy', `${this.#state.jobs.size} requests are open on this node`, true);
     }
     const { workspace, request } = verdict.authorisation;
     await store.rememberHead(workspace.id, workspace.head, workspace.log);
-    await store.putJob(requestId, evidence);
+    const merged = mergeEvidence(evidence, evidence, verdict.authorisation, networkId);
+    const sound = { ...merged, roster: keyring.envelope };
+    await store.putJob(requestId, sound);
     await this.#outcomes.confirmations.offerCertificates(evidence.keys);
-    const job = held ?? newJob(requestId, evidence, verdict);
+    const job = held ?? newJob(requestId, sound, verdict);
     const before = held?.authorised ?? false;
     job.authorisation = verdict.authorisation;
-    this.#stand(job, evidence, verdict.verdict === 'authorised', describe(verdict));
+    this.#stand(job, sound, verdict.verdict === 'authorised', describe(verdict));
     this.#state.jobs.set(requestId, job);
     if (!before && job.authorised) {
       log('request.authorised', { requestId, kind: request.kind, decisions: evidence.decisions.length });
       await this.#released(job);
-    }
+    } else if (!job.authorised) this.#leading.rest(job);
     return { requestId, state: job.authorised ? 'authorised' : 'waiting', detail: job.detail };
   }
 
-  #merge(stored: Evidence, received: Evidence, trust: Parameters<typeof authorize>[1]): Evidence {
-    // The stored request's standing does not matter here, only what it is: its decisions may all have run out.
-    const base = authorize({ ...stored, decisions: [] }, trust);
-    if (base.verdict === 'refused') return stored;
-    return mergeEvidence(stored, received, base.authorisation, trust.networkId);
+  /** What a refusal leaves behind: this party's own, when nothing can change it, or the rejections, lest a crash forgets them. */
+  async #refused(
+    requestId: Hex,
+    held: Job | undefined,
+    evidence: Evidence,
+    verdict: Extract<Verdict, { verdict: 'refused' }>,
+    trust: Trust,
+  ): Promise<IntakeResult> {
+    const { store } = this.#state.context;
+    if (held) this.#stand(held, evidence, false, describe(verdict));
+    const isKnown = verdict.requestId === requestId;
+    const isRejected = verdict.reason === 'approvers' || verdict.reason === 'cancelled';
+    if (isKnown && (verdict.final || isRejected)) await store.putJob(requestId, evidence);
+    // A rejected request ends too.
+    const bare = isRejected ? authorize({ ...evidence, decisions: [] }, trust) : verdict;
+    if (isKnown && bare.verdict === 'refused' && bare.final) {
+      const reason = describe(bare).slice(0, 500);
+      await this.#outcomes.finish(requestId, { kind: 'refusal', code: refusalCode(bare.reason), reason });
+      return { requestId, state: 'done', detail: describe(bare) };
+    }
+    if (held) this.#leading.rest(held);
+    throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
+  }
+
+  #merge(first: Evidence, received: Evidence, trust: Trust): Evidence {
+    // The request's standing does not matter here, only what it is: its decisions may all have run out.
+    const base = authorize({ ...first, decisions: [] }, trust);
+    if (base.verdict === 'refused') return first;
+    return mergeEvidence(first, received, base.authorisation, trust.networkId);
   }
 
   #stand(job: Job, evidence: Evidence, authorised: boolean, detail: string): void {
@@ -119,9 +138,8 @@ export class Intake {
     }
     try {
       await this.take(requestId, parsed.data);
-    } catch (error) {
-      if (error instanceof EvidenceError) this.#outcomes.reportUnauthorised(requestId, from);
-      throw error;
+    } finally {
+      this.#outcomes.reportUnauthorised(requestId, from);
     }
   }
 }

@@ -7,11 +7,26 @@ import {
   type Verdict,
 } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
+import type { Decision } from '../../protocol/records/decision.ts';
 import type { RefusalCode } from '../../protocol/records/party-result.ts';
 import { type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
-import type { LiveAttempt } from './live-attempt.ts';
+import { setName } from './attempt.ts';
+import { BoundedMap } from './bounded-map.ts';
+import { signedByPartyAlone } from './confirmations.ts';
+import type { Failure, LiveAttempt } from './live-attempt.ts';
 import type { Proposal } from './proposal.ts';
-import type { FrameOf } from './wire.ts';
+import type { FrameOf, Propose } from './wire.ts';
+
+/** A PROPOSE that waits for the request to be authorised here. */
+export interface HeldProposal {
+  readonly frame: FrameOf<'propose'>;
+  /** When it came, in milliseconds since 1970. */
+  readonly at: number;
+}
+
+/** Processes of a leader, of which a job remembers how far they have counted. */
+const maxBoots = 8;
+const maxFailedSets = 1000;
 
 /** In memory, for a request without a result. */
 export interface Job {
@@ -27,17 +42,25 @@ export interface Job {
   proposal: Proposal | undefined;
   /** Whose turn to lead it is, as an index into the leaders' order. */
   turn: number;
+  /** When that leader's time is over. Undefined: its turn has not begun. */
+  turnEnds: number | undefined;
+  /** Until when attempts of others keep this party from leading one. Undefined: since it last led there were none. */
+  patience: number | undefined;
   /** Attempts that came to nothing in a row: deadlines grow with it. */
   tries: number;
   lastProposed: number;
   /** When each leader's last proposal was accepted. */
   readonly lastAccepted: Map<string, number>;
-  /** How often a party was awaited in vain or proven guilty. */
+  /** The highest counter of each process of each leader that was answered here: no attempt is accepted twice. */
+  readonly counters: Map<string, BoundedMap<string, number>>;
+  /** How often a party was awaited in vain or proven guilty, or belonged to a set that failed with nobody to name. */
   readonly failures: Map<string, number>;
+  /** Sets that failed with nobody to name. */
+  readonly failedSets: Set<string>;
   /** Confirmations of a key generation by other parties, by party; of runs that this party may have lost. */
   readonly confirmations: Map<string, Envelope>;
   /** Proposals that came before the request was authorised here, by leader. */
-  readonly heldProposals: Map<string, FrameOf<'propose'>>;
+  readonly heldProposals: Map<string, HeldProposal>;
   /** Parties to which this attempt's evidence was sent: `attempt id/party`. */
   readonly evidenceSent: Set<string>;
   cancelTimer: () => void;
@@ -57,10 +80,14 @@ export function newJob(
     live: new Map(),
     proposal: undefined,
     turn: 0,
+    turnEnds: undefined,
+    patience: undefined,
     tries: 0,
     lastProposed: 0,
     lastAccepted: new Map(),
+    counters: new Map(),
     failures: new Map(),
+    failedSets: new Set(),
     confirmations: new Map(),
     heldProposals: new Map(),
     evidenceSent: new Set(),
@@ -84,9 +111,33 @@ export function describe(verdict: Verdict): string {
   }
 }
 
+/** Whether an attempt was answered already: counters of one process of a leader only rise. */
+export function isRepeated(job: Job, { leader, boot, counter }: Propose): boolean {
+  return counter <= (job.counters.get(leader)?.get(boot) ?? 0);
+}
+
+export function rememberAnswered(job: Job, { leader, boot, counter }: Propose): void {
+  const boots = job.counters.get(leader) ?? new BoundedMap<string, number>(maxBoots);
+  boots.set(boot, counter);
+  job.counters.set(leader, boots);
+}
+
+/** Notes that an attempt failed: whom to leave out while others suffice, or which set, when nobody can be named. */
+export function noteFailure(job: Job, failure: Failure, members: readonly string[], self: string): void {
+  const { culprit, awaited, unattributed } = failure;
+  if (unattributed) {
+    if (job.failedSets.size >= maxFailedSets) job.failedSets.clear();
+    job.failedSets.add(setName(members));
+  }
+  for (const party of culprit ? [culprit] : unattributed ? members : awaited) {
+    if (party !== self) job.failures.set(party, (job.failures.get(party) ?? 0) + (culprit ? 100 : 1));
+  }
+}
+
 /**
- * Evidence that holds what both hold: the decisions of the new one are added as far as they verify, so that nobody can
- * make this node forget a rejection it has seen.
+ * Evidence that holds what both hold, without what proves nothing: anybody who passed it on may have added to it. Of each
+ * principal the latest decision stays, so nobody can make this node forget a rejection it has seen, by sending less or
+ * by sending much.
  */
 export function mergeEvidence(
   held: Evidence,
@@ -94,19 +145,32 @@ export function mergeEvidence(
   authorisation: Authorisation,
   networkId: string,
 ): Evidence {
-  const known = new Set(held.decisions.map((envelope) => envelopeId(envelope, networkId)));
-  const fresh = received.decisions.filter((envelope) => {
+  const latest = new Map<string, { decision: Decision; envelope: Envelope }>();
+  for (const envelope of new Set([...held.decisions, ...received.decisions])) {
     try {
-      if (known.has(envelopeId(envelope, networkId))) return false;
-      verifyDecision(envelope, authorisation, networkId);
+      const decision = verifyDecision(envelope, authorisation, networkId);
+      const known = latest.get(decision.principal)?.decision;
+      // As `authorize` reads them: of two under one seq the rejection counts.
+      const newer =
+        known === undefined ||
+        decision.seq > known.seq ||
+        (decision.seq === known.seq && decision.decision === 'reject');
+      if (newer) latest.set(decision.principal, { decision, envelope });
     } catch {
-      return false;
+      // Garbage among the decisions is left out.
     }
-    known.add(envelopeId(envelope, networkId));
-    return true;
-  });
-  // Newest last; a request has few approvers and they decide few times.
-  return { ...held, decisions: [...held.decisions, ...fresh].slice(-400) };
+  }
+  const named = new Set(authorisation.items.map(({ key }) => key.id));
+  return {
+    ...held,
+    decisions: [...latest.values()].map(({ envelope }) => envelope),
+    keys: held.keys
+      .filter(({ request }) => named.has(envelopeId(request, networkId)))
+      .map(({ request, certificate }) => ({
+        request,
+        certificate: certificate.map((result) => signedByPartyAlone(result, networkId)),
+      })),
+  };
 }
 
 /** How a final refusal is put to the coordinator. */

@@ -9,7 +9,7 @@ import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
 import { Proposal } from './proposal.ts';
 import type { SessionState } from './state.ts';
-import type { Body, FrameOf } from './wire.ts';
+import { type Body, decodeFrame, type FrameOf } from './wire.ts';
 
 export class Leading {
   readonly #state: SessionState;
@@ -25,55 +25,102 @@ export class Leading {
 
   #later(job: Job, ms: number): void {
     job.cancelTimer();
+    if (!this.#state.isOpen(job)) return;
     job.cancelTimer = this.#state.context.clock.after(ms, () =>
       this.#state.background(job, async () => this.drive(job)),
     );
   }
 
-  /** A peer came up: what waits for parties is tried at once. */
+  /** In the request's queue. When it fails, the request is taken up again later. */
+  #attend(job: Job, work: () => Promise<void>): void {
+    this.#state.background(job, async () => {
+      try {
+        await work();
+      } catch (error) {
+        this.#later(job, this.#state.context.timing.maxProposalDeadline);
+        throw error;
+      }
+    });
+  }
+
+  /** A peer came up: what waits for parties is tried at once. The time of a leader goes on. */
   peerUp(): void {
     for (const job of this.#state.jobs.values()) {
       job.tries = 0;
-      if (job.authorised && job.live.size === 0 && !job.proposal) this.#later(job, 0);
+      if (job.authorised && job.live.size === 0) this.#later(job, 0);
     }
   }
 
-  /** The next leader's turn, after an attempt came to nothing. */
+  /** Nothing to do until other evidence comes, or the request ends. */
+  rest(job: Job): void {
+    this.#later(job, job.authorisation.expires - this.#state.context.clock.now());
+  }
+
+  /** After attempts began or ended: the next leader's turn, as soon as nothing is under way. */
   next(job: Job): void {
-    if (!this.#state.isOpen(job) || job.live.size > 0 || job.proposal) return;
+    if (!this.#state.isOpen(job) || this.#isHeld(job)) return;
     job.turn += 1;
+    job.turnEnds = undefined;
     job.tries += 1;
     this.#later(job, 0);
   }
 
+  /**
+   * Whether attempts under way keep this party from leading one. Those of others do, but not for ever: leaders that never
+   * finish what they begin would silence it in turns. Attempts to sign may run side by side; for a key all parties must
+   * be in the same one.
+   */
+  #isHeld(job: Job): boolean {
+    const { clock, timing } = this.#state.context;
+    const attempts = [...job.live.values()];
+    if (attempts.length === 0) return false;
+    if (
+      job.authorisation.request.kind === 'key' ||
+      attempts.some(({ leader }) => leader === this.#state.self)
+    ) {
+      // When it ends, it is the next leader's turn.
+      job.cancelTimer();
+      return true;
+    }
+    job.patience ??= clock.now() + 2 * timing.acceptDeadline + timing.roundDeadline;
+    const left = job.patience - clock.now();
+    if (left > 0) this.#later(job, left);
+    return left > 0;
+  }
+
   /** Proposes when it is this party's turn, else waits until the leader had its time. */
   drive(job: Job): void {
-    if (!this.#state.isOpen(job) || job.live.size > 0 || job.proposal) return;
+    if (!this.#state.isOpen(job) || this.#isHeld(job)) return;
     const { clock, timing, keyring, transport, log } = this.#state.context;
     const { expires, request } = job.authorisation;
     const untilEnd = expires - clock.now();
-    if (untilEnd <= 0) return this.#state.background(job, () => this.#expire(job));
+    if (untilEnd <= 0) return this.#attend(job, () => this.#expire(job));
+    if (!this.#state.authorisedNow(job)) return this.rest(job);
     const idle = Math.min(timing.maxProposalDeadline, untilEnd);
-    if (!this.#state.authorisedNow(job)) return this.#later(job, idle);
     const needed = setSize(request.kind === 'key' ? 'generate' : 'sign', keyring);
     const { absent, self } = this.#state;
     if (keyring.roster.parties.length - absent.length < needed) {
       log('session.awaits_parties', { requestId: job.requestId, needed, awaited: absent });
+      job.turnEnds = undefined;
       return this.#later(job, idle);
     }
     const order = this.#order(job);
     const up = transport.up();
     const present = (party: string | undefined): boolean => party === self || up.has(party ?? '');
     // A leader without a live channel is passed over at once.
-    while (!present(order[job.turn % order.length])) job.turn += 1;
-    if (order[job.turn % order.length] === self) {
+    while (!present(order[job.turn % order.length])) {
+      job.turn += 1;
+      job.turnEnds = undefined;
+    }
+    // With attempts under way, patience is over: whoever's turn it is.
+    if (job.live.size > 0 || order[job.turn % order.length] === self) {
       const wait = job.lastProposed + timing.proposalSpacing - clock.now();
       if (wait > 0) return this.#later(job, wait);
-      return this.#state.background(job, () => this.#propose(job));
+      return this.#attend(job, () => this.#propose(job));
     }
-    const deadline = Math.min(timing.proposalDeadline * 1.15 ** job.tries, idle);
+    job.turnEnds ??= clock.now() + Math.min(timing.proposalDeadline * 1.15 ** job.tries, idle);
     job.cancelTimer();
-    job.cancelTimer = clock.after(deadline, () => this.next(job));
+    job.cancelTimer = clock.after(Math.max(0, job.turnEnds - clock.now()), () => this.next(job));
   }
 
   #order(job: Job): readonly string[] {
@@ -87,7 +134,7 @@ export class Leading {
   }
 
   async #propose(job: Job): Promise<void> {
-    if (!this.#state.isOpen(job) || job.live.size > 0 || job.proposal) return;
+    if (!this.#state.isOpen(job) || this.#isHeld(job)) return;
     const { store, clock, timing, log } = this.#state.context;
     const { requestId } = job;
     const purpose = await this.#membership.purposeOf(job);
@@ -98,21 +145,27 @@ export class Leading {
     }
     // Durable before anything of the signing rounds leaves: a PROPOSE commits to this party's ACCEPT.
     await store.markStarted(requestId);
+    if (!this.#state.isOpen(job)) return;
     job.lastProposed = clock.now();
+    job.patience = undefined;
     const proposal: Proposal = new Proposal(
       {
         requestId,
         logHead: job.authorisation.workspace.head,
         purpose,
         order: this.#preference(job),
+        failed: new Set(job.failures.keys()),
+        failedSets: new Set(job.failedSets),
         counter: ++this.#counter,
       },
       this.#state.context,
       {
         onStart: (frame) => {
           job.proposal = undefined;
+          const attempt = job.live.get(proposal.attemptId);
+          if (attempt === undefined || !this.#membership.mayStart(job, attempt)) return;
           this.#state.toAll(frame.bytes);
-          this.#state.background(job, async () => job.live.get(proposal.attemptId)?.start(frame));
+          this.#state.background(job, async () => attempt.start(frame));
         },
         onFailure: (failure) => {
           job.proposal = undefined;
@@ -121,7 +174,8 @@ export class Leading {
       },
     );
     job.proposal = proposal;
-    this.#membership.join(job, proposal.attemptId, proposal.propose, proposal.prepared, proposal.ownAccept);
+    const proposed = decodeFrame(proposal.frame) as FrameOf<'propose'>;
+    this.#membership.join(job, proposal.attemptId, proposed, proposal.prepared, proposal.ownAccept);
     log('session.proposed', { requestId, attemptId: proposal.attemptId });
     this.#state.toAll(proposal.frame);
     proposal.open();

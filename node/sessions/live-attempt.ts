@@ -15,6 +15,8 @@ export interface Failure {
   readonly message: string;
   readonly awaited: readonly string[];
   readonly culprit?: string;
+  /** Some member is at fault, and nothing says which. */
+  readonly unattributed?: boolean;
 }
 
 export interface AttemptEvents {
@@ -24,19 +26,21 @@ export interface AttemptEvents {
   onFailure(attempt: LiveAttempt, failure: Failure, tell: boolean): void;
 }
 
-/** Rounds that arrive before the START: at most this many a member, this many bytes in all. */
+/** Rounds that arrive before the START: at most this many and this many bytes of each party, so that none takes another's room. */
 const maxEarly = 4;
-const maxEarlyBytes = 1 << 20;
+const maxEarlyBytes = 512 * 1024;
 
 export class LiveAttempt {
   readonly id: AttemptId;
-  readonly propose: Propose;
+  readonly #proposed: FrameOf<'propose'>;
   readonly #context: SessionContext;
   readonly #prepared: Prepared;
   readonly #ownAccept: Uint8Array;
   readonly #events: AttemptEvents;
   #started: Started | undefined;
-  #startFrame: Uint8Array | undefined;
+  #start: FrameOf<'start'> | undefined;
+  /** Parties that were shown the START because they spoke of another one. */
+  readonly #shown = new Set<string>();
   #running: ReturnType<Prepared['run']> | undefined;
   #early: { readonly from: string; readonly frame: FrameOf<'round'> }[] = [];
   #cancelTimer: () => void = () => undefined;
@@ -44,21 +48,25 @@ export class LiveAttempt {
 
   constructor(
     id: AttemptId,
-    propose: Propose,
+    proposed: FrameOf<'propose'>,
     prepared: Prepared,
     ownAccept: Uint8Array,
     context: SessionContext,
     events: AttemptEvents,
   ) {
     this.id = id;
-    this.propose = propose;
+    this.#proposed = proposed;
     this.#prepared = prepared;
     this.#ownAccept = ownAccept;
     this.#context = context;
     this.#events = events;
     const { acceptDeadline } = context.timing;
     // Twice: the leader first waits for everybody's ACCEPT, then its START travels.
-    this.#deadline(acceptDeadline * 2, 'proposal_timeout', () => [propose.leader]);
+    this.#deadline(acceptDeadline * 2, 'proposal_timeout', () => [this.leader]);
+  }
+
+  get propose(): Propose {
+    return this.#proposed.content;
   }
 
   get leader(): string {
@@ -70,8 +78,9 @@ export class LiveAttempt {
     return this.#started ? [...this.#started.accepts.keys()] : [this.leader];
   }
 
-  get startFrame(): Uint8Array | undefined {
-    return this.#startFrame;
+  /** Whether a START has come. */
+  get started(): boolean {
+    return this.#started !== undefined;
   }
 
   get ended(): boolean {
@@ -93,31 +102,25 @@ export class LiveAttempt {
     });
   }
 
-  /** The leader's START. A second, different one proves the leader guilty; without this party in it the attempt is over for it. */
+  /** The leader's START. Two different ones prove the leader guilty; without this party in it the attempt is over for it. */
   start(frame: FrameOf<'start'>): void {
-    if (this.#ended) return;
-    if (this.#startFrame !== undefined) {
-      if (same(this.#startFrame, frame.bytes)) return;
-      openStart(frame, this.#context.keyring, this.#wire);
-      this.fail(
-        {
-          code: 'leader_equivocated',
-          message: `${this.leader} signed two STARTs`,
-          awaited: [],
-          culprit: this.leader,
-        },
-        true,
-      );
+    if (this.#ended || (this.#start !== undefined && same(this.#start.body, frame.body))) return;
+    const started = this.#open(frame);
+    if (started === undefined) return;
+    // The attempt's id fixes what it is about, not the leader's commitment: that PROPOSE must be the one accepted here.
+    const reproposed = !same(started.proposeBody, this.#proposed.body);
+    if (this.#start !== undefined || reproposed) {
+      const what = `${this.leader} signed two ${reproposed ? 'PROPOSEs' : 'STARTs'} of one attempt`;
+      this.fail({ code: 'leader_equivocated', message: what, awaited: [], culprit: this.leader }, true);
       return;
     }
-    const started = openStart(frame, this.#context.keyring, this.#wire);
     const self = this.#context.signer.credential;
     const own = started.acceptFrames.get(self);
     if (own === undefined) {
       // Others sign: all that is left here is to wait for their DONE.
       this.#prepared.discard();
       this.#started = started;
-      this.#startFrame = frame.bytes;
+      this.#start = frame;
       this.#deadline(this.#context.timing.roundDeadline, 'round_timeout', () => [...started.accepts.keys()]);
       return;
     }
@@ -125,7 +128,7 @@ export class LiveAttempt {
       throw new SessionError('wrong_attempt', 'the START holds an ACCEPT that this party did not send now');
     }
     this.#started = started;
-    this.#startFrame = frame.bytes;
+    this.#start = frame;
     this.#events.onStarted(this, started);
     this.#guard(undefined, () => {
       this.#running = this.#prepared.run(started);
@@ -134,6 +137,17 @@ export class LiveAttempt {
     const early = this.#early;
     this.#early = [];
     for (const { from, frame: round } of early) this.round(from, round);
+  }
+
+  /** A START that the leader signed although it cannot stand proves it guilty: nobody waits for a better one. */
+  #open(frame: FrameOf<'start'>): Started | undefined {
+    try {
+      return openStart(frame, this.#context.keyring, this.#wire);
+    } catch (error) {
+      if (!(error instanceof SessionError) || error.culprit !== this.leader) throw error;
+      this.fail({ code: error.code, message: error.message, awaited: [], culprit: this.leader }, true);
+      return undefined;
+    }
   }
 
   /** A round message of an authenticated sender whose frame signature was verified. */
@@ -146,8 +160,9 @@ export class LiveAttempt {
     }
     if (!started.accepts.has(from)) return;
     if (!same(frame.content.sid, started.sid)) {
-      // Another session's message is dropped before any check; the sender is shown which START this party has.
-      if (this.#startFrame) this.#send(from, this.#startFrame);
+      // Another session's message is dropped before any check; the sender is shown, once, which START this party has.
+      if (this.#start && !this.#shown.has(from)) this.#send(from, this.#start.bytes);
+      this.#shown.add(from);
       return;
     }
     const { machine } = this.#running;
@@ -155,9 +170,9 @@ export class LiveAttempt {
   }
 
   #holdEarly(from: string, frame: FrameOf<'round'>): void {
-    const bytes = this.#early.reduce((sum, early) => sum + early.frame.bytes.length, frame.bytes.length);
-    const count = this.#early.filter((early) => early.from === from).length;
-    if (count < maxEarly && bytes <= maxEarlyBytes) this.#early.push({ from, frame });
+    const held = this.#early.filter((early) => early.from === from);
+    const bytes = held.reduce((sum, early) => sum + early.frame.bytes.length, frame.bytes.length);
+    if (held.length < maxEarly && bytes <= maxEarlyBytes) this.#early.push({ from, frame });
   }
 
   #guard(from: string | undefined, step: () => void): void {
@@ -167,7 +182,8 @@ export class LiveAttempt {
       if (!(error instanceof Abort)) throw error;
       const culprit = error.culprit === undefined ? undefined : this.#partyOf(error.culprit);
       const message = from === undefined ? error.message : `on a message of ${from}: ${error.message}`;
-      this.fail({ code: error.code, message, awaited: [], ...(culprit && { culprit }) }, true);
+      const blame = culprit === undefined ? { unattributed: true } : { culprit };
+      this.fail({ code: error.code, message, awaited: [], ...blame }, true);
     }
   }
 
@@ -190,6 +206,8 @@ export class LiveAttempt {
       if (output) this.#events.onOutput(this, output);
       return;
     }
+    // A round ends with this party's next messages. One that brought nothing on must not give its sender more time.
+    if (step.messages.length === 0) return;
     this.#deadline(this.#context.timing.roundDeadline, 'round_timeout', () =>
       (this.#running?.machine.awaited() ?? []).map((index) => this.#partyOf(index)),
     );

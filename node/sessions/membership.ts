@@ -4,12 +4,13 @@ import { type KeyPackage, loadKeyPackage } from '../mpc/frost/key-package.ts';
 import { NonceStore } from '../mpc/frost/nonces.ts';
 import { attemptIdOf, checkPropose, same } from './attempt.ts';
 import { SessionError } from './error.ts';
-import type { Job } from './job.ts';
+import { type HeldProposal, isRepeated, type Job, noteFailure, rememberAnswered } from './job.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { type Failure, LiveAttempt } from './live-attempt.ts';
 import type { Outcomes } from './outcomes.ts';
 import { acceptFrame } from './proposal.ts';
 import { generatePurpose, type Prepared, type Purpose, signPurpose } from './purpose.ts';
-import { BoundedMap, type SessionState } from './state.ts';
+import type { SessionState } from './state.ts';
 import { type Body, decodeFrame, type FrameOf, type Propose, verifyFrame } from './wire.ts';
 
 /** Requests proposed that this node does not know yet. */
@@ -18,17 +19,17 @@ const maxUnknown = 100;
 export class Membership {
   readonly #state: SessionState;
   readonly #outcomes: Outcomes;
-  /** Called when attempts at a request came to nothing. */
-  readonly #onIdle: (job: Job) => void;
+  /** Called when attempts at a request began, or came to nothing. */
+  readonly #onChange: (job: Job) => void;
   readonly #nonces: NonceStore;
   readonly #keys = new Map<Hex, KeyPackage>();
   /** Proposals for requests that are not here, by leader, until their evidence comes. */
-  readonly #unknown = new BoundedMap<Hex, Map<string, FrameOf<'propose'>>>(maxUnknown);
+  readonly #unknown = new BoundedMap<Hex, Map<string, HeldProposal>>(maxUnknown);
 
-  constructor(state: SessionState, outcomes: Outcomes, onIdle: (job: Job) => void) {
+  constructor(state: SessionState, outcomes: Outcomes, onChange: (job: Job) => void) {
     this.#state = state;
     this.#outcomes = outcomes;
-    this.#onIdle = onIdle;
+    this.#onChange = onChange;
     this.#nonces = new NonceStore(state.context.random);
   }
 
@@ -70,38 +71,54 @@ export class Membership {
     if (job?.live.has(attemptId)) return;
     checkPropose(frame, keyring, this.#state.wire);
     if (await this.#outcomes.answerFinished(from, attemptId, requestId)) return;
+    // The second copy, or one of long ago.
+    if (job !== undefined && isRepeated(job, propose)) return;
+    // Before anything costly: a leader may have one attempt at a time.
+    if (job !== undefined && this.#isBusy(job, from)) return this.#decline(job, attemptId, propose, 'busy');
     if (job === undefined || !this.#state.authorisedNow(job)) {
       this.#hold(job, from, frame);
       this.#state.send(from, 'wait', { attemptId, requestId });
       return;
     }
-    const reason = await this.#reasonToDecline(job, propose);
-    if (reason !== undefined) {
-      this.#state.send(from, 'decline', { attemptId, requestId, reason });
-      return;
-    }
     const purpose = await this.purposeOf(job);
-    if (purpose === undefined) return;
+    const reason = this.#reasonToDecline(job, propose, purpose);
+    if (purpose === undefined || reason !== undefined) {
+      return this.#decline(job, attemptId, propose, reason ?? 'no_share');
+    }
     // Durable before the ACCEPT, the first message of the signing rounds, leaves.
     await store.markStarted(requestId);
+    if (!this.#state.isOpen(job)) return;
+    rememberAnswered(job, propose);
     job.lastAccepted.set(from, clock.now());
     const prepared = purpose.prepare();
     const accept = acceptFrame(attemptId, prepared, job.authorisation.workspace.head, this.#state.context);
-    this.join(job, attemptId, propose, prepared, accept);
+    this.join(job, attemptId, frame, prepared, accept);
     this.#state.sendBytes(from, accept);
   }
 
-  async #reasonToDecline(job: Job, propose: Propose): Promise<Body<'decline'>['reason'] | undefined> {
-    const { clock, timing, log } = this.#state.context;
-    const { leader, boot, logHead, digests } = propose;
-    const running = [...job.live.values()].filter((attempt) => attempt.leader === leader);
-    // One attempt a leader and request at a time, and not too often; only a leader that restarted has no other.
-    if (running.some((attempt) => attempt.propose.boot === boot)) return 'busy';
-    const spacing = timing.proposalSpacing / 2;
-    if (running.length === 0 && clock.now() < (job.lastAccepted.get(leader) ?? 0) + spacing) return 'busy';
-    for (const attempt of running) attempt.cancel();
-    for (const attempt of running) job.live.delete(attempt.id);
-    const purpose = await this.purposeOf(job);
+  #decline(job: Job, attemptId: string, propose: Propose, reason: Body<'decline'>['reason']): void {
+    const { requestId, leader } = propose;
+    rememberAnswered(job, propose);
+    this.#state.send(leader, 'decline', { attemptId, requestId, reason });
+  }
+
+  /**
+   * One attempt a leader and request at a time, and not too often. For a key, one attempt at all: of two at once some
+   * parties could confirm the one, some the other, and no key would ever be complete.
+   */
+  #isBusy(job: Job, leader: string): boolean {
+    const { clock, timing } = this.#state.context;
+    const isKey = job.authorisation.request.kind === 'key';
+    if ([...job.live.values()].some((attempt) => isKey || attempt.leader === leader)) return true;
+    return clock.now() < (job.lastAccepted.get(leader) ?? 0) + timing.proposalSpacing / 2;
+  }
+
+  #reasonToDecline(
+    job: Job,
+    propose: Propose,
+    purpose: Purpose | undefined,
+  ): Body<'decline'>['reason'] | undefined {
+    const { leader, logHead, digests } = propose;
     if (purpose === undefined) return 'no_share';
     const { head } = job.authorisation.workspace;
     if (logHead.seq !== head.seq || logHead.id !== head.id) return 'log_head';
@@ -110,37 +127,53 @@ export class Membership {
       purpose.digests.length === digests.length &&
       purpose.digests.every((digest, index) => same(digest, digests[index] as Uint8Array));
     if (agreed) return undefined;
-    log('session.incident', { requestId: job.requestId, code: 'digests', culprit: leader });
+    this.#state.context.log('session.incident', {
+      requestId: job.requestId,
+      code: 'digests',
+      culprit: leader,
+    });
     return 'digests';
   }
 
   #hold(job: Job | undefined, from: string, frame: FrameOf<'propose'>): void {
+    const held = { frame, at: this.#state.context.clock.now() };
     if (job) {
-      job.heldProposals.set(from, frame);
+      job.heldProposals.set(from, held);
       return;
     }
     const { requestId } = frame.content;
-    const held = this.#unknown.get(requestId) ?? new Map<string, FrameOf<'propose'>>();
-    held.set(from, frame);
-    this.#unknown.set(requestId, held);
+    const unknown = this.#unknown.get(requestId) ?? new Map<string, HeldProposal>();
+    unknown.set(from, held);
+    this.#unknown.set(requestId, unknown);
   }
 
-  /** Takes up proposals that came before the request was authorised here. */
+  /** Takes up proposals that came before the request was authorised here, as far as their leaders still wait. */
   async takeHeldProposals(job: Job): Promise<void> {
+    const { clock, timing } = this.#state.context;
     const unknown = this.#unknown.take(job.requestId);
     const held = [...job.heldProposals.values(), ...(unknown?.values() ?? [])];
     job.heldProposals.clear();
-    for (const frame of held) if (this.#state.isOpen(job)) await this.onPropose(frame.content.leader, frame);
+    for (const { frame, at } of held) {
+      if (clock.now() >= at + timing.acceptDeadline || !this.#state.isOpen(job)) continue;
+      const { leader } = frame.content;
+      await this.onPropose(leader, frame).catch((error: unknown) => this.#state.reject(leader, error));
+    }
   }
 
   /** Enters an attempt that this party has accepted. */
-  join(job: Job, attemptId: string, propose: Propose, prepared: Prepared, ownAccept: Uint8Array): void {
-    job.cancelTimer();
+  join(
+    job: Job,
+    attemptId: string,
+    proposed: FrameOf<'propose'>,
+    prepared: Prepared,
+    ownAccept: Uint8Array,
+  ): void {
     const { requestId } = job;
-    const attempt = new LiveAttempt(attemptId, propose, prepared, ownAccept, this.#state.context, {
+    const { leader } = proposed.content;
+    const attempt = new LiveAttempt(attemptId, proposed, prepared, ownAccept, this.#state.context, {
       onStarted: (_, started) => {
         const set = [...started.accepts.keys()];
-        this.#state.context.log('session.started', { requestId, attemptId, leader: propose.leader, set });
+        this.#state.context.log('session.started', { requestId, attemptId, leader, set });
         this.#state.reached(job, attemptId, 'started');
       },
       onOutput: (ended, output) => {
@@ -151,6 +184,7 @@ export class Membership {
             await this.#outcomes.complete(job, ended, output);
           } finally {
             job.live.delete(attemptId);
+            if (this.#state.isOpen(job)) await this.#proceed(job);
           }
         });
       },
@@ -158,6 +192,19 @@ export class Membership {
     });
     job.live.set(attemptId, attempt);
     this.#state.reached(job, attemptId, 'accepted');
+    this.#onChange(job);
+  }
+
+  async #proceed(job: Job): Promise<void> {
+    if (!(await this.#outcomes.lostRun(job))) this.#onChange(job);
+  }
+
+  /** Whether the evidence still authorises what an attempt is about: approvals run out. Withdraws from it otherwise. */
+  mayStart(job: Job, attempt: LiveAttempt): boolean {
+    if (this.#state.authorisedNow(job)) return true;
+    const message = `no longer authorised here: ${job.detail}`;
+    attempt.fail({ code: 'not_authorised', message, awaited: [] }, true);
+    return false;
   }
 
   #failed(job: Job, attempt: LiveAttempt, failure: Failure, tell: boolean): void {
@@ -169,9 +216,7 @@ export class Membership {
     const { requestId } = job;
     const { log, transport } = this.#state.context;
     log('session.aborted', { requestId, attemptId: attempt.id, ...failure });
-    for (const party of failure.culprit ? [failure.culprit] : failure.awaited) {
-      job.failures.set(party, (job.failures.get(party) ?? 0) + (failure.culprit ? 100 : 1));
-    }
+    noteFailure(job, failure, attempt.members, this.#state.self);
     if (tell && !this.#state.stopped) {
       const { code, culprit } = failure;
       const content: Body<'abort'> = {
@@ -184,19 +229,20 @@ export class Membership {
       for (const party of this.#state.others) this.#state.sendBytes(party, frame);
       transport.publish(frame);
     }
-    this.#state.background(job, async () => {
-      if (!(await this.#outcomes.lostRun(job))) this.#onIdle(job);
-    });
+    this.#state.background(job, () => this.#proceed(job));
   }
 
   async onStart(from: string, frame: FrameOf<'start'>): Promise<void> {
     const inner = decodeFrame(frame.content.propose);
     if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
     const attemptId = attemptIdOf(inner.content, this.#state.context.networkId);
-    const attempt = this.#state.jobs.get(inner.content.requestId)?.live.get(attemptId);
+    const job = this.#state.jobs.get(inner.content.requestId);
+    const attempt = job?.live.get(attemptId);
     // A member may show its START to whoever speaks of another one: the signature in it is the leader's.
-    if (attempt === undefined || attempt.leader === this.#state.self) return;
-    if (from === attempt.leader || attempt.members.includes(from)) attempt.start(frame);
+    if (job === undefined || attempt === undefined || attempt.leader === this.#state.self) return;
+    if (from !== attempt.leader && !attempt.members.includes(from)) return;
+    // With the START this party's share leaves.
+    if (attempt.started || this.mayStart(job, attempt)) attempt.start(frame);
   }
 
   async onRound(from: string, frame: FrameOf<'round'>): Promise<void> {
@@ -219,7 +265,12 @@ export class Membership {
     const blamed = culprit ? `, it blames ${culprit}` : '';
     const awaits = awaited.length > 0 ? `, it awaited ${awaited.join(', ')}` : '';
     attempt.fail(
-      { code: 'aborted_by_peer', message: `${from}: ${code}${awaits}${blamed}`, awaited: [] },
+      {
+        code: 'aborted_by_peer',
+        message: `${from}: ${code}${awaits}${blamed}`,
+        awaited: [],
+        unattributed: true,
+      },
       false,
     );
   }

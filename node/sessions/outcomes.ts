@@ -5,21 +5,27 @@ import { createRecord, type Envelope, envelopeId } from '../../protocol/records/
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import { Confirmations } from './confirmations.ts';
+import { BoundedMap } from './bounded-map.ts';
 import { SessionError } from './error.ts';
 import type { Job } from './job.ts';
 import type { LiveAttempt } from './live-attempt.ts';
 import type { RunOutput } from './purpose.ts';
-import { BoundedMap, type SessionState } from './state.ts';
+import type { SessionState } from './state.ts';
 import type { Body, FrameOf } from './wire.ts';
 
 /** Results reported for requests this node does not know yet. */
 const maxHeldDone = 100;
 
+interface HeldDone {
+  readonly from: string;
+  readonly frame: FrameOf<'done'>;
+}
+
 export class Outcomes {
   readonly confirmations: Confirmations;
   readonly #state: SessionState;
   readonly #onResult: () => void;
-  readonly #heldDone = new BoundedMap<Hex, { from: string; frame: FrameOf<'done'> }>(maxHeldDone);
+  readonly #heldDone = new BoundedMap<Hex, HeldDone>(maxHeldDone);
 
   constructor(state: SessionState, onResult: () => void) {
     this.#state = state;
@@ -37,10 +43,10 @@ export class Outcomes {
     const { log, streamCopies, transport } = this.#state.context;
     log('session.signed', { requestId, attemptId: attempt.id, set: attempt.members });
     this.#state.reached(job, attempt.id, 'signed');
-    const outsiders = this.#state.others.filter((party) => !attempt.members.includes(party));
     await this.finish(requestId, { kind: 'signatures', signatures: output.signatures.map(toHex) });
     const done = this.#state.encode('done', { requestId, signatures: [...output.signatures] });
-    if (streamCopies) for (const party of outsiders) this.#state.sendBytes(party, done);
+    // To the other members too: from one of them a round may have been kept back.
+    if (streamCopies) for (const party of this.#state.others) this.#state.sendBytes(party, done);
     if (attempt.leader === this.#state.self) transport.publish(done);
   }
 
@@ -85,14 +91,22 @@ export class Outcomes {
   /** Signatures that others made: verified against this party's own authorised request, or held until there is one. */
   async onDone(from: string, frame: FrameOf<'done'>): Promise<void> {
     const { requestId, signatures } = frame.content;
-    if (await this.#state.context.store.resultOf(requestId)) return;
+    const stored = await this.#state.context.store.resultOf(requestId);
+    if (stored) return this.#compareRefusal(requestId, stored, from);
     const job = this.#state.jobs.get(requestId);
     if (job === undefined || !this.#state.authorisedNow(job)) {
       this.#heldDone.set(requestId, { from, frame });
       this.#state.send(from, 'want', { requestId });
       return;
     }
-    const { items } = job.authorisation;
+    this.#checkSignatures(job, { from, frame });
+    this.#state.context.log('session.learned', { requestId, from });
+    await this.finish(requestId, { kind: 'signatures', signatures: signatures.map(toHex) });
+  }
+
+  /** Throws SessionError unless there is one signature an item, each valid for what this party's own request says. */
+  #checkSignatures({ authorisation: { items } }: Job, { from, frame }: HeldDone): void {
+    const { signatures } = frame.content;
     const valid =
       items.length === signatures.length &&
       items.length > 0 &&
@@ -105,19 +119,40 @@ export class Outcomes {
         ),
       );
     if (!valid) throw new SessionError('bad_signature', `${from} reports signatures that are not valid`);
-    this.#state.context.log('session.learned', { requestId, from });
-    await this.finish(requestId, { kind: 'signatures', signatures: signatures.map(toHex) });
   }
 
   /** Takes up signatures that were reported before the request was authorised here. */
   async takeHeldDone(requestId: Hex): Promise<void> {
     const held = this.#heldDone.take(requestId);
-    if (held) await this.onDone(held.from, held.frame);
+    if (held === undefined) return;
+    // A false report must not keep this party from its own turn.
+    await this.onDone(held.from, held.frame).catch((error: unknown) => this.#state.reject(held.from, error));
   }
 
-  /** A valid signature for what nobody authorised here is what must never happen: the operator must see it. */
+  /**
+   * Whoever reports signatures has sent its evidence, and it authorises nothing. A valid signature for what nobody
+   * authorised here is what must never happen: the operator must see it. That `from` reports it proves nothing against it.
+   */
   reportUnauthorised(requestId: Hex, from: string): void {
-    if (this.#heldDone.get(requestId) === undefined) return;
+    const held = this.#heldDone.get(requestId);
+    if (held?.from !== from) return;
+    this.#heldDone.take(requestId);
+    const job = this.#state.jobs.get(requestId);
+    try {
+      if (job) this.#checkSignatures(job, held);
+      this.#reportIncident(requestId, held.from);
+    } catch (error) {
+      this.#state.reject(held.from, error);
+    }
+  }
+
+  /** Signatures of what this party has refused for ever. One that ran out here first is nothing to worry about. */
+  #compareRefusal(requestId: Hex, stored: Envelope, from: string): void {
+    const { result } = this.confirmations.contentOf(stored);
+    if (result.kind === 'refusal' && result.code === 'not_authorised') this.#reportIncident(requestId, from);
+  }
+
+  #reportIncident(requestId: Hex, from: string): void {
     this.#state.context.log('session.incident', { requestId, code: 'unauthorised_result', from });
   }
 

@@ -1,7 +1,7 @@
 // The leader's side of an attempt: it proposes, gathers ACCEPTs, chooses the set and sends the START. It has no more
 // power than that: everything it sends is checked by every member.
 import { freshBytes } from '../mpc/random.ts';
-import { acceptCommitment, attemptIdOf, checkAccept, type AttemptId, setSize } from './attempt.ts';
+import { acceptCommitment, attemptIdOf, checkAccept, type AttemptId, setName, setSize } from './attempt.ts';
 import type { SessionContext } from './context.ts';
 import type { Prepared, Purpose } from './purpose.ts';
 import { decodeFrame, encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';
@@ -15,6 +15,10 @@ export interface ProposalOptions {
   readonly purpose: Purpose;
   /** All parties, preferred ones first. */
   readonly order: readonly string[];
+  /** Parties that were awaited in vain before, or whose set failed. */
+  readonly failed: ReadonlySet<string>;
+  /** Names of sets that failed with nobody to name: not tried again while there is another. */
+  readonly failedSets: ReadonlySet<string>;
   /** Of this process; rises with every proposal. */
   readonly counter: number;
 }
@@ -32,6 +36,7 @@ export class Proposal {
   readonly frame: Uint8Array;
   readonly prepared: Prepared;
   readonly ownAccept: Uint8Array;
+  readonly #options: ProposalOptions;
   readonly #salt: Uint8Array;
   readonly #context: SessionContext;
   readonly #events: ProposalEvents;
@@ -45,6 +50,7 @@ export class Proposal {
     const { keyring, signer, networkId } = context;
     const wire: WireContext = { networkId, keyringId: keyring.id };
     this.#context = context;
+    this.#options = options;
     this.#events = events;
     this.#salt = freshBytes(context.random, 32);
     this.prepared = options.purpose.prepare();
@@ -84,11 +90,23 @@ export class Proposal {
     return this.#accepts.size >= this.#wanted;
   }
 
-  /** The preferred parties among those who accepted, the leader always with them. */
-  #chosen(): readonly string[] {
+  /** The leader with the others it prefers among `parties`; there are enough of them. */
+  #choose(parties: (party: string) => boolean): readonly string[] {
     const self = this.#context.signer.credential;
-    const others = this.propose.order.filter((party) => party !== self && this.#accepts.has(party));
-    return [self, ...others.slice(0, this.#wanted - 1)];
+    const others = this.propose.order.filter((party) => party !== self && parties(party));
+    let first: readonly string[] | undefined;
+    for (const chosen of choices(others, this.#wanted - 1)) {
+      const set = [self, ...chosen];
+      if (!this.#options.failedSets.has(setName(set))) return set;
+      first ??= set;
+    }
+    return first ?? [self];
+  }
+
+  /** Nothing is known against the set: then a better one is waited for only shortly. */
+  #isTrusted(set: readonly string[]): boolean {
+    const { failed, failedSets } = this.#options;
+    return !set.some((party) => failed.has(party)) && !failedSets.has(setName(set));
   }
 
   /** An ACCEPT whose sender is authenticated. Throws SessionError when it is not one for this attempt. */
@@ -97,12 +115,7 @@ export class Proposal {
     const { networkId, keyring } = this.#context;
     checkAccept(frame, this.propose, this.attemptId, keyring, { networkId, keyringId: keyring.id });
     this.#accepts.set(frame.content.party, frame.bytes);
-    if (!this.#possible()) return;
-    const preferred = this.propose.order.filter((party) => party !== this.#context.signer.credential);
-    const best = preferred.slice(0, this.#wanted - 1).every((party) => this.#accepts.has(party));
-    if (best) this.#start();
-    else
-      this.#cancelGrace ??= this.#context.clock.after(this.#context.timing.acceptGrace, () => this.#start());
+    this.#decide();
   }
 
   /** A party that will not take part: the attempt fails at once when too few are left. */
@@ -111,13 +124,25 @@ export class Proposal {
     this.#declined.add(party);
     const left = this.#context.keyring.roster.parties.length - this.#declined.size;
     if (left < this.#wanted) this.#fail('declined');
+    else this.#decide();
+  }
+
+  /** Starts with the best set there can be, or, after a grace, with one that nothing is known against. */
+  #decide(): void {
+    if (!this.#possible()) return;
+    const best = this.#choose((party) => !this.#declined.has(party));
+    if (best.every((party) => this.#accepts.has(party))) return this.#start();
+    if (!this.#isTrusted(this.#choose((party) => this.#accepts.has(party)))) return;
+    this.#cancelGrace ??= this.#context.clock.after(this.#context.timing.acceptGrace, () => this.#start());
   }
 
   #start(): void {
     if (this.#ended) return;
     this.cancel();
     const { networkId, keyring, signer } = this.#context;
-    const accepts = this.#chosen().map((party) => this.#accepts.get(party) as Uint8Array);
+    const accepts = this.#choose((party) => this.#accepts.has(party)).map(
+      (party) => this.#accepts.get(party) as Uint8Array,
+    );
     const bytes = encodeFrame(
       'start',
       { propose: this.frame, accepts, salt: this.#salt },
@@ -142,6 +167,14 @@ export class Proposal {
     this.#ended = true;
     this.#cancelDeadline();
     this.#cancelGrace?.();
+  }
+}
+
+/** Every choice of `size` of them, those of earlier ones first. */
+function* choices(from: readonly string[], size: number): Generator<readonly string[]> {
+  if (size === 0) yield [];
+  for (let at = 0; size > 0 && at + size <= from.length; at++) {
+    for (const rest of choices(from.slice(at + 1), size - 1)) yield [from[at] as string, ...rest];
   }
 }
 

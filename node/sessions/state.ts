@@ -71,7 +71,9 @@ export class SessionState {
   reject(from: string, error: unknown): void {
     const code = error instanceof SessionError ? error.code : (error as { code?: unknown }).code;
     const { message } = error as Error;
-    this.context.log('session.message_rejected', { from, code: code ?? 'internal', message });
+    const culprit = error instanceof SessionError ? error.culprit : undefined;
+    const fields = { from, code: code ?? 'internal', message, ...(culprit && { culprit }) };
+    this.context.log('session.message_rejected', fields);
   }
 
   /** Whether the evidence authorises the request now: approvals and requests run out. */
@@ -121,35 +123,5 @@ export class SessionState {
   /** Tells everybody how far an attempt has come. */
   reached(job: Job, attemptId: string, point: Body<'reached'>['point']): void {
     this.publish('reached', { attemptId, requestId: job.requestId, point });
-  }
-}
-
-/** A map that forgets its oldest entry when it is full: for what peers make this node remember. */
-export class BoundedMap<Key, Value> {
-  readonly #limit: number;
-  readonly #entries = new Map<Key, Value>();
-
-  constructor(limit: number) {
-    this.#limit = limit;
-  }
-
-  get(key: Key): Value | undefined {
-    return this.#entries.get(key);
-  }
-
-  set(key: Key, value: Value): void {
-    this.#entries.delete(key);
-    this.#entries.set(key, value);
-    for (const oldest of this.#entries.keys()) {
-      if (this.#entries.size <= this.#limit) break;
-      this.#entries.delete(oldest);
-    }
-  }
-
-  /** Removes an entry and returns it. */
-  take(key: Key): Value | undefined {
-    const value = this.#entries.get(key);
-    this.#entries.delete(key);
-    return value;
   }
 }

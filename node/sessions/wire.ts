@@ -37,7 +37,7 @@ const bodySchemas = {
     leader: credentialSchema,
     /** The leader's random boot id and its counter: no attempt id ever repeats. */
     boot: z.string().regex(/^[0-9a-f]{32}$/),
-    counter: z.int().min(1),
+    counter: z.int().min(1).max(0xffffffff),
     /** One an item: what the leader's own copy of the request makes it sign. */
     digests: z.array(bytes(32)).min(1).max(maxItems),
     logHead: logHeadSchema,
