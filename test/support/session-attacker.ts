@@ -1,0 +1,283 @@
+// A party that does what a test tells it, among honest ones on virtual time. It has its own key and its channels and
+// nothing else: what it can do, any party can.
+import assert from 'node:assert/strict';
+import { ed25519 } from '@noble/curves/ed25519.js';
+import { authorize, type Evidence, verifyKey, type VerifiedKey } from '../../protocol/authorize.ts';
+import { fromHex, type Hex } from '../../protocol/hex.ts';
+import { verify } from '../../protocol/keys/ed25519.ts';
+import { decodePayload } from '../../protocol/payloads/payload.ts';
+import { readContent, type Signer } from '../../protocol/records/envelope.ts';
+import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import { acceptCommitment, attemptIdOf, leaderOrder } from '../../node/sessions/attempt.ts';
+import { signDigests } from '../../node/sessions/purpose.ts';
+import type { Sessions } from '../../node/sessions/sessions.ts';
+import {
+  type Accept,
+  type Body,
+  decodeFrame,
+  encodeFrame,
+  type Frame,
+  type FrameOf,
+  type MessageType,
+  type Propose,
+  type WireContext,
+} from '../../node/sessions/wire.ts';
+import {
+  approve,
+  createWorld,
+  evidence,
+  idOf,
+  keyRequest,
+  messagePayload,
+  networkId,
+  seedOf,
+  signRequest,
+  type World,
+} from './fixture.ts';
+import {
+  type MemorySessionStore,
+  type SessionWorldOptions,
+  SessionWorld,
+  type SimulatedNode,
+} from './session-world.ts';
+
+type KeyEntry = Evidence['keys'][number];
+
+interface Keyed {
+  readonly world: World;
+  readonly entry: KeyEntry;
+  readonly key: VerifiedKey;
+  readonly stores: readonly MemorySessionStore[];
+}
+
+const keyed = new Map<string, Promise<Keyed>>();
+
+async function generate(parties: number, threshold: number): Promise<Keyed> {
+  const net = new SessionWorld(createWorld({ parties, threshold }));
+  await net.bootAll();
+  const request = keyRequest(net.world, { created: net.clock.now() });
+  const id = idOf(request);
+  for (const node of net.nodes) await node.sessions.submit(evidence(net.world, request));
+  await net.until(() => net.nodes.every((node) => node.store.active.has(id)), 60_000, 'the key');
+  await net.stop();
+  const entry = { request, certificate: [...(net.nodes[0]?.store.active.get(id)?.certificate ?? [])] };
+  const key = verifyKey(entry, net.world.keyring, networkId);
+  return { world: net.world, entry, key, stores: net.nodes.map((node) => node.store) };
+}
+
+/** A network whose parties have a key already, none of them booted: one key generation for each size. */
+export class KeyedNetwork extends SessionWorld {
+  readonly entry: KeyEntry;
+  readonly key: VerifiedKey;
+
+  private constructor({ world, entry, key, stores }: Keyed, options: SessionWorldOptions) {
+    super(world, options);
+    this.entry = entry;
+    this.key = key;
+    for (const [index, { store }] of this.nodes.entries()) {
+      const { pending, active } = stores[index] as MemorySessionStore;
+      for (const [id, share] of pending) store.pending.set(id, share);
+      for (const [id, share] of active) store.active.set(id, share);
+    }
+  }
+
+  static async create(
+    parties: number,
+    threshold: number,
+    options: SessionWorldOptions = {},
+  ): Promise<KeyedNetwork> {
+    const name = `${threshold} of ${parties}`;
+    const made = keyed.get(name) ?? generate(parties, threshold);
+    keyed.set(name, made);
+    return new KeyedNetwork(await made, options);
+  }
+
+  /** A message request with the approvals it needs, whose first leaders are these parties. */
+  messageLedBy(...leaders: readonly number[]): { id: Hex; full: Evidence } {
+    const parties = this.world.parties.map((party) => party.credential);
+    for (;;) {
+      const payload = messagePayload('hello');
+      const created = this.clock.now();
+      const request = signRequest(this.world, [{ keyId: this.key.id, payload }], { created });
+      const id = idOf(request);
+      const order = leaderOrder(parties, id);
+      if (!leaders.every((leader, turn) => order[turn] === parties[leader])) continue;
+      const decisions = [approve(this.world, id, 'bob', { expires: created + 3_600_000 })];
+      return { id, full: evidence(this.world, request, { keys: [this.entry], decisions }) };
+    }
+  }
+
+  node(index: number): SimulatedNode {
+    return this.nodes[index] as SimulatedNode;
+  }
+
+  /** What a party has to say about a request, if it has. */
+  resultAt(index: number, id: Hex): PartyResult['result'] | undefined {
+    const envelope = this.node(index).store.finished.get(id);
+    return envelope && readContent(partyResult, envelope, networkId).content.result;
+  }
+
+  /** Until these parties have a result; asserts that it is the signature. */
+  async signedBy(id: Hex, indices: readonly number[], ms = 120_000): Promise<void> {
+    const store = (index: number): MemorySessionStore => this.node(index).store;
+    await this.until(() => indices.every((index) => store(index).finished.has(id)), ms, 'the signature');
+    const publicKey = fromHex(this.key.publicKey);
+    const { message } = decodePayload(messagePayload('hello'), { keyType: 'ed25519', publicKey });
+    for (const index of indices) {
+      const result = this.resultAt(index, id);
+      assert(result?.kind === 'signatures', JSON.stringify(result));
+      assert(verify(publicKey, message, fromHex(result.signatures[0] as Hex)));
+    }
+  }
+
+  /** What a party has logged under an event's name. */
+  logged(index: number, event: string): Record<string, unknown>[] {
+    return this.node(index).logged.flatMap((line) => (line.event === event ? [line.fields] : []));
+  }
+
+  /** Hands the request to these parties. */
+  async submit(full: Evidence, indices: readonly number[]): Promise<void> {
+    for (const index of indices) await this.node(index).sessions.submit(full);
+  }
+
+  /** A message as if it came from `from` now. */
+  async deliver(from: string, to: number, bytes: Uint8Array): Promise<void> {
+    await this.node(to).sessions.receive(from, bytes);
+    await this.settle();
+  }
+}
+
+export interface Attempt {
+  readonly attemptId: string;
+  readonly propose: Propose;
+  readonly frame: Uint8Array;
+  readonly accept: Uint8Array;
+  readonly salt: Uint8Array;
+}
+
+const point = ed25519.Point.BASE.toBytes();
+
+export class Attacker {
+  readonly index: number;
+  readonly signer: Signer;
+  readonly received: { from: string; frame: Frame }[] = [];
+  /** What it does with a message. */
+  onFrame: (from: string, frame: Frame) => void = () => undefined;
+  readonly #net: KeyedNetwork;
+  #drawn = 0;
+
+  /** Takes the place of a party; before the honest ones boot, so that they see it from the start. */
+  constructor(net: KeyedNetwork, index: number) {
+    this.#net = net;
+    this.index = index;
+    const node = net.node(index);
+    this.signer = node.party;
+    node.boot = '0a'.repeat(16);
+    node.alive = true;
+    const scripted: Pick<Sessions, 'receive' | 'peer' | 'stop'> = {
+      receive: async (from, bytes) => {
+        const frame = decodeFrame(bytes);
+        this.received.push({ from, frame });
+        this.onFrame(from, frame);
+      },
+      peer: () => undefined,
+      stop: async () => undefined,
+    };
+    node.sessions = scripted as Sessions;
+  }
+
+  get wire(): WireContext {
+    return { networkId, keyringId: this.#net.world.keyring.id };
+  }
+
+  #fresh(): Uint8Array {
+    return seedOf('attacker', this.index, ++this.#drawn);
+  }
+
+  encode<Type extends MessageType>(type: Type, content: Body<Type>, wire = this.wire): Uint8Array {
+    return encodeFrame(type, content, wire, this.signer);
+  }
+
+  /** Over the channel to one party, `after` milliseconds from now. */
+  send(to: number | string, bytes: Uint8Array, after = 1): void {
+    const node = this.#net.nodes.find(
+      (each, index) => index === to || each.party.credential === to,
+    ) as SimulatedNode;
+    this.#net.clock.after(after, () => {
+      if (node.alive) void node.sessions.receive(this.signer.credential, bytes);
+    });
+  }
+
+  toAll(bytes: Uint8Array, after = 1): void {
+    for (const index of this.#net.nodes.keys()) if (index !== this.index) this.send(index, bytes, after);
+  }
+
+  /** An attempt of its own, with what an honest leader would propose but for `changes`. */
+  attempt(full: Evidence, counter = 1, changes: Partial<Propose> = {}): Attempt {
+    const { keyring } = this.#net.world;
+    const verdict = authorize(full, { networkId, now: this.#net.clock.now(), keyringId: keyring.id });
+    assert(verdict.verdict === 'authorised');
+    const { requestId, workspace } = verdict.authorisation;
+    const unsealed: Propose = {
+      purpose: 'sign',
+      requestId,
+      keyringId: keyring.id,
+      epoch: keyring.epoch,
+      leader: this.signer.credential,
+      boot: '0a'.repeat(16),
+      counter,
+      digests: [...signDigests(verdict.authorisation)],
+      logHead: workspace.head,
+      commitment: new Uint8Array(32),
+      order: keyring.roster.parties.map((party) => party.key),
+      ...changes,
+    };
+    const attemptId = attemptIdOf(unsealed, networkId);
+    const accept = this.accept(attemptId, unsealed);
+    const salt = this.#fresh();
+    const propose = { ...unsealed, commitment: acceptCommitment(accept, salt), ...changes };
+    return { attemptId, propose, frame: this.encode('propose', propose), accept, salt };
+  }
+
+  /** Its ACCEPT of an attempt: fresh bytes, and points that nobody could sign with. */
+  accept(attemptId: string, propose: Propose, changes: Partial<Accept> = {}): Uint8Array {
+    const nonces =
+      propose.purpose === 'sign' ? propose.digests.map(() => ({ hiding: point, binding: point })) : [];
+    const { logHead } = propose;
+    const party = this.signer.credential;
+    return this.encode('accept', { attemptId, party, entropy: this.#fresh(), nonces, logHead, ...changes });
+  }
+
+  /** ACCEPTs of an attempt that have reached it, by party. */
+  accepts(attemptId: string): ReadonlyMap<string, FrameOf<'accept'>> {
+    const frames = this.received.flatMap(({ from, frame }) =>
+      frame.type === 'accept' && frame.content.attemptId === attemptId ? [[from, frame] as const] : [],
+    );
+    return new Map(frames);
+  }
+
+  start(attempt: Attempt, accepts: readonly Uint8Array[], changes: Partial<Body<'start'>> = {}): Uint8Array {
+    return this.encode('start', {
+      propose: attempt.frame,
+      accepts: [...accepts],
+      salt: attempt.salt,
+      ...changes,
+    });
+  }
+
+  abort(attemptId: string, requestId: Hex): Uint8Array {
+    return this.encode('abort', { attemptId, requestId, code: 'round_timeout', awaited: [] });
+  }
+}
+
+/** Everything of a type that left a node for one party or for all. */
+export function framesSent<Type extends MessageType>(
+  net: SessionWorld,
+  from: string,
+  type: Type,
+): { to: string | undefined; frame: FrameOf<Type> }[] {
+  return net.sent.flatMap((sent) => {
+    const frame = decodeFrame(sent.bytes);
+    return sent.from === from && frame.type === type ? [{ to: sent.to, frame: frame as FrameOf<Type> }] : [];
+  });
+}
