@@ -50,6 +50,8 @@ function safeObject(fields: Record<string, unknown>, depth: number): Record<stri
 function levelOf(event: string): LogLevel {
   if (/(^|[._])(error|fatal|corrupt)$/.test(event)) return 'error';
   if (/(^|[._])(failed|refused|dropped|ignored|busy|incident)$/.test(event)) return 'warn';
+  // What other parties say of their progress: every round of every attempt.
+  if (event === 'session.reached') return 'debug';
   return 'info';
 }
 

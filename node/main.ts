@@ -208,10 +208,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         bootCounter: boots,
         grants: () => grants.current(),
         onMessage: ({ from, bytes }) => sessions.receive(from, bytes),
-        onPeer: ({ peer, up, bootId: boot }) => {
-          log(up ? 'peer.up' : 'peer.down', { party: names.get(peer), peer });
-          sessions.peer(peer, up, boot);
-        },
+        onPeer: ({ peer, up, bootId: boot }) => sessions.peer(peer, up, boot),
         onDoorRequest: (_, request, signal) => door.answer(request, signal),
         log,
       });
