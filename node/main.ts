@@ -4,7 +4,7 @@ import { randomBytes } from 'node:crypto';
 import { readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ed25519Signer, envelopeSchema } from '../protocol/records/envelope.ts';
-import { formatEpoch } from '../protocol/records/fields.ts';
+import { formatEpoch, timestamp } from '../protocol/records/fields.ts';
 import { type Keyring, openKeyring, partyIndex } from '../protocol/records/keyring-roster.ts';
 import { type NodeConfig, nodePaths } from './config.ts';
 import { startControl } from './control.ts';
@@ -43,8 +43,8 @@ export interface NodeStatus {
   readonly threshold: number;
   readonly addresses: readonly string[];
   readonly pid: number;
-  /** Milliseconds since this process started. */
-  readonly uptime: number;
+  /** When this process started: RFC 3339, UTC. */
+  readonly started: string;
   readonly boots: number;
   readonly peers: readonly (PeerStatus & { readonly name: string })[];
   readonly connectors: readonly string[];
@@ -132,7 +132,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       `${signer.credential} is no party of keyring ${keyring.id}: check ${paths.roster}`,
     );
   }
-  const started = Date.now();
+  const started = timestamp(Date.now());
   const stops: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
     const failures: unknown[] = [];
@@ -229,7 +229,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         threshold,
         addresses: running.addresses(),
         pid: process.pid,
-        uptime: Date.now() - started,
+        started,
         boots,
         peers: running.peers().map((peer) => ({ ...peer, name: names.get(peer.key) ?? '' })),
         connectors: grants.current(),
