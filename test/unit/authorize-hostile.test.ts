@@ -98,8 +98,9 @@ const spoils = fc.array(fc.record({ where: fc.nat(), how: fc.nat(), with: fc.nat
   minLength: 1,
   maxLength: 4,
 });
-const text = (envelope: Envelope): string =>
-  JSON.stringify([envelope.type, envelope.bytes, envelope.signatures]);
+/** Everything in an envelope that means something: the order of its signatures does not. */
+const text = ({ type, bytes, signatures }: Envelope): string =>
+  JSON.stringify([type, bytes, signatures.map((entry) => JSON.stringify(entry)).toSorted()]);
 
 /** Whether the evidence holds, to the letter, an approval that the request with this id needs. */
 function holdsApproval(spoilt: Evidence, requestId: string): boolean {

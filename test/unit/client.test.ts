@@ -241,7 +241,7 @@ describe('rpc client', () => {
       const more = () => {
         if (closed) return;
         sent += chunk.length;
-        response.write(chunk, () => process.nextTick(more));
+        response.write(chunk, () => void setImmediate().then(more));
       };
       response.on('close', () => (closed = true));
       response.writeHead(200);

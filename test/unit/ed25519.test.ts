@@ -155,11 +155,13 @@ describe('ed25519 public key check', () => {
     for (let fill = 0; fill < 8; fill += 1) checkPublicKey(publicKeyOf(seedOf(fill)));
   });
 
-  it('exists because native code verifies one signature for every message under a degenerate key', () => {
-    // R = S * B, so S * B = R + k * identity whatever the message is.
+  it('does not rely on native code, which in some versions verifies one signature for every message', () => {
+    // R = S * B, so S * B = R + k * identity whatever the message is: OpenSSL 3.0 accepts it, later ones may not.
     const signature = new Uint8Array([...Point.BASE.multiply(5n).toBytes(), ...littleEndian(5n)]);
-    assert.equal(verify(identity, message, signature), true);
-    assert.equal(verify(identity, new TextEncoder().encode('something else'), signature), true);
+    const accepted = ['one', 'another'].map((text) =>
+      verify(identity, new TextEncoder().encode(text), signature),
+    );
+    assert.equal(accepted[0], accepted[1]);
     refuses(identity, 'small_order');
   });
 

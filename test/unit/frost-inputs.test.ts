@@ -249,6 +249,13 @@ describe('FROST: what an attempt is started with', () => {
       assert.throws(spoil(change), throwsAbort(code, culprit));
     });
 
+  it('refuses an attempt about nothing: item_count', () => {
+    const store = new NonceStore(seededRandom('nothing'));
+    const nonces = store.take(store.commit([]).id);
+    const options = { ...prepare([1, 2], [one]).get(1)!, items: [], nonces };
+    assert.throws(() => new FrostSigning(options), throwsAbort('item_count'));
+  });
+
   const torsion = ed25519.Point.fromHex(ED25519_TORSION_SUBGROUP[1]!);
   const points: [string, Uint8Array][] = [
     ['B + T8', ed25519.Point.BASE.add(torsion).toBytes()],

@@ -2,7 +2,8 @@
 // signed because of it, and the honest parties still fulfil the request.
 import assert from 'node:assert/strict';
 import type { SessionErrorCode } from '../../node/sessions/error.ts';
-import { decodeFrame, encodeFrame, type FrameOf } from '../../node/sessions/wire.ts';
+import { attemptIdOf, checkPropose } from '../../node/sessions/attempt.ts';
+import { decodeFrame, encodeFrame, type FrameOf, type Propose } from '../../node/sessions/wire.ts';
 import {
   assertFulfilled,
   assertRefused,
@@ -104,6 +105,47 @@ describe('sessions: PROPOSE', () => {
     await assertFulfilled(scenery);
   });
 
+  it('under another log head: declined', async () => {
+    const scenery = await scene(3, 2);
+    const { attacker, full, net } = scenery;
+    const logHead = { seq: 1, id: net.key.id };
+    await net.deliver(attacker.signer.credential, 0, attacker.attempt(full, 1, { logHead }).frame);
+    const [declined] = framesSent(net, net.node(0).party.credential, 'decline');
+    assert.equal(declined?.frame.content.reason, 'log_head');
+    await assertFulfilled(scenery);
+  });
+
+  it('of a stranger cannot stand in a START either', async () => {
+    const { attacker, full, net } = await scene(3, 2);
+    const { propose } = attacker.attempt(full, 1, { leader: stranger.credential });
+    const frame = decodeFrame(encodeFrame('propose', propose, attacker.wire, stranger)) as FrameOf<'propose'>;
+    assert.throws(
+      () => checkPropose(frame, net.world.keyring, attacker.wire),
+      (error: { code?: string }) => error.code === 'stranger',
+    );
+    await net.stop();
+  });
+
+  it('has an id of its own for whatever it is about', async () => {
+    const { attacker, full, net } = await scene(3, 2);
+    const { propose } = attacker.attempt(full);
+    const others: Partial<Propose>[] = [
+      { purpose: 'generate' },
+      { requestId: net.key.id },
+      { keyringId: net.key.id },
+      { epoch: { roster: 1, run: 1 } },
+      { leader: stranger.credential },
+      { boot: '0b'.repeat(16) },
+      { counter: 2 },
+      { digests: [seedOf('other payload')] },
+      { digests: [...propose.digests, ...propose.digests] },
+    ];
+    const ids = others.map((change) => attemptIdOf({ ...propose, ...change }, networkId));
+    const all = [attemptIdOf(propose, networkId), attemptIdOf(propose, 'other-network'), ...ids];
+    assert.equal(new Set(all).size, others.length + 2);
+    await net.stop();
+  });
+
   it('twice: accepted once, also after its attempt has ended', async () => {
     const scenery = await scene(3, 2);
     const { attacker, full, net, id } = scenery;
@@ -134,6 +176,28 @@ describe('sessions: PROPOSE', () => {
     const [declined] = framesSent(net, net.node(0).party.credential, 'decline');
     assert.equal(declined?.frame.content.reason, 'busy');
     assert.deepEqual(codesAt(net), []);
+    await assertFulfilled(scenery);
+  });
+});
+
+describe('sessions: ACCEPT', () => {
+  it('of another party, passed on: wrong_sender', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    const attacker = new Attacker(net, 2);
+    for (const index of [0, 1]) await net.boot(index);
+    const { id, full } = net.messageLedBy(0, 1, 2);
+    const member = net.node(1).party.credential;
+    net.intercept = (sent) => {
+      if (sent.from !== member || decodeFrame(sent.bytes).type !== 'accept') return sent.bytes;
+      attacker.send(0, sent.bytes);
+      return undefined;
+    };
+    await net.submit(full, [0, 1]);
+    const scenery = { net, attacker, honest: [0, 1], id, full };
+    const codes = (): unknown[] => codesAt(net).map(({ code }) => code);
+    await net.until(() => codes().includes('wrong_sender'));
+    assert.deepEqual(net.logged(0, 'session.started'), []);
+    net.intercept = (sent) => sent.bytes;
     await assertFulfilled(scenery);
   });
 });
