@@ -2,7 +2,7 @@
 // key request, ever; the equal results of all n parties are the key's certificate and make it active. Whoever holds
 // confirmations relays them: it does not matter from whom one comes.
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import type { Evidence } from '../../protocol/authorize.ts';
+import { type Evidence, maxRequestLifetime } from '../../protocol/authorize.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
 import { verifyCertificate } from '../../protocol/keys/certificate.ts';
 import {
@@ -40,6 +40,9 @@ export class Confirmations {
   readonly #send: Send;
   /** Of keys that are pending here: confirmations by party. */
   readonly #held = new Map<Hex, Map<string, Envelope>>();
+  /** What cancels the next question about a pending key. */
+  readonly #timers = new Map<Hex, () => void>();
+  #stopped = false;
 
   constructor(context: SessionContext, send: Send) {
     this.#context = context;
@@ -95,6 +98,41 @@ export class Confirmations {
   /** Tells one party all confirmations this one has; `want` asks for its own in return. */
   async tell(party: string, requestId: Hex, want: boolean): Promise<void> {
     this.#send(party, 'confirm', await this.#content(requestId, want));
+  }
+
+  /**
+   * While a key is pending here, the others are asked for what is missing: soon, then ever less often, until its request
+   * must have ended. A confirmation that one party keeps back comes from any other that has it.
+   */
+  askWhilePending(requestId: Hex): void {
+    if (this.#stopped) return;
+    const { clock, timing } = this.#context;
+    this.#askLater(requestId, timing.proposalDeadline, clock.now() + maxRequestLifetime);
+  }
+
+  #askLater(requestId: Hex, ms: number, end: number): void {
+    const { clock, timing, log } = this.#context;
+    const ask = async (): Promise<void> => {
+      const { store, transport } = this.#context;
+      if (clock.now() >= end || (await store.keyOf(requestId))) return;
+      for (const party of transport.up()) await this.tell(party, requestId, true);
+      if (!this.#stopped) this.#askLater(requestId, Math.min(ms * 2, timing.maxProposalDeadline), end);
+    };
+    this.#timers.get(requestId)?.();
+    const cancel = clock.after(ms, () => {
+      this.#timers.delete(requestId);
+      ask().catch((error: unknown) =>
+        log('session.ask_failed', { requestId, message: (error as Error).message }),
+      );
+    });
+    this.#timers.set(requestId, cancel);
+  }
+
+  /** Asks for nothing any more. */
+  stop(): void {
+    this.#stopped = true;
+    for (const cancel of this.#timers.values()) cancel();
+    this.#timers.clear();
   }
 
   /** Asks a party that came up for confirmations that are missing here. */
@@ -158,6 +196,8 @@ export class Confirmations {
     verifyCertificate(certificate, keyring, requestId, networkId);
     await store.activateKey(requestId, certificate);
     this.#held.delete(requestId);
+    this.#timers.get(requestId)?.();
+    this.#timers.delete(requestId);
     log('key.active', { keyId: requestId, parties: certificate.length });
   }
 

@@ -58,10 +58,13 @@ export class Outcomes {
     this.#state.reached(job, attempt.id, 'confirmed');
     await this.store(requestId, confirmation);
     await this.confirmations.announce(requestId, [...job.confirmations.values()]);
+    this.confirmations.askWhilePending(requestId);
   }
 
   async onConfirm(from: string, content: Body<'confirm'>): Promise<void> {
     const { requestId } = content;
+    // What completes nothing here need not be verified.
+    if (!content.want && (await this.#state.context.store.keyOf(requestId))) return;
     const received = this.confirmations.open(content);
     const job = this.#state.jobs.get(requestId);
     for (const { party, envelope } of received) job?.confirmations.set(party, envelope);

@@ -46,6 +46,7 @@ export class Sessions {
   async start(): Promise<void> {
     const { store, log } = this.#state.context;
     for (const requestId of await store.pendingKeys()) {
+      this.#outcomes.confirmations.askWhilePending(requestId);
       // A crash between the pending share and the result: the confirmation is the result.
       const confirmation = await store.confirmationOf(requestId);
       if (confirmation && !(await store.resultOf(requestId)))
@@ -63,6 +64,7 @@ export class Sessions {
   async stop(): Promise<void> {
     this.#state.stopped = true;
     for (const job of this.#state.jobs.values()) this.#state.settle(job);
+    this.#outcomes.confirmations.stop();
     await this.#state.idle();
     this.#membership.destroy();
   }
