@@ -9,7 +9,7 @@ import { evaluatePolicy, type Missing } from './policy/evaluate.ts';
 import type { Kind } from './policy/schema.ts';
 import { type Decision, decision as decisionRecord } from './records/decision.ts';
 import { type Envelope, envelopeSchema, RecordError, verifyRecord } from './records/envelope.ts';
-import { timeOf } from './records/fields.ts';
+import { sameLogHead, timeOf } from './records/fields.ts';
 import { type Keyring, openKeyring } from './records/keyring-roster.ts';
 import { type Request, request as requestRecord, type SignRequest } from './records/request.ts';
 import { openWorkspace, ownerOf, type Workspace } from './records/workspace.ts';
@@ -133,7 +133,7 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
     );
   }
   proven.requestId = record.id;
-  if (content.logHead.seq !== workspace.head.seq || content.logHead.id !== workspace.head.id) {
+  if (!sameLogHead(content.logHead, workspace.head)) {
     throw new Refused('stale_log_head', 'the request was made for another state of the workspace', false);
   }
   const keyring = openKeyring(evidence.roster, trust.networkId);
@@ -170,7 +170,7 @@ function openItems(
 ): AuthorisedItem[] {
   const keys = new Map<Hex, VerifiedKey>();
   for (const entry of evidence.keys) {
-    const key = openKey(entry, keyring, trust.networkId);
+    const key = verifyKey(entry, keyring, trust.networkId);
     keys.set(key.id, key);
   }
   const opened = items.map(({ keyId, payload }, index) => {
@@ -204,8 +204,11 @@ function openItems(
   return opened;
 }
 
-/** Proves a key from its key request and the results of all parties. Throws RecordError, CertificateError or Refused. */
-function openKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: string): VerifiedKey {
+/**
+ * Proves a key from its key request and the results of all parties, against a keyring that the caller trusts. Throws
+ * RecordError, CertificateError or another Error that says what is wrong.
+ */
+export function verifyKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: string): VerifiedKey {
   const record = verifyRecord(requestRecord, entry.request, networkId);
   if (record.content.kind !== 'key' || record.content.keyringId !== keyring.id) {
     throw new Refused('bad_evidence', `${record.id} is not a key request to keyring ${keyring.id}`, false);
@@ -216,11 +219,6 @@ function openKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: s
   }
   const { workspaceId, keyringId, keyType, label } = record.content;
   return { id: record.id, workspaceId, keyringId, keyType, publicKey: result.publicKey, label };
-}
-
-/** A key's request and certificate, checked against a keyring that the caller trusts. Throws with what is wrong. */
-export function verifyKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: string): VerifiedKey {
-  return openKey(entry, keyring, networkId);
 }
 
 /**
@@ -245,7 +243,7 @@ export function verifyDecision(
   if (!signedBy.every((credential) => principal?.credentials.includes(credential))) {
     fail(`signed by somebody else than ${content.principal}: only credentials of that owner may sign it`);
   }
-  if (content.logHead.seq !== workspace.head.seq || content.logHead.id !== workspace.head.id) {
+  if (!sameLogHead(content.logHead, workspace.head)) {
     fail('was made for another state of the workspace: read the workspace again and decide anew');
   }
   return content;

@@ -5,7 +5,13 @@ import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import { base64urlnopad } from '@scure/base';
 import { fromHex, type Hex, hexBytes, toHex } from './hex.ts';
 import { verify } from './keys/ed25519.ts';
-import { type Envelope, envelopeSchema, publicKeyOfCredential, type Signer } from './records/envelope.ts';
+import {
+  type Envelope,
+  envelopeSchema,
+  lengthPrefixed,
+  publicKeyOfCredential,
+  type Signer,
+} from './records/envelope.ts';
 import { type Credential, credentialSchema, timestampSchema } from './records/fields.ts';
 
 /** A signature is accepted this many milliseconds before and after the server's time; nonces are kept twice as long. */
@@ -31,12 +37,8 @@ function signedBytes(parts: HttpRequestParts, timestamp: string, nonce: Hex): Ui
   const fields = ['countersign/v1/http', parts.networkId, parts.method, parts.path, timestamp].map(
     utf8ToBytes,
   );
-  const prefixed = [...fields, sha256(parts.body), fromHex(nonce)].flatMap((field) => {
-    const length = new Uint8Array(4);
-    new DataView(length.buffer).setUint32(0, field.length);
-    return [length, field];
-  });
-  return concatBytes(utf8ToBytes('countersign/v1/http\0'), sha256(concatBytes(...prefixed)));
+  const prefixed = lengthPrefixed(...fields, sha256(parts.body), fromHex(nonce));
+  return concatBytes(utf8ToBytes('countersign/v1/http\0'), sha256(prefixed));
 }
 
 /** The headers that sign a request. `now` in milliseconds since 1970; `nonce` 16 fresh bytes. */

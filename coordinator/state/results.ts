@@ -1,11 +1,10 @@
 // Party results: who may hand one in, whether it counts, and what the count means for the request.
-import { encodeCanonical } from '../../protocol/records/canonical.ts';
-import { type Hex, fromHex, toHex } from '../../protocol/hex.ts';
-import { checkKeyResult } from '../../protocol/keys/certificate.ts';
+import { type Hex, fromHex } from '../../protocol/hex.ts';
+import { checkKeyResult, sameKeyResult } from '../../protocol/keys/certificate.ts';
 import { verifySignature } from '../../protocol/keys/key-type.ts';
 import { type Envelope, type VerifiedRecord, verifyRecord } from '../../protocol/records/envelope.ts';
-import { timestamp } from '../../protocol/records/fields.ts';
-import { type KeyResult, type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import { sameEpoch, timestamp } from '../../protocol/records/fields.ts';
+import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import type { Authorisation } from '../../protocol/authorize.ts';
 import { StateError } from './error.ts';
 import { type Outcome, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
@@ -38,8 +37,7 @@ function verifyResult(
       'only parties of the keyring have results',
     );
   }
-  const sameEpoch = epoch.roster === keyring.epoch.roster && epoch.run === keyring.epoch.run;
-  if (subject !== requestId || keyringId !== keyring.id || !sameEpoch) {
+  if (subject !== requestId || keyringId !== keyring.id || !sameEpoch(epoch, keyring.epoch)) {
     throw new StateError(
       'invalid_params',
       'the result is about another request, keyring or epoch',
@@ -100,10 +98,6 @@ function checkResult(content: PartyResult, authorisation: Authorisation): void {
   }
 }
 
-function equalKeys(one: KeyResult, other: KeyResult): boolean {
-  return toHex(encodeCanonical(one)) === toHex(encodeCanonical(other));
-}
-
 /** What the count now means. */
 function conclude(
   request: StoredRequest,
@@ -128,7 +122,7 @@ function conclude(
     return moveTo(request, 'rejected', now, { code: 'parties', detail: detail.slice(0, 500) });
   }
   const keys = contents.flatMap(({ party, result }) => (result.kind === 'key' ? [{ party, result }] : []));
-  const odd = keys.find(({ result }) => !equalKeys(result, (keys[0] as (typeof keys)[number]).result));
+  const odd = keys.find(({ result }) => !sameKeyResult(result, (keys[0] as (typeof keys)[number]).result));
   if (odd) {
     const detail = `${odd.party} reports another key than ${keys[0]?.party}`;
     return moveTo(request, 'rejected', now, { code: 'parties', detail });

@@ -2,7 +2,7 @@
 // conclude it derives from signed records through `authorize`, as every node does again for itself.
 import { authorize, kindsOf, maxClockAhead, verifyDecision } from '../../protocol/authorize.ts';
 import type { Authorisation, RefusalReason, Verdict } from '../../protocol/authorize.ts';
-import { timeOf, timestamp } from '../../protocol/records/fields.ts';
+import { sameLogHead, timeOf, timestamp } from '../../protocol/records/fields.ts';
 import { approversOf } from '../../protocol/policy/evaluate.ts';
 import { type Envelope, envelopeId, readContent, RecordError } from '../../protocol/records/envelope.ts';
 import { type Decision, decision as decisionRecord } from '../../protocol/records/decision.ts';
@@ -144,7 +144,7 @@ function readDecision(envelope: Envelope, authorisation: Authorisation, networkI
   try {
     const { logHead } = readContent(decisionRecord, envelope, networkId).content;
     const { head } = authorisation.workspace;
-    if (logHead.seq !== head.seq || logHead.id !== head.id) {
+    if (!sameLogHead(logHead, head)) {
       const message = `the decision was made at log entry ${logHead.seq} ${logHead.id}, the head is ${head.seq} ${head.id}`;
       throw new StateError('stale_log_head', message, 'read the workspace again and decide anew');
     }

@@ -1,8 +1,7 @@
 // Agreeing on an attempt: who leads, what an attempt is called, what a START must hold, and the session id.
 // Pure functions over frames.
 import { bytesToHex } from '@noble/hashes/utils.js';
-import type { Epoch } from '../../protocol/records/fields.ts';
-import { formatEpoch } from '../../protocol/records/fields.ts';
+import { type Epoch, formatEpoch, sameEpoch, sameLogHead } from '../../protocol/records/fields.ts';
 import type { Keyring } from '../../protocol/records/keyring-roster.ts';
 import { taggedHash, uint32, utf8 } from '../mpc/hash.ts';
 import { SessionError } from './error.ts';
@@ -86,7 +85,7 @@ export function checkPropose(frame: FrameOf<'propose'>, keyring: Keyring, contex
   const parties = keyring.roster.parties.map((party) => party.key);
   if (!parties.includes(leader))
     throw new SessionError('stranger', `${leader} leads nothing in this keyring`);
-  if (keyringId !== keyring.id || epoch.roster !== keyring.epoch.roster || epoch.run !== keyring.epoch.run) {
+  if (keyringId !== keyring.id || !sameEpoch(epoch, keyring.epoch)) {
     throw new SessionError('wrong_keyring', `proposed for keyring ${keyringId}, epoch ${formatEpoch(epoch)}`);
   }
   if (purpose === 'generate' && digests.length !== 1) {
@@ -166,7 +165,7 @@ export function checkAccept(
       party,
     );
   }
-  if (logHead.seq !== propose.logHead.seq || logHead.id !== propose.logHead.id) {
+  if (!sameLogHead(logHead, propose.logHead)) {
     throw new SessionError('wrong_attempt', `${party} accepted under another log head`);
   }
 }

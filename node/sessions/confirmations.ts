@@ -17,7 +17,8 @@ import { type KeyResult, type PartyResult, partyResult } from '../../protocol/re
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
-import { type Body, encodeFrame, type MessageType } from './wire.ts';
+import { type Body, encodeFrame, type MessageType, parseJson } from './wire.ts';
+import { sameEpoch } from '../../protocol/records/fields.ts';
 
 export interface Confirmation {
   readonly party: string;
@@ -160,8 +161,12 @@ export class Confirmations {
       const envelope = signedByPartyAlone(parsed.data, networkId);
       const { content } = verifyRecord(partyResult, envelope, networkId);
       const { subject, keyringId, epoch, party, result } = content;
-      const sameEpoch = epoch.roster === keyring.epoch.roster && epoch.run === keyring.epoch.run;
-      if (subject !== requestId || keyringId !== keyring.id || !sameEpoch || result.kind !== 'key') {
+      if (
+        subject !== requestId ||
+        keyringId !== keyring.id ||
+        !sameEpoch(epoch, keyring.epoch) ||
+        result.kind !== 'key'
+      ) {
         throw new SessionError('wrong_keyring', `a confirmation that is not about key ${requestId}`);
       }
       if (!keyring.roster.parties.some((member) => member.key === party)) {
@@ -218,13 +223,5 @@ export class Confirmations {
         });
       }
     }
-  }
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
   }
 }

@@ -15,7 +15,7 @@ import type { Leading } from './leading.ts';
 import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { SessionState } from './state.ts';
-import type { Body } from './wire.ts';
+import { type Body, parseJson } from './wire.ts';
 
 /** What became of evidence that was handed in. */
 export interface IntakeResult {
@@ -141,13 +141,5 @@ export class Intake {
     } finally {
       this.#outcomes.reportUnauthorised(requestId, from);
     }
-  }
-}
-
-function parseJson(bytes: Uint8Array): unknown {
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch {
-    return undefined;
   }
 }

@@ -4,6 +4,7 @@ import { type KeyPackage, loadKeyPackage } from '../mpc/frost/key-package.ts';
 import { NonceStore } from '../mpc/frost/nonces.ts';
 import { attemptIdOf, checkPropose, same } from './attempt.ts';
 import { SessionError } from './error.ts';
+import { sameLogHead } from '../../protocol/records/fields.ts';
 import { type HeldProposal, isRepeated, type Job, noteFailure, rememberAnswered } from './job.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { type Failure, LiveAttempt } from './live-attempt.ts';
@@ -121,7 +122,7 @@ export class Membership {
     const { leader, logHead, digests } = propose;
     if (purpose === undefined) return 'no_share';
     const { head } = job.authorisation.workspace;
-    if (logHead.seq !== head.seq || logHead.id !== head.id) return 'log_head';
+    if (!sameLogHead(logHead, head)) return 'log_head';
     const agreed =
       purpose.kind === propose.purpose &&
       purpose.digests.length === digests.length &&

@@ -185,3 +185,12 @@ export function verifyFrame(frame: Frame, credential: string, context: WireConte
     throw new SessionError('bad_signature', `a ${frame.type} that ${credential} has not signed`);
   }
 }
+
+/** The JSON value of bytes that a peer sent; undefined when they are no UTF-8 or no JSON. */
+export function parseJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch {
+    return undefined;
+  }
+}

@@ -3,7 +3,7 @@
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import * as z from 'zod';
 import { type Envelope, envelopeId, envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
-import { type Epoch, epochSchema, recordIdSchema } from '../../protocol/records/fields.ts';
+import { type Epoch, epochSchema, recordIdSchema, sameEpoch } from '../../protocol/records/fields.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import {
   epochName,
@@ -84,12 +84,11 @@ function checkPending(
   networkId: string,
 ): void {
   const { content } = readContent(partyResult, confirmation, networkId);
-  const sameEpoch = content.epoch.roster === epoch.roster && content.epoch.run === epoch.run;
   if (
     content.result.kind !== 'key' ||
     content.subject !== requestId ||
     content.keyringId !== keyringId ||
-    !sameEpoch
+    !sameEpoch(content.epoch, epoch)
   ) {
     throw new NodeStoreError(
       'invalid',

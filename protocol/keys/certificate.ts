@@ -2,6 +2,7 @@
 // of this very public key.
 import { encodeCanonical } from '../records/canonical.ts';
 import { type Envelope, verifyRecord } from '../records/envelope.ts';
+import { sameEpoch } from '../records/fields.ts';
 import type { Keyring } from '../records/keyring-roster.ts';
 import { type KeyResult, partyResult } from '../records/party-result.ts';
 import { type Hex, fromHex, toHex } from '../hex.ts';
@@ -14,6 +15,11 @@ export class CertificateError extends Error {
     super(message);
     this.code = code;
   }
+}
+
+/** Whether two key results say the same, to the last field. */
+export function sameKeyResult(one: KeyResult, other: KeyResult): boolean {
+  return toHex(encodeCanonical(one)) === toHex(encodeCanonical(other));
 }
 
 /** Checks what a single key result must satisfy whoever else agrees. Throws CertificateError. */
@@ -58,9 +64,11 @@ export function verifyCertificate(
         `${content.party} is no party of the keyring: leave its result out`,
       );
     }
-    const { roster, run } = content.epoch;
-    const sameEpoch = roster === keyring.epoch.roster && run === keyring.epoch.run;
-    if (content.subject !== keyId || content.keyringId !== keyring.id || !sameEpoch) {
+    if (
+      content.subject !== keyId ||
+      content.keyringId !== keyring.id ||
+      !sameEpoch(content.epoch, keyring.epoch)
+    ) {
       throw new CertificateError(
         'wrong_subject',
         `the result of ${content.party} is about another key, keyring or epoch: take the one about this key`,
@@ -72,7 +80,7 @@ export function verifyCertificate(
         `${content.party} reports no key: there is no certificate without its key result`,
       );
     first ??= content.result;
-    if (toHex(encodeCanonical(first)) !== toHex(encodeCanonical(content.result))) {
+    if (!sameKeyResult(first, content.result)) {
       throw new CertificateError(
         'unequal',
         `${content.party} reports another key than the first result: do not use this key`,

@@ -63,7 +63,8 @@ export interface VerifiedRecord<Content> {
   readonly envelope: Envelope;
 }
 
-function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
+/** The parts one after the other, each after its length (u32, big endian): a list of byte strings has one encoding. */
+export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
   return concatBytes(
     ...parts.flatMap((part) => {
       const length = new Uint8Array(4);

@@ -55,6 +55,16 @@ export type LogHead = z.infer<typeof logHeadSchema>;
 export const epochSchema = z.strictObject({ roster: z.int().min(1), run: z.int().min(0) });
 export type Epoch = z.infer<typeof epochSchema>;
 
+/** Whether two epochs are the same version. */
+export function sameEpoch(one: Epoch, other: Epoch): boolean {
+  return one.roster === other.roster && one.run === other.run;
+}
+
+/** Whether two heads are the same entry of a log. */
+export function sameLogHead(one: LogHead, other: LogHead): boolean {
+  return one.seq === other.seq && one.id === other.id;
+}
+
 /** `1.0`: for file names, topics and people. */
 export function formatEpoch(epoch: Epoch): string {
   return `${epoch.roster}.${epoch.run}`;
