@@ -123,6 +123,8 @@ export interface RequestOptions {
   readonly signer?: Signer;
   readonly created?: number;
   readonly expires?: number;
+  /** 16 bytes; new with every request unless given. */
+  readonly nonce?: Hex;
 }
 
 function base(world: World, options: RequestOptions) {
@@ -134,7 +136,7 @@ function base(world: World, options: RequestOptions) {
     logHead: world.workspace.head,
     created: timestamp(created),
     expires: timestamp(options.expires ?? created + hour),
-    nonce: nonce(),
+    nonce: options.nonce ?? nonce(),
   };
 }
 

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { authorize, type Evidence, verifyKey, type VerifiedKey } from '../../protocol/authorize.ts';
-import { fromHex, type Hex } from '../../protocol/hex.ts';
+import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { verify } from '../../protocol/keys/ed25519.ts';
 import { decodePayload } from '../../protocol/payloads/payload.ts';
 import { readContent, type Signer } from '../../protocol/records/envelope.ts';
@@ -55,7 +55,11 @@ const keyed = new Map<string, Promise<Keyed>>();
 async function generate(parties: number, threshold: number): Promise<Keyed> {
   const net = new SessionWorld(createWorld({ parties, threshold }));
   await net.bootAll();
-  const request = keyRequest(net.world, { created: net.clock.now() });
+  const request = keyRequest(net.world, {
+    created: net.clock.now(),
+    // The same key whatever ran before.
+    nonce: toHex(seedOf('the key of a keyed network').subarray(0, 16)),
+  });
   const id = idOf(request);
   for (const node of net.nodes) await node.sessions.submit(evidence(net.world, request));
   await net.until(() => net.nodes.every((node) => node.store.active.has(id)), 60_000, 'the key');

@@ -51,6 +51,8 @@ export class MemorySessionStore implements SessionStore {
   readonly active = new Map<Hex, { share: KeyShare; certificate: readonly Envelope[] }>();
   /** Called before every durable write with its name; throws to crash there. */
   beforeWrite: (name: string) => void = () => undefined;
+  /** Called when a read or write is done, before who asked for it goes on. */
+  afterCall: (name: string) => void = () => undefined;
 
   async putJob(requestId: Hex, evidence: Evidence): Promise<void> {
     this.beforeWrite('putJob');
@@ -112,6 +114,28 @@ export class MemorySessionStore implements SessionStore {
   }
 }
 
+/** The store as one process sees it: of what that process still wants to do after it died, nothing happens. */
+function whileAlive(store: MemorySessionStore, lives: () => boolean): SessionStore {
+  return new Proxy(store, {
+    get(target, name) {
+      const value: unknown = Reflect.get(target, name);
+      if (typeof value !== 'function') return value;
+      return async (...parameters: unknown[]) => {
+        const never = new Promise<never>(() => undefined);
+        if (!lives()) return never;
+        try {
+          const result: unknown = await (value as (...all: unknown[]) => unknown).apply(target, parameters);
+          target.afterCall(String(name));
+          if (lives()) return result;
+        } catch (error) {
+          if (lives()) throw error;
+        }
+        return never;
+      };
+    },
+  });
+}
+
 export interface Sent {
   readonly from: string;
   /** Undefined: gossip. */
@@ -133,6 +157,13 @@ export interface SessionWorldOptions {
   readonly streamCopies?: boolean;
   /** What arrives instead; undefined drops it. */
   readonly intercept?: (sent: Sent) => Uint8Array | undefined;
+  /**
+   * After how many virtual milliseconds each copy of a message arrives at `to`; none: it is lost. What goes over a stream
+   * (`sent.to`) arrives once and in order: only the first is counted.
+   */
+  readonly delays?: (sent: Sent, to: string) => readonly number[];
+  /** How far a node's clock is from the true time, in milliseconds. */
+  readonly skew?: (index: number) => number;
 }
 
 export class SessionWorld {
@@ -143,8 +174,13 @@ export class SessionWorld {
   readonly sent: Sent[] = [];
   intercept: (sent: Sent) => Uint8Array | undefined;
   readonly #options: SessionWorldOptions;
+  /** Pairs without a channel, and what waits in the outboxes of each: `from/to`. */
+  readonly #cut = new Map<string, (() => void)[]>();
+  /** When the last message of each stream arrives: `from/to`. */
+  readonly #arrivals = new Map<string, number>();
   #draws = 0;
-  #busy = 0;
+  /** Messages that each running process is at work on, by its boot id. */
+  readonly #busy = new Map<string, number>();
 
   constructor(world: World, options: SessionWorldOptions = {}) {
     this.world = world;
@@ -174,34 +210,40 @@ export class SessionWorld {
   async boot(index: number): Promise<SimulatedNode> {
     const node = this.nodes[index] as SimulatedNode;
     const random = (length: number): Uint8Array => this.#random(length);
-    node.boot = bootId(random);
+    const boot = bootId(random);
+    node.boot = boot;
+    node.alive = true;
+    // What a killed process still had in mind comes to nothing, also after another one has taken its place.
+    const lives = (): boolean => node.alive && node.boot === boot;
     const context: SessionContext = {
       networkId,
       keyring: this.world.keyring,
       signer: node.party,
-      boot: node.boot,
+      boot,
       transport: {
-        send: (to, bytes) => this.#carry(node, to, bytes),
-        publish: (bytes) => this.#carry(node, undefined, bytes),
+        send: (to, bytes) => lives() && this.#carry(node, to, bytes),
+        publish: (bytes) => lives() && this.#carry(node, undefined, bytes),
         up: () =>
           new Set(
             this.nodes
-              .filter((other) => other.alive && other !== node)
+              .filter((other) => other.alive && other !== node && this.#connected(node, other))
               .map((other) => other.party.credential),
           ),
       },
-      store: node.store,
-      clock: this.clock,
+      store: whileAlive(node.store, lives),
+      clock: {
+        now: () => this.clock.now() + (this.#options.skew?.(index) ?? 0),
+        after: (ms, call) => this.clock.after(ms, () => lives() && call()),
+      },
       random,
       timing: defaultTiming,
       log: (event, fields) => node.logged.push({ event, fields }),
       streamCopies: this.#options.streamCopies ?? true,
     };
     node.sessions = new Sessions(context, () => undefined);
-    node.alive = true;
     await node.sessions.start();
     for (const other of this.nodes) {
-      if (other === node || !other.alive) continue;
+      if (other === node || !other.alive || !lives() || !this.#connected(node, other)) continue;
       other.sessions.peer(node.party.credential, true, node.boot);
       node.sessions.peer(other.party.credential, true, other.boot);
     }
@@ -216,8 +258,33 @@ export class SessionWorld {
   kill(index: number): void {
     const node = this.nodes[index] as SimulatedNode;
     node.alive = false;
-    for (const other of this.nodes)
-      if (other.alive) other.sessions.peer(node.party.credential, false, node.boot);
+    for (const other of this.nodes) {
+      if (other.alive && this.#connected(node, other))
+        other.sessions.peer(node.party.credential, false, node.boot);
+    }
+  }
+
+  #connected(a: SimulatedNode, b: SimulatedNode): boolean {
+    return !this.#cut.has(`${a.party.credential}/${b.party.credential}`);
+  }
+
+  /** Cuts the channels between these two parties, or restores them: what was sent meanwhile over the streams arrives then. */
+  connect(first: number, second: number, connected: boolean): void {
+    const [a, b] = [this.nodes[first] as SimulatedNode, this.nodes[second] as SimulatedNode];
+    if (a === b || this.#connected(a, b) === connected) return;
+    const waiting: (() => void)[] = [];
+    for (const [from, to] of [
+      [a, b],
+      [b, a],
+    ] as const) {
+      const pair = `${from.party.credential}/${to.party.credential}`;
+      if (connected) {
+        waiting.push(...(this.#cut.get(pair) ?? []));
+        this.#cut.delete(pair);
+      } else this.#cut.set(pair, []);
+      if (a.alive && b.alive) from.sessions.peer(to.party.credential, connected, to.boot);
+    }
+    for (const send of waiting) send();
   }
 
   #carry(from: SimulatedNode, to: string | undefined, bytes: Uint8Array): void {
@@ -230,14 +297,34 @@ export class SessionWorld {
       (node) => node !== from && (to === undefined || node.party.credential === to),
     );
     for (const receiver of receivers) {
-      const delay = to === undefined ? 4 : 1;
       const { boot } = receiver;
-      this.clock.after(delay, () => {
-        // A restarted process does not get what was meant for the one before it.
-        if (!receiver.alive || receiver.boot !== boot) return;
-        this.#busy++;
-        void receiver.sessions.receive(from.party.credential, arriving).finally(() => this.#busy--);
-      });
+      const party = receiver.party.credential;
+      const pair = `${from.party.credential}/${party}`;
+      const delays = this.#options.delays?.(sent, party) ?? [to === undefined ? 4 : 1];
+      const deliver = (delay: number): void => {
+        this.clock.after(delay, () => {
+          // A restarted process does not get what was meant for the one before it.
+          if (!receiver.alive || receiver.boot !== boot) return;
+          const under = this.#busy.get(boot) ?? 0;
+          this.#busy.set(boot, under + 1);
+          void receiver.sessions
+            .receive(from.party.credential, arriving)
+            .finally(() => this.#busy.set(boot, (this.#busy.get(boot) ?? 1) - 1));
+        });
+      };
+      const outbox = this.#cut.get(pair);
+      if (to === undefined) {
+        if (outbox === undefined) delays.forEach(deliver);
+        continue;
+      }
+      const send = (): void => {
+        const now = this.clock.now();
+        const at = Math.max(now + (delays[0] ?? 1), this.#arrivals.get(pair) ?? 0);
+        this.#arrivals.set(pair, at);
+        deliver(at - now);
+      };
+      if (outbox) outbox.push(send);
+      else send();
     }
   }
 
@@ -245,7 +332,7 @@ export class SessionWorld {
   async settle(): Promise<void> {
     for (let quiet = 0; quiet < 3; quiet++) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.#busy > 0) quiet = -1;
+      if (this.nodes.some(({ alive, boot }) => alive && (this.#busy.get(boot) ?? 0) > 0)) quiet = -1;
     }
   }
 
