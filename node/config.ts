@@ -59,6 +59,8 @@ const schema = z.strictObject({
   /** Addresses by party name or party key; they replace those of the roster. */
   peers: z.record(z.union([nameSchema, credentialSchema]), z.array(addressSchema).min(1).max(8)).default({}),
   timing: timingSchema.default({}),
+  /** Worker threads for cryptography and for judging evidence; default: one fewer than there are processors. */
+  workers: z.int().min(1).max(64).optional(),
   logLevel: z.enum(logLevels).default('info'),
 });
 

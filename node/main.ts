@@ -15,6 +15,8 @@ import { type Clock, defaultTiming, type SessionContext } from './sessions/conte
 import { bootId, Sessions } from './sessions/sessions.ts';
 import { sessionStore } from './sessions/storage.ts';
 import { NodeStore } from './store/node-store.ts';
+import { defaultWorkers, ThreadedWork } from './work/threads.ts';
+import type { WorkStatus } from './work/work.ts';
 
 export class NodeError extends Error {
   override readonly name = 'NodeError';
@@ -50,6 +52,7 @@ export interface NodeStatus {
   readonly connectors: readonly string[];
   readonly keys: { readonly active: number; readonly pending: number };
   readonly requests: ReturnType<Sessions['status']>;
+  readonly work: WorkStatus;
 }
 
 export interface RunningNode {
@@ -156,6 +159,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log,
     });
     await grants.load();
+    const work = await ThreadedWork.start({ workers: config.workers ?? defaultWorkers(), log });
+    stops.push(() => work.stop());
     // Sessions need the network, and the network needs the sessions: this one is filled in when it listens.
     const link: { network?: Network } = {};
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
@@ -184,6 +189,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       store: sessionStore(store, keyring.roster, signer.credential, Date.now),
       clock: systemClock,
       random,
+      work,
       timing,
       log,
       streamCopies: true,
@@ -235,6 +241,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         connectors: grants.current(),
         keys: { active, pending: keys.length - active },
         requests: sessions.status(),
+        work: work.status(),
       };
     };
     const control = await startControl({

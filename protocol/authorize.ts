@@ -289,8 +289,22 @@ export function kindsOf(authorisation: Authorisation): readonly Kind[] {
  */
 export function authorize(evidence: Evidence, trust: Trust): Verdict {
   const proven: { requestId?: Hex } = {};
+  return verdictOf(proven, () => judge(establish(evidence, trust, proven), evidence, trust));
+}
+
+/**
+ * Judges a request again of which `authorize` established, from this same log, roster, request and keys and for the same
+ * trust, what it asks for: only decisions and time are looked at. Equal to `authorize`, at a fraction of its cost. Never throws.
+ */
+export function reconsider(authorisation: Authorisation, evidence: Evidence, trust: Trust): Verdict {
+  const { requestId } = authorisation;
+  return verdictOf({ requestId }, () => judge(authorisation, evidence, trust));
+}
+
+/** `proven` is read when the work has failed: by then it may hold more. */
+function verdictOf(proven: { readonly requestId?: Hex }, work: () => Verdict): Verdict {
   try {
-    return judge(establish(evidence, trust, proven), evidence, trust);
+    return work();
   } catch (error) {
     const detail = (error as Error).message;
     if (!(error instanceof Refused))

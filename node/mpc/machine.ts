@@ -29,5 +29,17 @@ export interface Machine<Output> {
   destroy(): void;
 }
 
+/** A step in pieces: each `next` does a little, and the last returns the step. */
+export type Slices<Output> = Generator<undefined, Step<Output>, undefined>;
+
+/**
+ * A machine whose long steps can be interrupted for something more urgent. What is computed is the same; between slices
+ * nothing but `destroy` may be called.
+ */
+export interface SlicedMachine<Output> extends Machine<Output> {
+  startInSlices(): Slices<Output>;
+  receiveInSlices(from: PartyIndex, bytes: Uint8Array): Slices<Output>;
+}
+
 /** `length` fresh bytes from a cryptographic source. Tests inject a seeded one. */
 export type RandomBytes = (length: number) => Uint8Array;

@@ -9,7 +9,7 @@ import { concatBytes } from '@noble/hashes/utils.js';
 import { Abort } from './abort.ts';
 import { GroupError } from './group.ts';
 import { taggedHash } from './hash.ts';
-import type { Machine, PartyIndex, Step } from './machine.ts';
+import type { PartyIndex, SlicedMachine, Slices, Step } from './machine.ts';
 import { checkSessionId, SESSION_ID_LENGTH } from './parameters.ts';
 
 const HEADER_LENGTH = 1 + SESSION_ID_LENGTH;
@@ -30,7 +30,7 @@ export interface Round<Output> {
   /** Full verification of one member's message, once this round has begun. Throws Abort. */
   readonly receive: (from: PartyIndex, body: Uint8Array) => void;
   /** Runs when every other member's message has been verified. The last round's step carries the output. */
-  readonly complete: () => Step<Output>;
+  readonly complete: () => Step<Output> | Slices<Output>;
 }
 
 /** kind || session id || body. */
@@ -59,7 +59,7 @@ interface Received {
   readonly held: Map<PartyIndex, Uint8Array>;
 }
 
-export abstract class RoundMachine<Output> implements Machine<Output> {
+export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
   protected readonly sid: Uint8Array;
   /** The other members, ascending. */
   protected readonly others: readonly PartyIndex[];
@@ -67,6 +67,7 @@ export abstract class RoundMachine<Output> implements Machine<Output> {
   protected abstract readonly rounds: readonly Round<Output>[];
   #state: 'new' | 'running' | 'finished' = 'new';
   #current = 0;
+  #underway = false;
   /** By number of the round. */
   readonly #received = new Map<number, Received>();
 
@@ -78,12 +79,20 @@ export abstract class RoundMachine<Output> implements Machine<Output> {
   }
 
   /** The first messages. */
-  protected abstract begin(): Step<Output>;
+  protected abstract begin(): Step<Output> | Slices<Output>;
 
   /** Erases secrets, best effort; may run more than once. */
   protected abstract erase(): void;
 
   start(): Step<Output> {
+    return wholeStep(this.startInSlices());
+  }
+
+  receive(from: PartyIndex, bytes: Uint8Array): Step<Output> {
+    return wholeStep(this.receiveInSlices(from, bytes));
+  }
+
+  startInSlices(): Slices<Output> {
     return this.#guard(() => {
       if (this.#state === 'running') throw new Abort('already_started', 'the machine was started before');
       this.#state = 'running';
@@ -91,7 +100,7 @@ export abstract class RoundMachine<Output> implements Machine<Output> {
     });
   }
 
-  receive(from: PartyIndex, bytes: Uint8Array): Step<Output> {
+  receiveInSlices(from: PartyIndex, bytes: Uint8Array): Slices<Output> {
     return this.#guard(() => {
       if (this.#state === 'new') throw new Abort('not_started', 'the machine has not been started');
       const sid = sessionIdOf(bytes);
@@ -157,7 +166,7 @@ export abstract class RoundMachine<Output> implements Machine<Output> {
    * Verifies what is there, and moves on as long as rounds are complete. When a held message of the next round aborts the
    * run, what this round would have sent is not sent: nothing secret goes out once a fault is known.
    */
-  #advance(): Step<Output> {
+  *#advance(): Slices<Output> {
     const messages = [];
     for (;;) {
       const round = this.rounds[this.#current]!;
@@ -166,9 +175,10 @@ export abstract class RoundMachine<Output> implements Machine<Output> {
         round.receive(from, body);
         body.fill(0);
         held.delete(from);
+        if (held.size > 0) yield;
       }
       if (digests.size < this.others.length) return { messages };
-      const step = round.complete();
+      const step = yield* slicesOf(round.complete());
       messages.push(...step.messages);
       if (step.output !== undefined) {
         this.destroy();
@@ -179,14 +189,38 @@ export abstract class RoundMachine<Output> implements Machine<Output> {
   }
 
   /** A throw ends the run for good and erases its secrets. */
-  #guard(work: () => Step<Output>): Step<Output> {
-    if (this.#state === 'finished') throw new Abort('finished', 'this run has ended');
+  *#guard(work: () => Step<Output> | Slices<Output>): Slices<Output> {
+    const assertAlive = (): void => {
+      if (this.#state === 'finished') throw new Abort('finished', 'this run has ended');
+    };
+    assertAlive();
     try {
-      return work();
+      if (this.#underway) throw new Abort('internal', 'a step was begun before the one under way had ended');
+      this.#underway = true;
+      const slices = slicesOf(work());
+      for (;;) {
+        const { done, value } = slices.next();
+        if (done) return value;
+        yield;
+        assertAlive();
+      }
     } catch (error) {
       this.destroy();
       if (error instanceof Abort) throw error;
       throw new Abort('internal', 'the run failed unexpectedly', { cause: error });
+    } finally {
+      this.#underway = false;
     }
+  }
+}
+
+function* slicesOf<Output>(work: Step<Output> | Slices<Output>): Slices<Output> {
+  return Symbol.iterator in work ? yield* work : work;
+}
+
+function wholeStep<Output>(slices: Slices<Output>): Step<Output> {
+  for (;;) {
+    const { done, value } = slices.next();
+    if (done) return value;
   }
 }

@@ -15,6 +15,7 @@ import {
 } from '../../protocol/records/envelope.ts';
 import { type KeyResult, type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
+import { signedByPartyAlone } from '../work/evidence.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
 import { type Body, encodeFrame, type MessageType, parseJson } from './wire.ts';
@@ -23,15 +24,6 @@ import { sameEpoch } from '../../protocol/records/fields.ts';
 export interface Confirmation {
   readonly party: string;
   readonly envelope: Envelope;
-}
-
-/**
- * A party's result without signatures of others, which whoever passes it on may have added: they would only cost time.
- * Throws RecordError when it is no result.
- */
-export function signedByPartyAlone(result: Envelope, networkId: string): Envelope {
-  const { party } = readContent(partyResult, result, networkId).content;
-  return { ...result, signatures: result.signatures.filter(({ credential }) => credential === party) };
 }
 
 type Send = <Type extends MessageType>(party: string, type: Type, content: Body<Type>) => void;

@@ -8,6 +8,7 @@ import type { Keyring } from '../../protocol/records/keyring-roster.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
+import type { Work } from '../work/work.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -97,6 +98,8 @@ export interface SessionContext {
   readonly store: SessionStore;
   readonly clock: Clock;
   readonly random: RandomBytes;
+  /** Where what takes long is done. */
+  readonly work: Work;
   readonly timing: Timing;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
   /** Whether PROPOSE, START and DONE also go over the streams; off only in tests, where gossip alone must carry them. */

@@ -1,16 +1,12 @@
 // Taking in requests with their evidence, from the connector or a peer: judged by this node itself, stored durably, and
 // released to the sessions once they are authorised.
-import {
-  authorize,
-  type Evidence,
-  evidenceSchema,
-  type Trust,
-  type Verdict,
-} from '../../protocol/authorize.ts';
+import { type Evidence, evidenceSchema, reconsider, type Verdict } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
+import { WorkError } from '../work/error.ts';
+import { type EvidenceTask, isRejected, type Judgement, sameDecisions } from '../work/evidence.ts';
 import { SessionError } from './error.ts';
-import { describe, type Job, mergeEvidence, newJob, refusalCode } from './job.ts';
+import { describe, type Job, newJob, refusalCode } from './job.ts';
 import type { Leading } from './leading.ts';
 import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
@@ -51,26 +47,61 @@ export class Intake {
     this.#leading = leading;
   }
 
-  /** Within the request's queue. Throws EvidenceError when this node will do nothing with it. */
-  async take(requestId: Hex, received: Evidence): Promise<IntakeResult> {
-    const { store, networkId, keyring, clock, log } = this.#state.context;
-    if (await store.resultOf(requestId)) {
-      await this.#outcomes.confirmations.offerCertificates(received.keys);
-      return { requestId, state: 'done', detail: '' };
+  /**
+   * Takes in what `source`, a party, has brought. It is judged beside the request's queue, where it may have to wait for
+   * others' evidence, and applied within: to the time it is then, and only if nothing else was taken in meanwhile. Throws
+   * EvidenceError when this node will do nothing with it.
+   */
+  async take(requestId: Hex, received: Evidence, source: string): Promise<IntakeResult> {
+    for (;;) {
+      const held = await this.#held(requestId);
+      if (held === 'finished')
+        return this.#state.serial(requestId, () => this.#finished(requestId, received));
+      const judgement = await this.#judge({ held, received, trust: this.#state.trust }, source);
+      const result = await this.#state.serial(requestId, async () => {
+        const current = await this.#held(requestId);
+        if (current === 'finished') return this.#finished(requestId, received);
+        // Decisions of owners came in between, so this ends: nobody else can add any.
+        return sameDecisions(held, current) ? this.#apply(requestId, judgement) : undefined;
+      });
+      if (result) return result;
     }
+  }
+
+  async #held(requestId: Hex): Promise<Evidence | 'finished' | undefined> {
+    const { store } = this.#state.context;
+    if (await store.resultOf(requestId)) return 'finished';
+    return this.#state.jobs.get(requestId)?.evidence ?? (await store.job(requestId))?.evidence;
+  }
+
+  async #finished(requestId: Hex, received: Evidence): Promise<IntakeResult> {
+    await this.#outcomes.confirmations.offerCertificates(received.keys);
+    return { requestId, state: 'done', detail: '' };
+  }
+
+  async #judge(task: EvidenceTask, source: string): Promise<Judgement> {
+    try {
+      return await this.#state.context.work.judge(task, source, this.#state.stopping.signal);
+    } catch (error) {
+      if (!(error instanceof WorkError)) throw error;
+      throw new EvidenceError('busy', `the evidence could not be judged now: ${error.message}`, true);
+    }
+  }
+
+  /** Within the request's queue. */
+  async #apply(requestId: Hex, { evidence, verdict: judged, bare }: Judgement): Promise<IntakeResult> {
+    const { store, keyring, log } = this.#state.context;
     const held = this.#state.jobs.get(requestId);
-    const stored = held?.evidence ?? (await store.job(requestId))?.evidence;
-    const trust = { networkId, now: clock.now(), keyringId: keyring.id };
-    const evidence = stored === undefined ? received : this.#merge(stored, received, trust);
-    const verdict = authorize(evidence, trust);
-    if (verdict.verdict === 'refused') return this.#refused(requestId, held, evidence, verdict, trust);
+    // Time has passed since it was judged.
+    const verdict =
+      judged.verdict === 'refused' ? judged : reconsider(judged.authorisation, evidence, this.#state.trust);
+    if (verdict.verdict === 'refused') return this.#refused(requestId, held, evidence, verdict, bare);
     if (held === undefined && this.#state.jobs.size >= maxOpenJobs) {
       throw new EvidenceError('busy', `${this.#state.jobs.size} requests are open on this node`, true);
     }
     const { workspace, request } = verdict.authorisation;
     await store.rememberHead(workspace.id, workspace.head, workspace.log);
-    const merged = mergeEvidence(evidence, evidence, verdict.authorisation, networkId);
-    const sound = { ...merged, roster: keyring.envelope };
+    const sound = { ...evidence, roster: keyring.envelope };
     await store.putJob(requestId, sound);
     await this.#outcomes.confirmations.offerCertificates(evidence.keys);
     const job = held ?? newJob(requestId, sound, verdict);
@@ -91,15 +122,13 @@ export class Intake {
     held: Job | undefined,
     evidence: Evidence,
     verdict: Extract<Verdict, { verdict: 'refused' }>,
-    trust: Trust,
+    bare: Verdict = verdict,
   ): Promise<IntakeResult> {
     const { store } = this.#state.context;
     if (held) this.#stand(held, evidence, false, describe(verdict));
     const isKnown = verdict.requestId === requestId;
-    const isRejected = verdict.reason === 'approvers' || verdict.reason === 'cancelled';
-    if (isKnown && (verdict.final || isRejected)) await store.putJob(requestId, evidence);
+    if (isKnown && (verdict.final || isRejected(verdict))) await store.putJob(requestId, evidence);
     // A rejected request ends too.
-    const bare = isRejected ? authorize({ ...evidence, decisions: [] }, trust) : verdict;
     if (isKnown && bare.verdict === 'refused' && bare.final) {
       const reason = describe(bare).slice(0, 500);
       await this.#outcomes.finish(requestId, { kind: 'refusal', code: refusalCode(bare.reason), reason });
@@ -107,13 +136,6 @@ export class Intake {
     }
     if (held) this.#leading.rest(held);
     throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
-  }
-
-  #merge(first: Evidence, received: Evidence, trust: Trust): Evidence {
-    // The request's standing does not matter here, only what it is: its decisions may all have run out.
-    const base = authorize({ ...first, decisions: [] }, trust);
-    if (base.verdict === 'refused') return first;
-    return mergeEvidence(first, received, base.authorisation, trust.networkId);
   }
 
   #stand(job: Job, evidence: Evidence, authorised: boolean, detail: string): void {
@@ -137,9 +159,9 @@ export class Intake {
       throw new SessionError('malformed_message', `${from} sent evidence that is none for ${requestId}`);
     }
     try {
-      await this.take(requestId, parsed.data);
+      await this.take(requestId, parsed.data, from);
     } finally {
-      this.#outcomes.reportUnauthorised(requestId, from);
+      await this.#state.serial(requestId, async () => this.#outcomes.reportUnauthorised(requestId, from));
     }
   }
 }

@@ -1,18 +1,10 @@
 // A request this node knows: its evidence, what that allows, and how far the attempts at it are.
-import {
-  type Authorisation,
-  type Evidence,
-  type RefusalReason,
-  verifyDecision,
-  type Verdict,
-} from '../../protocol/authorize.ts';
+import type { Authorisation, Evidence, RefusalReason, Verdict } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import type { Decision } from '../../protocol/records/decision.ts';
 import type { RefusalCode } from '../../protocol/records/party-result.ts';
-import { type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
 import { setName } from './attempt.ts';
 import { BoundedMap } from './bounded-map.ts';
-import { signedByPartyAlone } from './confirmations.ts';
 import type { Failure, LiveAttempt } from './live-attempt.ts';
 import type { Proposal } from './proposal.ts';
 import type { FrameOf, Propose } from './wire.ts';
@@ -32,6 +24,7 @@ const maxFailedSets = 1000;
 export interface Job {
   readonly requestId: Hex;
   evidence: Evidence;
+  /** What the request asks for, as established from this log, roster, request and these keys. */
   authorisation: Authorisation;
   /** Whether the evidence authorises it, as of the last time it was judged. */
   authorised: boolean;
@@ -132,45 +125,6 @@ export function noteFailure(job: Job, failure: Failure, members: readonly string
   for (const party of culprit ? [culprit] : unattributed ? members : awaited) {
     if (party !== self) job.failures.set(party, (job.failures.get(party) ?? 0) + (culprit ? 100 : 1));
   }
-}
-
-/**
- * Evidence that holds what both hold, without what proves nothing: anybody who passed it on may have added to it. Of each
- * principal the latest decision stays, so nobody can make this node forget a rejection it has seen, by sending less or
- * by sending much.
- */
-export function mergeEvidence(
-  held: Evidence,
-  received: Evidence,
-  authorisation: Authorisation,
-  networkId: string,
-): Evidence {
-  const latest = new Map<string, { decision: Decision; envelope: Envelope }>();
-  for (const envelope of new Set([...held.decisions, ...received.decisions])) {
-    try {
-      const decision = verifyDecision(envelope, authorisation, networkId);
-      const known = latest.get(decision.principal)?.decision;
-      // As `authorize` reads them: of two under one seq the rejection counts.
-      const newer =
-        known === undefined ||
-        decision.seq > known.seq ||
-        (decision.seq === known.seq && decision.decision === 'reject');
-      if (newer) latest.set(decision.principal, { decision, envelope });
-    } catch {
-      // Garbage among the decisions is left out.
-    }
-  }
-  const named = new Set(authorisation.items.map(({ key }) => key.id));
-  return {
-    ...held,
-    decisions: [...latest.values()].map(({ envelope }) => envelope),
-    keys: held.keys
-      .filter(({ request }) => named.has(envelopeId(request, networkId)))
-      .map(({ request, certificate }) => ({
-        request,
-        certificate: certificate.map((result) => signedByPartyAlone(result, networkId)),
-      })),
-  };
 }
 
 /** How a final refusal is put to the coordinator. */

@@ -1,8 +1,12 @@
 // One attempt this party has accepted: it waits for the START, then runs the threshold protocol round by round. Ends
-// exactly once, with an output or an error; what it committed to is burnt either way.
+// exactly once, with an output or an error; what it committed to is burnt either way. The machine runs somewhere else:
+// steps come back later, in order, and those of an attempt that has ended meanwhile are dropped.
 import { partyIndex } from '../../protocol/records/keyring-roster.ts';
-import type { PartyIndex, Step } from '../mpc/machine.ts';
+import type { PartyIndex } from '../mpc/machine.ts';
 import { Abort } from '../mpc/abort.ts';
+import { WorkError } from '../work/error.ts';
+import { eraseStep, type HostedStep } from '../work/machines.ts';
+import type { HostedMachine } from '../work/work.ts';
 import { type AttemptId, openStart, same, type Started } from './attempt.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
@@ -21,14 +25,24 @@ export interface Failure {
 
 export interface AttemptEvents {
   onStarted(attempt: LiveAttempt, started: Started): void;
+  /** Immediately before messages of the rounds leave, and a share with them. False: the attempt was ended instead. */
+  mayRelease(attempt: LiveAttempt): boolean;
   onOutput(attempt: LiveAttempt, output: RunOutput): void;
   /** `tell`: the others do not know yet. */
   onFailure(attempt: LiveAttempt, failure: Failure, tell: boolean): void;
 }
 
-/** Rounds that arrive before the START: at most this many and this many bytes of each party, so that none takes another's room. */
-const maxEarly = 4;
-const maxEarlyBytes = 512 * 1024;
+/**
+ * Rounds that wait, for the START or for the machine: at most this many and this many bytes of each party, so that none
+ * takes another's room. An honest party has no more rounds than that.
+ */
+const maxWaiting = 4;
+const maxWaitingBytes = 512 * 1024;
+
+interface Waiting {
+  readonly messages: number;
+  readonly bytes: number;
+}
 
 export class LiveAttempt {
   readonly id: AttemptId;
@@ -41,8 +55,17 @@ export class LiveAttempt {
   #start: FrameOf<'start'> | undefined;
   /** Parties that were shown the START because they spoke of another one. */
   readonly #shown = new Set<string>();
-  #running: ReturnType<Prepared['run']> | undefined;
+  #running:
+    { readonly machine: HostedMachine; readonly output: ReturnType<Prepared['run']>['output'] } | undefined;
   #early: { readonly from: string; readonly frame: FrameOf<'round'> }[] = [];
+  /** By party: rounds of it that the machine has not answered yet. */
+  readonly #waiting = new Map<string, Waiting>();
+  /** Steps under way. */
+  #steps = 0;
+  /** The members awaited when the machine was last heard of; undefined before it has started. */
+  #awaited: readonly string[] | undefined;
+  /** The round's deadline is over, and all that was missing then had been received here. */
+  #overdue = false;
   #cancelTimer: () => void = () => undefined;
   #ended = false;
 
@@ -91,15 +114,39 @@ export class LiveAttempt {
     return { networkId: this.#context.networkId, keyringId: this.#context.keyring.id };
   }
 
-  #deadline(ms: number, code: string, awaited: () => readonly string[]): void {
+  #after(ms: number, call: () => void): void {
     this.#cancelTimer();
-    this.#cancelTimer = this.#context.clock.after(ms, () => {
-      const parties = awaited();
-      this.fail(
-        { code, message: `nothing from ${parties.join(', ')} within ${ms} ms`, awaited: parties },
-        true,
-      );
-    });
+    this.#cancelTimer = this.#context.clock.after(ms, call);
+  }
+
+  #deadline(ms: number, code: string, awaited: () => readonly string[]): void {
+    this.#after(ms, () => this.#timeout(ms, code, awaited()));
+  }
+
+  #timeout(ms: number, code: string, parties: readonly string[]): void {
+    this.fail(
+      { code, message: `nothing from ${parties.join(', ')} within ${ms} ms`, awaited: parties },
+      true,
+    );
+  }
+
+  /** From here on the others have their time: it begins when this party's own messages have left. */
+  #awaitRound(): void {
+    this.#overdue = false;
+    const { roundDeadline } = this.#context.timing;
+    this.#after(roundDeadline, () => this.#roundOver(roundDeadline));
+  }
+
+  /** Whose message has not even arrived here is late. What has arrived waits for this party's own machine. */
+  #roundOver(ms: number): void {
+    const missing = this.#awaited?.filter((party) => !this.#waiting.has(party)) ?? [];
+    if (missing.length > 0) return this.#timeout(ms, 'round_timeout', missing);
+    if (this.#overdue || this.#awaited === undefined) {
+      const message = `this party has not done its own part within ${ms} ms: it has too much work`;
+      return this.fail({ code: 'overloaded', message, awaited: [] }, true);
+    }
+    this.#overdue = true;
+    this.#after(ms, () => this.#roundOver(ms));
   }
 
   /** The leader's START. Two different ones prove the leader guilty; without this party in it the attempt is over for it. */
@@ -130,10 +177,14 @@ export class LiveAttempt {
     this.#started = started;
     this.#start = frame;
     this.#events.onStarted(this, started);
-    this.#guard(undefined, () => {
-      this.#running = this.#prepared.run(started);
-      this.#act(this.#running.machine.start());
-    });
+    this.#awaitRound();
+    try {
+      const { order, output } = this.#prepared.run(started);
+      this.#running = { machine: this.#context.work.machine(order, this.propose.requestId), output };
+    } catch (error) {
+      return this.#stepFailed(undefined, error);
+    }
+    this.#follow(undefined, this.#running.machine.start());
     const early = this.#early;
     this.#early = [];
     for (const { from, frame: round } of early) this.round(from, round);
@@ -165,29 +216,69 @@ export class LiveAttempt {
       this.#shown.add(from);
       return;
     }
+    const { messages, bytes } = this.#waiting.get(from) ?? { messages: 0, bytes: 0 };
+    const size = frame.bytes.length;
+    if (messages >= maxWaiting || bytes + size > maxWaitingBytes) return;
+    this.#waiting.set(from, { messages: messages + 1, bytes: bytes + size });
     const { machine } = this.#running;
-    this.#guard(from, () => this.#act(machine.receive(this.#indexOf(from), frame.content.message)));
+    this.#follow({ from, size }, machine.receive(this.#indexOf(from), frame.content.message));
   }
 
   #holdEarly(from: string, frame: FrameOf<'round'>): void {
     const held = this.#early.filter((early) => early.from === from);
     const bytes = held.reduce((sum, early) => sum + early.frame.bytes.length, frame.bytes.length);
-    if (held.length < maxEarly && bytes <= maxEarlyBytes) this.#early.push({ from, frame });
+    if (held.length < maxWaiting && bytes <= maxWaitingBytes) this.#early.push({ from, frame });
   }
 
-  #guard(from: string | undefined, step: () => void): void {
-    try {
-      step();
-    } catch (error) {
-      if (!(error instanceof Abort)) throw error;
+  /** Acts on a step when it is done. Nothing that goes wrong here may touch another attempt. */
+  #follow(
+    message: { readonly from: string; readonly size: number } | undefined,
+    step: Promise<HostedStep>,
+  ): void {
+    this.#steps += 1;
+    const settle = (): void => {
+      this.#steps -= 1;
+      if (message) this.#answered(message.from, message.size);
+    };
+    step
+      .then(
+        (result) => {
+          settle();
+          if (this.#ended) return eraseStep(result);
+          this.#act(result);
+          if (this.#overdue && this.#steps === 0) this.#roundOver(this.#context.timing.roundDeadline);
+        },
+        (error: unknown) => {
+          settle();
+          this.#stepFailed(message?.from, error);
+        },
+      )
+      .catch((error: unknown) => this.#stepFailed(message?.from, error));
+  }
+
+  #answered(from: string, size: number): void {
+    const { messages, bytes } = this.#waiting.get(from) ?? { messages: 1, bytes: size };
+    if (messages > 1) this.#waiting.set(from, { messages: messages - 1, bytes: bytes - size });
+    else this.#waiting.delete(from);
+  }
+
+  #stepFailed(from: string | undefined, error: unknown): void {
+    if (this.#ended) return;
+    if (error instanceof Abort) {
       const culprit = error.culprit === undefined ? undefined : this.#partyOf(error.culprit);
       const message = from === undefined ? error.message : `on a message of ${from}: ${error.message}`;
       const blame = culprit === undefined ? { unattributed: true } : { culprit };
-      this.fail({ code: error.code, message, awaited: [], ...blame }, true);
+      return this.fail({ code: error.code, message, awaited: [], ...blame }, true);
     }
+    // This party's own fault: no other is to blame, and no set to be avoided.
+    const code = error instanceof WorkError ? error.code : 'internal';
+    this.fail({ code, message: `here: ${(error as Error).message}`, awaited: [] }, true);
   }
 
-  #act(step: Step<unknown>): void {
+  #act(step: HostedStep): void {
+    this.#awaited = step.awaited.map((index) => this.#partyOf(index));
+    // While it was computed, approvals may have run out.
+    if (step.messages.length > 0 && !this.#events.mayRelease(this)) return eraseStep(step);
     const started = this.#started as Started;
     const self = this.#context.signer.credential;
     const others = [...started.accepts.keys()].filter((party) => party !== self);
@@ -207,10 +298,7 @@ export class LiveAttempt {
       return;
     }
     // A round ends with this party's next messages. One that brought nothing on must not give its sender more time.
-    if (step.messages.length === 0) return;
-    this.#deadline(this.#context.timing.roundDeadline, 'round_timeout', () =>
-      (this.#running?.machine.awaited() ?? []).map((index) => this.#partyOf(index)),
-    );
+    if (step.messages.length > 0) this.#awaitRound();
   }
 
   #send(party: string, frame: Uint8Array): void {

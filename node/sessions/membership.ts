@@ -10,7 +10,7 @@ import { BoundedMap } from './bounded-map.ts';
 import { type Failure, LiveAttempt } from './live-attempt.ts';
 import type { Outcomes } from './outcomes.ts';
 import { acceptFrame } from './proposal.ts';
-import { generatePurpose, type Prepared, type Purpose, signPurpose } from './purpose.ts';
+import { generatePurpose, type Prepared, type Purpose, type RunOutput, signPurpose } from './purpose.ts';
 import type { SessionState } from './state.ts';
 import { type Body, decodeFrame, type FrameOf, type Propose, verifyFrame } from './wire.ts';
 
@@ -88,7 +88,8 @@ export class Membership {
     }
     // Durable before the ACCEPT, the first message of the signing rounds, leaves.
     await store.markStarted(requestId);
-    if (!this.#state.isOpen(job)) return;
+    // Approvals may have run out meanwhile: the leader hears nothing, and asks again.
+    if (!this.#state.isOpen(job) || !this.#state.authorisedNow(job)) return;
     rememberAnswered(job, propose);
     job.lastAccepted.set(from, clock.now());
     const prepared = purpose.prepare();
@@ -177,12 +178,13 @@ export class Membership {
         this.#state.context.log('session.started', { requestId, attemptId, leader, set });
         this.#state.reached(job, attemptId, 'started');
       },
+      mayRelease: (running) => this.mayStart(job, running),
       onOutput: (ended, output) => {
         // Live until its output is stored: a peer's confirmation may stand before it in the queue, and without a live
         // attempt it would be taken for one of a run that this party has lost.
         this.#state.background(job, async () => {
           try {
-            await this.#outcomes.complete(job, ended, output);
+            if (this.#mayConfirm(job, output)) await this.#outcomes.complete(job, ended, output);
           } finally {
             job.live.delete(attemptId);
             if (this.#state.isOpen(job)) await this.#proceed(job);
@@ -196,11 +198,20 @@ export class Membership {
     this.#onChange(job);
   }
 
+  /** A share is confirmed only for a request that is still authorised; signatures are out already. */
+  #mayConfirm(job: Job, output: RunOutput): boolean {
+    if (output.kind === 'signatures' || !this.#state.isOpen(job) || this.#state.authorisedNow(job))
+      return true;
+    output.share.signingShare.fill(0);
+    this.#state.context.log('session.not_confirmed', { requestId: job.requestId, detail: job.detail });
+    return false;
+  }
+
   async #proceed(job: Job): Promise<void> {
     if (!(await this.#outcomes.lostRun(job))) this.#onChange(job);
   }
 
-  /** Whether the evidence still authorises what an attempt is about: approvals run out. Withdraws from it otherwise. */
+  /** Whether the evidence still authorises what an attempt is about: it runs out, and is added to. Withdraws otherwise. */
   mayStart(job: Job, attempt: LiveAttempt): boolean {
     if (this.#state.authorisedNow(job)) return true;
     const message = `no longer authorised here: ${job.detail}`;
@@ -246,7 +257,7 @@ export class Membership {
     if (attempt.started || this.mayStart(job, attempt)) attempt.start(frame);
   }
 
-  async onRound(from: string, frame: FrameOf<'round'>): Promise<void> {
+  onRound(from: string, frame: FrameOf<'round'>): void {
     for (const job of this.#state.jobs.values()) {
       const attempt = job.live.get(frame.content.attemptId);
       if (attempt === undefined) continue;

@@ -2,13 +2,11 @@
 // it commits to, and which machine runs once an attempt has started.
 import type { Authorisation } from '../../protocol/authorize.ts';
 import { partyIndex } from '../../protocol/records/keyring-roster.ts';
-import { KeyGeneration } from '../mpc/dkg/generate.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { KeyPackage } from '../mpc/frost/key-package.ts';
 import type { NonceCommitment, NonceStore } from '../mpc/frost/nonces.ts';
-import { FrostSigning } from '../mpc/frost/sign.ts';
 import { taggedHash, utf8 } from '../mpc/hash.ts';
-import type { Machine } from '../mpc/machine.ts';
+import type { MachineOrder, MachineOutput } from '../work/machines.ts';
 import type { Started } from './attempt.ts';
 import type { SessionContext } from './context.ts';
 
@@ -19,8 +17,11 @@ export type RunOutput =
 /** What one ACCEPT commits to. Exactly one of `run` and `discard` is called, once. */
 export interface Prepared {
   readonly nonces: readonly NonceCommitment[];
-  /** Takes the nonces and makes the machine. Throws Abort when the START does not fit. */
-  run(started: Started): { machine: Machine<unknown>; output(value: unknown): RunOutput };
+  /** Takes the nonces, at once, and says which machine is to run with them. Throws Abort `nonces_unavailable`. */
+  run(started: Started): {
+    readonly order: MachineOrder;
+    readonly output: (value: MachineOutput) => RunOutput;
+  };
   /** Burns what was committed to. */
   discard(): void;
 }
@@ -43,15 +44,15 @@ export function generatePurpose(authorisation: Authorisation, context: SessionCo
     prepare: () => ({
       nonces: [],
       run: ({ sid }) => ({
-        machine: new KeyGeneration({
+        order: {
+          kind: 'generate',
           keyType: request.keyType,
           sid,
           epoch,
           self: partyIndex(roster, context.signer.credential),
           parties: roster.parties.map((_, index) => index + 1),
           threshold: roster.threshold,
-          random: context.random,
-        }),
+        },
         output: (share) => ({ kind: 'share', share: share as KeyShare }),
       }),
       discard: () => undefined,
@@ -82,7 +83,8 @@ export function signPurpose(
       return {
         nonces: commitments,
         run({ sid, accepts }) {
-          const machine = new FrostSigning({
+          const order: MachineOrder = {
+            kind: 'sign',
             sid,
             self: partyIndex(roster, context.signer.credential),
             set: [...accepts.keys()].map((party) => partyIndex(roster, party)),
@@ -94,9 +96,9 @@ export function signPurpose(
               [...accepts].map(([party, accept]) => [partyIndex(roster, party), accept.nonces]),
             ),
             nonces: nonceStore.take(id),
-          });
+          };
           return {
-            machine,
+            order,
             output: (signatures) => ({ kind: 'signatures', signatures: signatures as readonly Uint8Array[] }),
           };
         },

@@ -63,6 +63,7 @@ export class Sessions {
 
   async stop(): Promise<void> {
     this.#state.stopped = true;
+    this.#state.stopping.abort();
     for (const job of this.#state.jobs.values()) this.#state.settle(job);
     this.#outcomes.confirmations.stop();
     await this.#state.idle();
@@ -80,7 +81,7 @@ export class Sessions {
    */
   async submit(evidence: Evidence): Promise<IntakeResult> {
     const requestId = envelopeId(evidence.request, this.#state.context.networkId);
-    return this.#state.serial(requestId, () => this.#intake.take(requestId, evidence));
+    return this.#intake.take(requestId, evidence, this.#state.self);
   }
 
   /** A message of an authenticated roster party. Never throws: what is wrong with it is logged. */
@@ -90,6 +91,12 @@ export class Sessions {
       if (!this.#state.others.includes(from))
         throw new SessionError('stranger', `${from} is not in the roster`);
       const frame = decodeFrame(bytes);
+      // Neither waits in the request's queue, nor does what the same peer sends next wait for it: a round must not seem late
+      // because this party is busy, and judging evidence takes its time.
+      if (frame.type === 'round') return this.#membership.onRound(from, frame);
+      if (frame.type === 'evidence') {
+        return this.#state.detach(from, () => this.#intake.onEvidence(from, frame.content));
+      }
       await this.#state.serial(this.#queueOf(frame), () => this.#dispatch(from, frame));
     } catch (error) {
       this.#state.reject(from, error);
@@ -121,7 +128,7 @@ export class Sessions {
     return attemptId;
   }
 
-  async #dispatch(from: string, frame: Frame): Promise<void> {
+  async #dispatch(from: string, frame: Exclude<Frame, { type: 'round' | 'evidence' }>): Promise<void> {
     if (this.#state.stopped) return;
     switch (frame.type) {
       case 'propose':
@@ -130,16 +137,12 @@ export class Sessions {
         return this.#leading.onAccept(from, frame);
       case 'start':
         return this.#membership.onStart(from, frame);
-      case 'round':
-        return this.#membership.onRound(from, frame);
       case 'done':
         return this.#outcomes.onDone(from, frame);
       case 'wait':
         return this.#leading.onWait(from, frame.content);
       case 'decline':
         return this.#leading.onDecline(from, frame.content);
-      case 'evidence':
-        return this.#intake.onEvidence(from, frame.content);
       case 'want':
         return this.#leading.sendEvidence(from, frame.content.requestId);
       case 'abort':

@@ -1,5 +1,5 @@
 // What the parts of a node's sessions share: the open requests, one queue for each, and ways to send.
-import { authorize } from '../../protocol/authorize.ts';
+import { reconsider, type Trust } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
@@ -12,6 +12,9 @@ export class SessionState {
   readonly jobs = new Map<Hex, Job>();
   stopped = false;
   readonly #queues = new Map<string, Promise<void>>();
+  readonly #detached = new Set<Promise<void>>();
+  /** Aborted when the sessions stop. */
+  readonly stopping = new AbortController();
 
   constructor(context: SessionContext) {
     this.context = context;
@@ -63,8 +66,17 @@ export class SessionState {
     void this.serial(job.requestId, work).catch((error: unknown) => this.reject(this.self, error));
   }
 
+  /** Runs `work` beside everything else: nobody waits for it but `idle`. A failure is logged as one of `from`'s message. */
+  detach(from: string, work: () => Promise<void>): void {
+    const running = work()
+      .catch((error: unknown) => this.reject(from, error))
+      .finally(() => this.#detached.delete(running));
+    this.#detached.add(running);
+  }
+
   /** Returns when nothing is under way. */
   async idle(): Promise<void> {
+    await Promise.all(this.#detached);
     await Promise.all(this.#queues.values());
   }
 
@@ -76,10 +88,15 @@ export class SessionState {
     this.context.log('session.message_rejected', fields);
   }
 
+  /** What this node judges by, now. */
+  get trust(): Trust {
+    const { networkId, keyring, clock } = this.context;
+    return { networkId, keyringId: keyring.id, now: clock.now() };
+  }
+
   /** Whether the evidence authorises the request now: approvals and requests run out. */
   authorisedNow(job: Job): boolean {
-    const { networkId, keyring, clock } = this.context;
-    const verdict = authorize(job.evidence, { networkId, keyringId: keyring.id, now: clock.now() });
+    const verdict = reconsider(job.authorisation, job.evidence, this.trust);
     job.authorised = verdict.verdict === 'authorised';
     job.detail = describe(verdict);
     return job.authorised;

@@ -6,6 +6,7 @@ import { createNetwork, type Network } from '../../node/network/network.ts';
 import { type Clock, defaultTiming } from '../../node/sessions/context.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import { decodeFrame, type Frame } from '../../node/sessions/wire.ts';
+import { inlineWork } from '../../node/work/inline.ts';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { formatEpoch } from '../../protocol/records/fields.ts';
@@ -81,6 +82,7 @@ async function startHosts(world: World, streamCopies: boolean): Promise<Host[]> 
         store,
         clock,
         random,
+        work: inlineWork(random),
         timing: defaultTiming,
         log: () => undefined,
         streamCopies,

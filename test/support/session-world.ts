@@ -14,6 +14,7 @@ import {
   type StoredJob,
 } from '../../node/sessions/context.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
+import { inlineWork } from '../../node/work/inline.ts';
 import { networkId, seedOf, start, type World } from './fixture.ts';
 
 /** Time that passes only when told. */
@@ -236,6 +237,7 @@ export class SessionWorld {
         after: (ms, call) => this.clock.after(ms, () => lives() && call()),
       },
       random,
+      work: inlineWork(random),
       timing: defaultTiming,
       log: (event, fields) => node.logged.push({ event, fields }),
       streamCopies: this.#options.streamCopies ?? true,

@@ -40,6 +40,7 @@ describe("a node's configuration", () => {
       listen: ['/ip4/127.0.0.1/tcp/0', '/ip6/::/tcp/4151'],
       peers: { blue: ['/dns4/blue.example/tcp/4151'], [key]: ['/ip4/10.0.0.7/tcp/4151'] },
       timing: { proposalDeadlineMs: 500, roundDeadlineMs: 1500.5 },
+      workers: 3,
       logLevel: 'debug',
     };
     assert.deepEqual(resolve(full), { ...full, dir: '/srv/node/data' });
@@ -74,6 +75,9 @@ describe("a node's configuration", () => {
       [{ peers: { 'No name': ['/ip4/10.0.0.7/tcp/1'] } }, 'peers.No name', /party name or party key/],
       [{ timing: { roundDeadlineMs: 0 } }, 'timing.roundDeadlineMs', /./],
       [{ timing: { roundDeadlineMs: '5s' } }, 'timing.roundDeadlineMs', /number/],
+      [{ workers: 0 }, 'workers', />=1/],
+      [{ workers: 65 }, 'workers', /<=64/],
+      [{ workers: 1.5 }, 'workers', /int/],
       [{ logLevel: 'loud' }, 'logLevel', /debug/],
     ];
     for (const [change, path, words] of wrong) refuses({ ...minimal, ...change }, 'invalid', path, words);

@@ -6,7 +6,7 @@ import { authorize, type Evidence } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
 import { addSignature } from '../../protocol/records/envelope.ts';
-import { mergeEvidence } from '../../node/sessions/job.ts';
+import { mergeEvidence } from '../../node/work/evidence.ts';
 import { decodeFrame } from '../../node/sessions/wire.ts';
 import {
   approve,

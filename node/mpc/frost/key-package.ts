@@ -63,10 +63,9 @@ export function loadKeyPackage(key: StoredKey): KeyPackage {
       'the stored signing share does not match the stored commitments',
     );
 
-  const identifiers = new Map(parties.map((party) => [party, frost.Identifier.fromNumber(party)]));
-  const secret = { identifier: identifiers.get(index)!, signingShare: Uint8Array.from(key.signingShare) };
-  return {
-    suite,
+  const identifierOf = (party: PartyIndex): Identifier => frost.Identifier.fromNumber(party);
+  return openPortableKey({
+    keyType: key.keyType,
     index,
     threshold,
     parties,
@@ -76,11 +75,52 @@ export function loadKeyPackage(key: StoredKey): KeyPackage {
       commitments: key.commitments.map((bytes) => Uint8Array.from(bytes)),
       verifyingShares: Object.fromEntries(
         parties.map((party, at) => [
-          identifiers.get(party)!,
+          identifierOf(party),
           Uint8Array.from(group.encodePoint(verifyingPoints[at]!)),
         ]),
       ),
     },
+    secret: { identifier: identifierOf(index), signingShare: Uint8Array.from(key.signingShare) },
+  });
+}
+
+/** A checked key as plain data, for another thread of this process. */
+export interface PortableKey {
+  readonly keyType: KeyShare['keyType'];
+  readonly index: PartyIndex;
+  readonly threshold: number;
+  readonly parties: readonly PartyIndex[];
+  readonly publicKey: Uint8Array;
+  readonly public: FrostPublic;
+  /** SECRET. */
+  readonly secret: FrostSecret;
+}
+
+/** A copy of a checked key, its signing share in a buffer of its own, to be transferred and never cloned. */
+export function portableKey(key: KeyPackage): PortableKey {
+  const { suite, index, threshold, parties, publicKey, secret } = key;
+  const { identifier, signingShare } = secret;
+  return {
+    keyType: suite.keyType,
+    index,
+    threshold,
+    parties,
+    publicKey,
+    public: key.public,
+    secret: { identifier, signingShare: Uint8Array.from(signingShare) },
+  };
+}
+
+/** The key package of what `portableKey` gave: checked then, not again. It owns the signing share from here on. */
+export function openPortableKey(portable: PortableKey): KeyPackage {
+  const { keyType, secret, ...fields } = portable;
+  const suite = ciphersuiteOf(keyType);
+  const identifiers = new Map(
+    fields.parties.map((party) => [party, suite.frost.Identifier.fromNumber(party)]),
+  );
+  return {
+    ...fields,
+    suite,
     secret,
     identifierOf(party) {
       const identifier = identifiers.get(party);

@@ -2,7 +2,8 @@
 //
 // A nonce that signs two messages gives the signing share away. The library zeroes the object it signed with, but a copy
 // would sign again; so nonces never leave here. `take` removes them from the store before anything else can run, and
-// what it returns signs each item once and reveals nothing. A restart loses them; nothing can bring one back.
+// what it returns signs each item once and reveals nothing. A restart loses them; nothing can bring one back. To another
+// thread they go by `release`: moved into one buffer, which is transferred and never cloned, and erased where they were.
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { Abort } from '../abort.ts';
 import type { PartyIndex, RandomBytes } from '../machine.ts';
@@ -21,6 +22,13 @@ export type NonceCommitments = ReadonlyMap<PartyIndex, NonceCommitment>;
 interface NoncePair {
   readonly hiding: Uint8Array<ArrayBuffer>;
   readonly binding: Uint8Array<ArrayBuffer>;
+}
+
+/** Nonces on their way to the thread that signs with them. */
+export interface MovedNonces {
+  /** SECRET: for each item hiding and binding scalar, one after the other. The one copy: transfer its buffer. */
+  readonly secrets: Uint8Array<ArrayBuffer>;
+  readonly commitments: readonly NonceCommitment[];
 }
 
 /** The nonces of one attempt, one pair per item. */
@@ -48,6 +56,42 @@ export class OneTimeNonces {
     } finally {
       erasePair(pair);
     }
+  }
+
+  /**
+   * Moves every pair out of here: afterwards nothing can be signed with this object. Throws Abort('nonces_unavailable') when a
+   * pair was spent before, and then burns the rest.
+   */
+  release(): MovedNonces {
+    try {
+      const pairs = this.#pairs.map((pair, item) => {
+        if (pair === undefined) throw new Abort('nonces_unavailable', `the nonces of item ${item} are spent`);
+        return pair;
+      });
+      const secrets = new Uint8Array(pairs.reduce((sum, pair) => sum + 2 * pair.hiding.length, 0));
+      let offset = 0;
+      for (const { hiding, binding } of pairs) {
+        secrets.set(hiding, offset);
+        secrets.set(binding, offset + hiding.length);
+        offset += 2 * hiding.length;
+      }
+      return { secrets, commitments: this.commitments };
+    } finally {
+      this.destroy();
+    }
+  }
+
+  /** On the other side of a `release`. The object owns the buffer from here on, and erases it as pairs are spent. */
+  static receive({ secrets, commitments }: MovedNonces): OneTimeNonces {
+    const length = secrets.length / (2 * commitments.length);
+    const pairs = commitments.map((_, item) => {
+      const start = item * 2 * length;
+      return {
+        hiding: secrets.subarray(start, start + length),
+        binding: secrets.subarray(start + length, start + 2 * length),
+      };
+    });
+    return new OneTimeNonces(pairs, commitments);
   }
 
   /** Erases whatever was not spent. */

@@ -7,7 +7,7 @@
 // are dropped, not blamed. The shares themselves are the RFC's and carry nothing of the session.
 import { concatBytes } from '@noble/hashes/utils.js';
 import { Abort } from '../abort.ts';
-import type { PartyIndex, Step } from '../machine.ts';
+import type { PartyIndex, Slices } from '../machine.ts';
 import type { Round } from '../rounds.ts';
 import { decodeFrom, encodeMessage, MessageKind, RoundMachine } from '../rounds.ts';
 import { checkSet, commitmentsPerItem } from './attempt.ts';
@@ -62,15 +62,28 @@ export class FrostSigning extends RoundMachine<readonly Uint8Array[]> {
       kind: MessageKind.frostShare,
       check: (from, body) => this.#checkShares(from, body),
       receive: (from, body) => void this.#shares.set(from, this.#split(body)),
-      complete: () => ({ messages: [], output: this.#items.map((_, item) => this.#aggregate(item)) }),
+      complete: () => this.#finish(),
     },
   ];
 
-  protected override begin(): Step<readonly Uint8Array[]> {
-    const shares = this.#items.map((_, item) => this.#sign(item));
+  protected override *begin(): Slices<readonly Uint8Array[]> {
+    const shares: Uint8Array[] = [];
+    for (const item of this.#items.keys()) {
+      if (item > 0) yield;
+      shares.push(this.#sign(item));
+    }
     this.#shares.set(this.#self, shares);
     const bytes = encodeMessage(MessageKind.frostShare, this.sid, concatBytes(...shares));
     return { messages: [{ to: 'all', bytes }] };
+  }
+
+  *#finish(): Slices<readonly Uint8Array[]> {
+    const signatures: Uint8Array[] = [];
+    for (const item of this.#items.keys()) {
+      if (item > 0) yield;
+      signatures.push(this.#aggregate(item));
+    }
+    return { messages: [], output: signatures };
   }
 
   #sign(item: number): Uint8Array {

@@ -1,0 +1,108 @@
+// Taking in evidence, as one task: what is held and what came are merged and judged. Pure: the same on a worker thread
+// and on the main one.
+import {
+  type Authorisation,
+  authorize,
+  type Evidence,
+  type Trust,
+  verifyDecision,
+  type Verdict,
+} from '../../protocol/authorize.ts';
+import type { Decision } from '../../protocol/records/decision.ts';
+import { type Envelope, envelopeId, readContent } from '../../protocol/records/envelope.ts';
+import { partyResult } from '../../protocol/records/party-result.ts';
+
+/** Plain data throughout. */
+export interface EvidenceTask {
+  /** What this node has about the request, if anything. */
+  readonly held: Evidence | undefined;
+  readonly received: Evidence;
+  readonly trust: Trust;
+}
+
+export interface Judgement {
+  /** What is held and what came, in one. Of an authorised or waiting request without anything that proves nothing. */
+  readonly evidence: Evidence;
+  readonly verdict: Verdict;
+  /** Of a request that approvers or its initiator rejected: the verdict without any decision. */
+  readonly bare?: Verdict;
+}
+
+/** Never throws for anything that evidence may hold. */
+export function judgeEvidence({ held, received, trust }: EvidenceTask): Judgement {
+  const evidence = held === undefined ? received : merge(held, received, trust);
+  const verdict = authorize(evidence, trust);
+  if (verdict.verdict !== 'refused') {
+    const sound = mergeEvidence(evidence, evidence, verdict.authorisation, trust.networkId);
+    return { evidence: sound, verdict };
+  }
+  if (!isRejected(verdict)) return { evidence, verdict };
+  return { evidence, verdict, bare: authorize({ ...evidence, decisions: [] }, trust) };
+}
+
+/** Whether a verdict says that approvers or the initiator rejected the request. */
+export function isRejected(verdict: Extract<Verdict, { verdict: 'refused' }>): boolean {
+  return verdict.reason === 'approvers' || verdict.reason === 'cancelled';
+}
+
+/** Whether two states of the evidence for one request hold the same decisions: what else it holds never changes. */
+export function sameDecisions(a: Evidence | undefined, b: Evidence | undefined): boolean {
+  if (a === b) return true;
+  if (a === undefined || b === undefined || a.decisions.length !== b.decisions.length) return false;
+  return a.decisions.every((decision, index) => decision.bytes === b.decisions[index]?.bytes);
+}
+
+function merge(held: Evidence, received: Evidence, trust: Trust): Evidence {
+  // The request's standing does not matter here, only what it is: its decisions may all have run out.
+  const base = authorize({ ...held, decisions: [] }, trust);
+  if (base.verdict === 'refused') return held;
+  return mergeEvidence(held, received, base.authorisation, trust.networkId);
+}
+
+/**
+ * Evidence that holds what both hold, without what proves nothing: anybody who passed it on may have added to it. Of each
+ * principal the latest decision stays, so nobody can make this node forget a rejection it has seen, by sending less or
+ * by sending much.
+ */
+export function mergeEvidence(
+  held: Evidence,
+  received: Evidence,
+  authorisation: Authorisation,
+  networkId: string,
+): Evidence {
+  const latest = new Map<string, { decision: Decision; envelope: Envelope }>();
+  for (const envelope of new Set([...held.decisions, ...received.decisions])) {
+    try {
+      const decision = verifyDecision(envelope, authorisation, networkId);
+      const known = latest.get(decision.principal)?.decision;
+      // As `authorize` reads them: of two under one seq the rejection counts.
+      const newer =
+        known === undefined ||
+        decision.seq > known.seq ||
+        (decision.seq === known.seq && decision.decision === 'reject');
+      if (newer) latest.set(decision.principal, { decision, envelope });
+    } catch {
+      // Garbage among the decisions is left out.
+    }
+  }
+  const named = new Set(authorisation.items.map(({ key }) => key.id));
+  return {
+    ...held,
+    decisions: [...latest.values()].map(({ envelope }) => envelope),
+    keys: held.keys
+      .filter(({ request }) => named.has(envelopeId(request, networkId)))
+      .map(({ request, certificate }) => ({
+        request,
+        certificate: certificate.map((result) => signedByPartyAlone(result, networkId)),
+      })),
+  };
+}
+
+/**
+ * A party's result without signatures of others, which whoever passes it on may have added: they would only cost time.
+ * Throws RecordError when it is no result.
+ */
+export function signedByPartyAlone(result: Envelope, networkId: string): Envelope {
+  const { party } = readContent(partyResult, result, networkId).content;
+  return { ...result, signatures: result.signatures.filter(({ credential }) => credential === party) };
+}

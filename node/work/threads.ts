@@ -1,0 +1,117 @@
+// Work on worker threads: what a node uses. A machine lives in the worker that started it; between its calls only its
+// number is here, and before the first its order.
+import { availableParallelism } from 'node:os';
+import type { PartyIndex } from '../mpc/machine.ts';
+import type { EvidenceTask, Judgement } from './evidence.ts';
+import { WorkError } from './error.ts';
+import { eraseStep, type HostedStep, type MachineOrder, packOrder } from './machines.ts';
+import { type Host, type PoolOptions, type PoolTask, WorkerPool } from './pool.ts';
+import type { HostedMachine, Work, WorkStatus } from './work.ts';
+
+/** One processor is left to the main thread. */
+export function defaultWorkers(): number {
+  return Math.max(1, availableParallelism() - 1);
+}
+
+class ThreadedMachine implements HostedMachine {
+  readonly #pool: WorkerPool;
+  readonly #number: number;
+  readonly #source: string;
+  readonly #cancel = new AbortController();
+  /** Before it went to a worker; it holds the nonces until then. */
+  #order: MachineOrder | undefined;
+  readonly #kind: MachineOrder['kind'];
+  #host: Host | undefined;
+  /** Ends when every call made so far has been carried out. */
+  #calls: Promise<unknown> = Promise.resolve();
+
+  constructor(pool: WorkerPool, number: number, order: MachineOrder, source: string) {
+    this.#pool = pool;
+    this.#number = number;
+    this.#order = order;
+    this.#kind = order.kind;
+    this.#source = source;
+  }
+
+  start(): Promise<HostedStep> {
+    return this.#call((host) => {
+      const order = this.#order;
+      if (order === undefined)
+        throw new WorkError('cancelled', 'the machine was started or destroyed before');
+      this.#order = undefined;
+      this.#host = host;
+      const { packed, transfer } = packOrder(order);
+      return { task: { task: 'start', machine: this.#number, order: packed }, transfer };
+    });
+  }
+
+  receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep> {
+    // A copy of its own: of a view the clone would take the whole buffer behind it.
+    const own = Uint8Array.from(bytes);
+    return this.#call(() => ({
+      task: { task: 'receive', machine: this.#number, from, bytes: own },
+      transfer: [own.buffer],
+    }));
+  }
+
+  #call(compose: PoolTask['compose']): Promise<HostedStep> {
+    const call = this.#calls.then(async () => {
+      const task: PoolTask = {
+        workClass: this.#kind === 'sign' ? 'signing' : 'key-generation',
+        source: this.#source,
+        compose,
+        resume: { task: 'resume', machine: this.#number },
+        host: this.#host,
+      };
+      const step = (await this.#pool.run(task, this.#cancel.signal)) as HostedStep;
+      if (!this.#cancel.signal.aborted) return step;
+      eraseStep(step);
+      throw new WorkError('cancelled', 'the machine was destroyed');
+    });
+    this.#calls = call.catch(() => undefined);
+    return call;
+  }
+
+  destroy(): void {
+    if (this.#cancel.signal.aborted) return;
+    this.#cancel.abort();
+    if (this.#host) this.#pool.destroy(this.#host, this.#number);
+    if (this.#order?.kind === 'sign') this.#order.nonces.destroy();
+    this.#order = undefined;
+  }
+}
+
+export class ThreadedWork implements Work {
+  readonly #pool: WorkerPool;
+  #machines = 0;
+
+  constructor(pool: WorkerPool) {
+    this.#pool = pool;
+  }
+
+  /** Resolves when the workers are ready. Throws WorkError `start_failed`. */
+  static async start(options: PoolOptions): Promise<ThreadedWork> {
+    return new ThreadedWork(await WorkerPool.start(options));
+  }
+
+  machine(order: MachineOrder, source: string): HostedMachine {
+    return new ThreadedMachine(this.#pool, ++this.#machines, order, source);
+  }
+
+  async judge(evidence: EvidenceTask, source: string, signal: AbortSignal): Promise<Judgement> {
+    const compose = (): ReturnType<PoolTask['compose']> => ({
+      task: { task: 'judge', evidence },
+      transfer: [],
+    });
+    return (await this.#pool.run({ workClass: 'evidence', source, compose }, signal)) as Judgement;
+  }
+
+  status(): WorkStatus {
+    return this.#pool.status();
+  }
+
+  /** Returns when every worker has ended. */
+  stop(): Promise<void> {
+    return this.#pool.stop();
+  }
+}
