@@ -20,6 +20,7 @@ export type AbortCode =
   | 'unknown_message'
   | 'not_a_member'
   | 'duplicate_message'
+  | 'wrong_receiver'
   | 'equivocation'
   // Encodings.
   | 'malformed_scalar'

@@ -1,9 +1,10 @@
 // What every protocol of rounds has in common: who may send what, how often and when.
 //
 // Every message is: kind (1 byte, one per protocol and round) || session id (32 bytes) || body. A message of another
-// session is dropped before any check and changes nothing. One message per member and round: the same bytes again are
-// `duplicate_message`, other bytes are `equivocation`, which two signatures prove. A message of a later round is checked
-// for its structure at once and held (one per sender, of a length known beforehand) until its round begins.
+// session is dropped before any check and changes nothing. Each is checked for its structure at once, and for being meant
+// for this party. One message per member and round: the same bytes again are `duplicate_message`, other bytes are
+// `equivocation`, which two signatures prove. A message of a later round is held (one per sender, of a length known
+// beforehand) until its round begins.
 import { equalBytes } from '@noble/curves/utils.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { Abort } from './abort.ts';
@@ -25,7 +26,7 @@ export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 /** One round as its machine sees it. A body is erased after `receive`: keep copies, not views. */
 export interface Round<Output> {
   readonly kind: MessageKind;
-  /** Structure only; also run on messages that are early. Throws Abort. */
+  /** Structure and receiver; also run on messages that are early. Throws Abort. */
   readonly check: (from: PartyIndex, body: Uint8Array) => void;
   /** Full verification of one member's message, once this round has begun. Throws Abort. */
   readonly receive: (from: PartyIndex, body: Uint8Array) => void;
@@ -41,6 +42,28 @@ export function encodeMessage(kind: MessageKind, sid: Uint8Array, body: Uint8Arr
 /** The session id a message carries, for routing; undefined when it is too short to carry one. */
 export function sessionIdOf(bytes: Uint8Array): Uint8Array | undefined {
   return bytes.length < HEADER_LENGTH ? undefined : bytes.subarray(1, HEADER_LENGTH);
+}
+
+/**
+ * Which of a protocol's rounds (by its place in `kinds`) a message of this session is for, and its body: a copy.
+ * Undefined: of another session. Throws Abort naming `from`: malformed_message, unknown_message.
+ */
+export function openMessage(
+  kinds: readonly MessageKind[],
+  sid: Uint8Array,
+  from: PartyIndex,
+  bytes: Uint8Array,
+): { readonly round: number; readonly body: Uint8Array } | undefined {
+  const carried = sessionIdOf(bytes);
+  if (carried === undefined)
+    throw new Abort('malformed_message', `message of ${bytes.length} bytes from party ${from}`, {
+      culprit: from,
+    });
+  if (!equalBytes(carried, sid)) return undefined;
+  const round = kinds.findIndex((kind) => kind === bytes[0]);
+  if (round < 0)
+    throw new Abort('unknown_message', `party ${from} sent a message of kind ${bytes[0]}`, { culprit: from });
+  return { round, body: bytes.slice(HEADER_LENGTH) };
 }
 
 /** Decodes something `from` sent: a GroupError becomes an Abort that names the sender. */
@@ -103,24 +126,14 @@ export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
   receiveInSlices(from: PartyIndex, bytes: Uint8Array): Slices<Output> {
     return this.#guard(() => {
       if (this.#state === 'new') throw new Abort('not_started', 'the machine has not been started');
-      const sid = sessionIdOf(bytes);
-      if (sid === undefined)
-        throw new Abort('malformed_message', `message of ${bytes.length} bytes from party ${from}`, {
-          culprit: this.others.includes(from) ? from : undefined,
-        });
-      if (!equalBytes(sid, this.sid)) return { messages: [] };
-      if (!this.others.includes(from))
-        throw new Abort('not_a_member', `party ${from} is not another member of this run`);
-      const number = this.rounds.findIndex((round) => round.kind === bytes[0]);
-      const round = this.rounds[number];
-      if (round === undefined)
-        throw new Abort('unknown_message', `party ${from} sent a message of kind ${bytes[0]}`, {
-          culprit: from,
-        });
+      if (!this.others.includes(from)) return this.#refuseStranger(from, bytes);
+      const kinds = this.rounds.map((each) => each.kind);
+      const opened = openMessage(kinds, this.sid, from, bytes);
+      if (opened === undefined) return { messages: [] };
+      const { round: number, body } = opened;
+      this.rounds[number]!.check(from, body);
       const received = this.#inbox(number);
       this.#onlyOnce(received, from, bytes, number);
-      const body = bytes.slice(HEADER_LENGTH);
-      round.check(from, body);
       received.held.set(from, body);
       return this.#advance();
     });
@@ -139,6 +152,15 @@ export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
       held.clear();
     }
     this.erase();
+  }
+
+  /** Of another session it is dropped like anybody's. */
+  #refuseStranger(from: PartyIndex, bytes: Uint8Array): Step<Output> {
+    const sid = sessionIdOf(bytes);
+    if (sid === undefined)
+      throw new Abort('malformed_message', `message of ${bytes.length} bytes from party ${from}`);
+    if (!equalBytes(sid, this.sid)) return { messages: [] };
+    throw new Abort('not_a_member', `party ${from} is not another member of this run`);
   }
 
   #inbox(number: number): Received {

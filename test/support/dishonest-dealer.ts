@@ -73,6 +73,7 @@ export class DishonestDealer implements Machine<KeyShare> {
       const honest = {
         opening: this.#opening,
         echo: parties.map((index) => this.#digests.get(index)!),
+        receiver: to,
         share,
       };
       const reveal = this.dishonesty.reveal?.(to, honest) ?? honest;

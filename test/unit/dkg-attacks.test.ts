@@ -175,6 +175,26 @@ describe('key generation: attacks', () => {
     assertAborts(result, 'invalid_dealt_share', 2);
   });
 
+  it('a reveal addressed to somebody else is refused, and nobody is named: to that one it may have been sent', () => {
+    const result = against({ reveal: (to, reveal) => ({ ...reveal, receiver: 4 - to }) });
+    assertAborts(result, 'wrong_receiver', undefined);
+  });
+
+  it('a second reveal that is meant for another receiver is no equivocation', () => {
+    const { delivered } = runNetwork(honest(3, 2));
+    const of2 = (kind: MessageKind, to: PartyIndex): Uint8Array =>
+      delivered.find(({ from, to: receiver, bytes }) => from === 2 && receiver === to && bytes[0] === kind)!
+        .bytes;
+    const machine = honest(3, 2).get(1)!;
+    machine.start();
+    machine.receive(2, of2(MessageKind.dkgCommit, 1));
+    machine.receive(2, of2(MessageKind.dkgReveal, 1));
+    assert.throws(
+      () => machine.receive(2, of2(MessageKind.dkgReveal, 3)),
+      throwsAbort('wrong_receiver', undefined),
+    );
+  });
+
   it('a share that is no canonical scalar', () => {
     const order = hexToBytes('edd3f55c1a631258d69cf7a2def9de1400000000000000000000000000000010');
     for (const share of [new Uint8Array(32).fill(0xff), order])
@@ -245,7 +265,7 @@ describe('key generation: attacks', () => {
   });
 
   it('any single bit changed in a reveal ends in a named abort', () => {
-    const length = 2 + 2 * 32 + 64 + 64 + 2 + 3 * 32 + 32;
+    const length = 2 + 2 * 32 + 64 + 64 + 2 + 3 * 32 + 2 + 32;
     for (let at = 0; at < length; at += 11) {
       const { outputs, aborts } = against({ body: (_, bytes) => flip(bytes, at) });
       assert.equal(outputs.size, 0);

@@ -2,7 +2,7 @@
 // Krawczyk, Rabin 2007) with a commit round first, as in FROST (ePrint 2020/852, figure 1) and DKLs23 (ePrint 2023/765).
 //
 //   1 commit   broadcast H(context, i, C_i, proof_i, chainCode_i, salt_i)
-//   2 reveal   to each j: the opening, an echo of everybody's round-1 digests, and f_i(j)
+//   2 reveal   to each j: the opening, an echo of everybody's round-1 digests, j, and f_i(j)
 //
 // Committing first means no dealer chooses its constant term after seeing another's, so nobody biases the key; the echo
 // means that everybody who finishes saw the same digests, hence the same openings, key and transcript hash. Polynomials
@@ -16,12 +16,20 @@ import type { PartyIndex, RandomBytes, Step } from '../machine.ts';
 import { checkParties } from '../parameters.ts';
 import { freshBytes, randomScalar } from '../random.ts';
 import type { Round } from '../rounds.ts';
-import { decodeFrom, encodeMessage, MessageKind, RoundMachine } from '../rounds.ts';
+import { encodeMessage, MessageKind, RoundMachine } from '../rounds.ts';
+import { checkDealing } from './dealing.ts';
 import type { KeyShare } from './key-share.ts';
 import type { Shape } from './messages.ts';
-import { checkCommit, checkReveal, decodeReveal, DIGEST_LENGTH, encodeReveal } from './messages.ts';
+import {
+  checkCommit,
+  checkReceiver,
+  checkReveal,
+  decodeReveal,
+  DIGEST_LENGTH,
+  encodeReveal,
+} from './messages.ts';
 import { evaluateCommitments, evaluatePolynomial } from './polynomial.ts';
-import { prove, verifyProof } from './proof.ts';
+import { prove } from './proof.ts';
 import type { Epoch, Opening } from './transcript.ts';
 import { combineChainCodes, commitDigest, contextHash, transcriptHash } from './transcript.ts';
 
@@ -74,7 +82,10 @@ export class KeyGeneration extends RoundMachine<KeyShare> {
     },
     {
       kind: MessageKind.dkgReveal,
-      check: (from, body) => checkReveal(this.#shape, from, body),
+      check: (from, body) => {
+        checkReveal(this.#shape, from, body);
+        checkReceiver(this.#shape, from, body, this.#options.self);
+      },
       receive: (from, body) => this.#verifyDealer(from, body),
       complete: () => this.#combine(),
     },
@@ -108,7 +119,7 @@ export class KeyGeneration extends RoundMachine<KeyShare> {
     this.#signingShare = evaluatePolynomial(group, this.#coefficients, self);
     const messages = this.others.map((to) => {
       const share = group.encodeScalar(evaluatePolynomial(group, this.#coefficients, to));
-      const body = encodeReveal(this.#shape, { opening, echo, share });
+      const body = encodeReveal(this.#shape, { opening, echo, receiver: to, share });
       return { to, bytes: encodeMessage(MessageKind.dkgReveal, this.sid, body) };
     });
     this.#coefficients = [];
@@ -117,39 +128,14 @@ export class KeyGeneration extends RoundMachine<KeyShare> {
 
   /** Faults that the dealer's own signed messages prove come first; a differing echo proves nobody guilty by itself. */
   #verifyDealer(dealer: PartyIndex, body: Uint8Array): void {
-    const group = this.#group;
-    const { self, threshold } = this.#options;
-    const { opening, echo, share } = decodeReveal(this.#shape, body);
-    if (!equalBytes(commitDigest(this.#context, dealer, opening), this.#digests.get(dealer)!))
-      throw new Abort('opening_mismatch', `party ${dealer} opened something else than it committed to`, {
-        culprit: dealer,
-      });
-    const points = Array.from({ length: threshold }, (_, position) => {
-      const start = position * group.pointLength;
-      const bytes = opening.commitments.subarray(start, start + group.pointLength);
-      return decodeFrom(dealer, `commitment ${position}`, () => group.decodePoint(bytes));
-    });
-    const statement = { context: this.#context, dealer, commitments: opening.commitments };
-    const proven = decodeFrom(dealer, 'proof', () =>
-      verifyProof(group, statement, points[0]!, opening.proof),
-    );
-    if (!proven)
-      throw new Abort('invalid_proof', `party ${dealer} did not prove knowledge of its constant term`, {
-        culprit: dealer,
-      });
-    const dealt = decodeFrom(dealer, 'dealt share', () => group.decodeScalar(share));
-    if (!group.multiplyBase(dealt).equals(evaluateCommitments(group, points, self)))
-      throw new Abort(
-        'invalid_dealt_share',
-        `the share party ${dealer} dealt does not match its commitments`,
-        {
-          culprit: dealer,
-        },
-      );
+    const reveal = decodeReveal(this.#shape, body);
+    const { opening, echo } = reveal;
+    const digest = this.#digests.get(dealer)!;
+    const { points, share } = checkDealing(this.#shape, this.#context, dealer, digest, reveal);
     this.#checkEcho(dealer, echo);
     this.#openings.set(dealer, opening);
     this.#addVector(points);
-    this.#signingShare = group.mod(this.#signingShare + dealt);
+    this.#signingShare = this.#group.mod(this.#signingShare + share);
   }
 
   #checkEcho(from: PartyIndex, echo: readonly Uint8Array[]): void {

@@ -1,7 +1,10 @@
 // Bodies of key generation's messages: fixed layouts, one byte string per value.
 //
 //   commit  digest 32
-//   reveal  t (2) || t points || proof || chain code 32 || salt 32 || n (2) || n digests of 32 || share for the receiver
+//   reveal  t (2) || t points || proof || chain code 32 || salt 32 || n (2) || n digests of 32 || receiver (2) || share
+//
+// A reveal names its receiver because its sender signs it: without that name, whoever a share was dealt to could show it
+// as one dealt to somebody else, at whose index it is of course wrong, and an honest dealer would look guilty.
 import { concatBytes } from '@noble/hashes/utils.js';
 import { Abort } from '../abort.ts';
 import type { Group } from '../group.ts';
@@ -24,6 +27,7 @@ export interface Reveal {
   readonly opening: Opening;
   /** Round-1 digests as the sender received them, in index order. */
   readonly echo: readonly Uint8Array[];
+  readonly receiver: PartyIndex;
   /** SECRET: the sender's polynomial at the receiver's index, an encoded scalar. */
   readonly share: Uint8Array;
 }
@@ -33,10 +37,11 @@ export function checkCommit(from: PartyIndex, body: Uint8Array): void {
   if (body.length !== DIGEST_LENGTH) throw malformed(from, `commit body of ${body.length} bytes`);
 }
 
-export function encodeReveal(shape: Shape, { opening, echo, share }: Reveal): Uint8Array {
+export function encodeReveal(shape: Shape, { opening, echo, receiver, share }: Reveal): Uint8Array {
   const { commitments, proof, chainCode, salt } = opening;
   const count = uint16(commitments.length / shape.group.pointLength);
-  return concatBytes(count, commitments, proof, chainCode, salt, uint16(echo.length), ...echo, share);
+  const echoed = [uint16(echo.length), ...echo];
+  return concatBytes(count, commitments, proof, chainCode, salt, ...echoed, uint16(receiver), share);
 }
 
 /**
@@ -45,8 +50,7 @@ export function encodeReveal(shape: Shape, { opening, echo, share }: Reveal): Ui
  */
 export function checkReveal(shape: Shape, from: PartyIndex, body: Uint8Array): void {
   if (body.length < 2) throw malformed(from, `reveal body of ${body.length} bytes`);
-  const view = new DataView(body.buffer, body.byteOffset, body.byteLength);
-  const count = view.getUint16(0);
+  const count = uint16At(body, 0);
   if (count !== shape.threshold)
     throw new Abort(
       'commitment_count',
@@ -55,12 +59,22 @@ export function checkReveal(shape: Shape, from: PartyIndex, body: Uint8Array): v
         culprit: from,
       },
     );
-  const expected = echoOffset(shape) + 2 + shape.parties * DIGEST_LENGTH + shape.group.scalarLength;
+  const expected = receiverOffset(shape) + 2 + shape.group.scalarLength;
   if (body.length !== expected)
     throw malformed(from, `reveal body of ${body.length} bytes, expected ${expected}`);
-  const echoed = view.getUint16(echoOffset(shape));
+  const echoed = uint16At(body, echoOffset(shape));
   if (echoed !== shape.parties)
     throw malformed(from, `reveal with ${echoed} digests, expected ${shape.parties}`);
+}
+
+/**
+ * Throws Abort('wrong_receiver') unless a body that passed `checkReveal` is addressed to `self`. It names nobody: to its
+ * true receiver it may have been sent in all honesty.
+ */
+export function checkReceiver(shape: Shape, from: PartyIndex, body: Uint8Array, self: PartyIndex): void {
+  const receiver = uint16At(body, receiverOffset(shape));
+  if (receiver !== self)
+    throw new Abort('wrong_receiver', `a reveal of party ${from} for party ${receiver}, not for ${self}`);
 }
 
 /** Views into a body that passed `checkReveal`, but the opening, which is copied. */
@@ -75,11 +89,21 @@ export function decodeReveal(shape: Shape, body: Uint8Array): Reveal {
   };
   offset += 2;
   const echo = Array.from({ length: shape.parties }, () => take(DIGEST_LENGTH));
-  return { opening, echo, share: take(shape.group.scalarLength) };
+  const receiver = uint16At(body, offset);
+  offset += 2;
+  return { opening, echo, receiver, share: take(shape.group.scalarLength) };
+}
+
+function uint16At(body: Uint8Array, offset: number): number {
+  return new DataView(body.buffer, body.byteOffset, body.byteLength).getUint16(offset);
 }
 
 function echoOffset({ group, threshold }: Shape): number {
   return 2 + threshold * group.pointLength + proofLength(group) + 2 * DIGEST_LENGTH;
+}
+
+function receiverOffset(shape: Shape): number {
+  return echoOffset(shape) + 2 + shape.parties * DIGEST_LENGTH;
 }
 
 function malformed(from: PartyIndex, what: string): Abort {

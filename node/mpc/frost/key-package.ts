@@ -19,31 +19,38 @@ export type StoredKey = Pick<
   'keyType' | 'publicKey' | 'commitments' | 'signingShare' | 'index' | 'threshold' | 'parties'
 >;
 
-/** A checked key, ready to sign. */
-export interface KeyPackage {
+/** Everything about a key that needs no share: enough to verify signature shares. */
+export interface PublicKeyPackage {
   readonly suite: Ciphersuite;
-  readonly index: PartyIndex;
   readonly threshold: number;
   readonly parties: readonly PartyIndex[];
   readonly publicKey: Uint8Array;
   readonly public: FrostPublic;
-  /** SECRET. */
-  readonly secret: FrostSecret;
   /** The library's name for a party: its index as canonical scalar in hex. Throws Abort('stranger_in_set'). */
   identifierOf(index: PartyIndex): Identifier;
+}
+
+/** A checked key, ready to sign. */
+export interface KeyPackage extends PublicKeyPackage {
+  readonly index: PartyIndex;
+  /** SECRET. */
+  readonly secret: FrostSecret;
   /** Overwrites the signing share. */
   destroy(): void;
 }
 
+/** The public parts of a stored key. */
+export type StoredPublicKey = Omit<StoredKey, 'signingShare' | 'index'>;
+
 /**
- * Throws Abort: invalid_index, duplicate_index, unsorted_indices, invalid_threshold, not_a_member, commitment_count,
- * malformed_point, public_key_mismatch, degenerate_key, malformed_scalar, signing_share_mismatch.
+ * Throws Abort: invalid_index, duplicate_index, unsorted_indices, invalid_threshold, commitment_count, malformed_point,
+ * public_key_mismatch, degenerate_key.
  */
-export function loadKeyPackage(key: StoredKey): KeyPackage {
+export function loadPublicKeyPackage(key: StoredPublicKey): PublicKeyPackage {
   const suite = ciphersuiteOf(key.keyType);
-  const { group, frost } = suite;
-  const { index, threshold } = key;
-  checkParties(key.parties, threshold, index);
+  const { group } = suite;
+  const { threshold } = key;
+  checkParties(key.parties, threshold, key.parties[0] ?? 0);
   const parties = [...key.parties];
   if (key.commitments.length !== threshold)
     throw new Abort(
@@ -56,17 +63,9 @@ export function loadKeyPackage(key: StoredKey): KeyPackage {
   const verifyingPoints = parties.map((party) => evaluateCommitments(group, points, party));
   if (verifyingPoints.some((point) => point.is0()))
     throw new Abort('degenerate_key', 'a verifying share of the stored key is the identity');
-  const share = decodeStored(() => group.decodeScalar(key.signingShare));
-  if (!group.multiplyBase(share).equals(verifyingPoints[parties.indexOf(index)]!))
-    throw new Abort(
-      'signing_share_mismatch',
-      'the stored signing share does not match the stored commitments',
-    );
-
-  const identifierOf = (party: PartyIndex): Identifier => frost.Identifier.fromNumber(party);
-  return openPortableKey({
-    keyType: key.keyType,
-    index,
+  const identifierOf = identifiersOf(suite, parties);
+  return {
+    suite,
     threshold,
     parties,
     publicKey: key.publicKey.slice(),
@@ -80,8 +79,39 @@ export function loadKeyPackage(key: StoredKey): KeyPackage {
         ]),
       ),
     },
-    secret: { identifier: identifierOf(index), signingShare: Uint8Array.from(key.signingShare) },
-  });
+    identifierOf,
+  };
+}
+
+/** Throws Abort: as `loadPublicKeyPackage`, not_a_member, malformed_scalar, signing_share_mismatch. */
+export function loadKeyPackage(key: StoredKey): KeyPackage {
+  checkParties(key.parties, key.threshold, key.index);
+  const known = loadPublicKeyPackage(key);
+  const { group } = known.suite;
+  const identifier = known.identifierOf(key.index);
+  const share = decodeStored(() => group.decodeScalar(key.signingShare));
+  const verifyingShare = group.decodePoint(known.public.verifyingShares[identifier]!);
+  if (!group.multiplyBase(share).equals(verifyingShare))
+    throw new Abort(
+      'signing_share_mismatch',
+      'the stored signing share does not match the stored commitments',
+    );
+  const secret = { identifier, signingShare: Uint8Array.from(key.signingShare) };
+  return { ...known, index: key.index, secret, destroy: () => void secret.signingShare.fill(0) };
+}
+
+/** The library's names for these parties. */
+function identifiersOf(
+  { frost }: Ciphersuite,
+  parties: readonly PartyIndex[],
+): (party: PartyIndex) => Identifier {
+  const identifiers = new Map(parties.map((party) => [party, frost.Identifier.fromNumber(party)]));
+  return (party) => {
+    const identifier = identifiers.get(party);
+    if (identifier === undefined)
+      throw new Abort('stranger_in_set', `party ${party} does not belong to the key`);
+    return identifier;
+  };
 }
 
 /** A checked key as plain data, for another thread of this process. */
@@ -113,22 +143,13 @@ export function portableKey(key: KeyPackage): PortableKey {
 
 /** The key package of what `portableKey` gave: checked then, not again. It owns the signing share from here on. */
 export function openPortableKey(portable: PortableKey): KeyPackage {
-  const { keyType, secret, ...fields } = portable;
+  const { keyType, ...fields } = portable;
   const suite = ciphersuiteOf(keyType);
-  const identifiers = new Map(
-    fields.parties.map((party) => [party, suite.frost.Identifier.fromNumber(party)]),
-  );
   return {
     ...fields,
     suite,
-    secret,
-    identifierOf(party) {
-      const identifier = identifiers.get(party);
-      if (identifier === undefined)
-        throw new Abort('stranger_in_set', `party ${party} does not belong to the key`);
-      return identifier;
-    },
-    destroy: () => void secret.signingShare.fill(0),
+    identifierOf: identifiersOf(suite, fields.parties),
+    destroy: () => void fields.secret.signingShare.fill(0),
   };
 }
 

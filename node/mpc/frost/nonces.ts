@@ -8,7 +8,7 @@ import { bytesToHex } from '@noble/hashes/utils.js';
 import { Abort } from '../abort.ts';
 import type { PartyIndex, RandomBytes } from '../machine.ts';
 import { freshBytes } from '../random.ts';
-import type { KeyPackage } from './key-package.ts';
+import type { KeyPackage, PublicKeyPackage } from './key-package.ts';
 
 /** Public half of a nonce pair: two encoded points (32 bytes each on ed25519). */
 export interface NonceCommitment {
@@ -167,7 +167,7 @@ export class NonceStore {
 
 /** The members' commitments in the library's form. */
 export function commitmentList(
-  key: KeyPackage,
+  key: PublicKeyPackage,
   commitments: NonceCommitments,
 ): { identifier: string; hiding: Uint8Array<ArrayBuffer>; binding: Uint8Array<ArrayBuffer> }[] {
   return [...commitments].map(([index, { hiding, binding }]) => ({

@@ -7,14 +7,15 @@
 // are dropped, not blamed. The shares themselves are the RFC's and carry nothing of the session.
 import { concatBytes } from '@noble/hashes/utils.js';
 import { Abort } from '../abort.ts';
+import type { Group } from '../group.ts';
 import type { PartyIndex, Slices } from '../machine.ts';
 import type { Round } from '../rounds.ts';
-import { decodeFrom, encodeMessage, MessageKind, RoundMachine } from '../rounds.ts';
+import { encodeMessage, MessageKind, RoundMachine } from '../rounds.ts';
 import { checkSet, commitmentsPerItem } from './attempt.ts';
 import type { SigningItem } from './attempt.ts';
-import type { KeyPackage } from './key-package.ts';
 import type { NonceCommitment, NonceCommitments, OneTimeNonces } from './nonces.ts';
 import { commitmentList } from './nonces.ts';
+import { checkNonceCommitment, checkShareBody, isShareValid, splitShares } from './shares.ts';
 
 export interface FrostSigningOptions {
   /** 32 bytes, never used before. */
@@ -60,8 +61,8 @@ export class FrostSigning extends RoundMachine<readonly Uint8Array[]> {
   protected override readonly rounds: readonly Round<readonly Uint8Array[]>[] = [
     {
       kind: MessageKind.frostShare,
-      check: (from, body) => this.#checkShares(from, body),
-      receive: (from, body) => void this.#shares.set(from, this.#split(body)),
+      check: (from, body) => checkShareBody(this.#groups, from, body),
+      receive: (from, body) => void this.#shares.set(from, splitShares(this.#groups, body)),
       complete: () => this.#finish(),
     },
   ];
@@ -99,39 +100,12 @@ export class FrostSigning extends RoundMachine<readonly Uint8Array[]> {
 
   #blameCommitments(item: number): void {
     const { group } = this.#items[item]!.key.suite;
-    for (const [index, { hiding, binding }] of this.#commitments[item]!) {
-      decodeFrom(index, `hiding commitment for item ${item}`, () => group.decodePoint(hiding));
-      decodeFrom(index, `binding commitment for item ${item}`, () => group.decodePoint(binding));
-    }
+    for (const [index, commitment] of this.#commitments[item]!)
+      checkNonceCommitment(group, item, index, commitment);
   }
 
-  #checkShares(from: PartyIndex, body: Uint8Array): void {
-    const expected = this.#items.reduce((sum, { key }) => sum + key.suite.group.scalarLength, 0);
-    if (body.length !== expected)
-      throw new Abort(
-        'malformed_message',
-        `shares of ${body.length} bytes from party ${from}, expected ${expected}`,
-        { culprit: from },
-      );
-    for (const [item, share] of this.#split(body).entries()) {
-      try {
-        this.#items[item]!.key.suite.group.decodeScalar(share);
-      } catch (cause) {
-        throw new Abort(
-          'malformed_share',
-          `share of party ${from} for item ${item} is not a canonical scalar`,
-          {
-            culprit: from,
-            cause,
-          },
-        );
-      }
-    }
-  }
-
-  #split(body: Uint8Array): Uint8Array[] {
-    let offset = 0;
-    return this.#items.map(({ key }) => body.slice(offset, (offset += key.suite.group.scalarLength)));
+  get #groups(): Group[] {
+    return this.#items.map(({ key }) => key.suite.group);
   }
 
   #aggregate(item: number): Uint8Array {
@@ -147,21 +121,16 @@ export class FrostSigning extends RoundMachine<readonly Uint8Array[]> {
       // The library verifies what it aggregates; whose share is bad is found out below.
     }
     if (signature !== undefined && key.suite.verify(key.publicKey, message, signature)) return signature;
-    throw this.#blame(item, key, message, list);
+    throw this.#blame(item);
   }
 
-  /** Verifies every share by itself. */
-  #blame(item: number, key: KeyPackage, message: Uint8Array, list: ReturnType<typeof commitmentList>): Abort {
+  /** Verifies every share by itself. This party has signed with these commitments: all of them are valid points. */
+  #blame(item: number): Abort {
+    const { key, message } = this.#items[item]!;
+    const commitments = this.#commitments[item]!;
     const guilty = [...this.#shares.keys()]
       .toSorted((a, b) => a - b)
-      .filter((index) => {
-        const share = Uint8Array.from(this.#shares.get(index)![item]!);
-        try {
-          return !key.suite.frost.verifyShare(key.public, list, message, key.identifierOf(index), share);
-        } catch {
-          return true;
-        }
-      });
+      .filter((index) => !isShareValid(key, commitments, message, index, this.#shares.get(index)![item]!));
     const culprit = guilty.find((index) => index !== this.#self);
     if (culprit !== undefined)
       return new Abort(
