@@ -74,6 +74,14 @@ const known: Readonly<Record<string, Known>> = {
       missing_signature: 'let them sign first',
     },
   },
+  BlameError: {
+    outcomes: { default: 'failed', malformed: 'usage' },
+    remedies: {
+      default: 'blame nobody for it',
+      malformed: sourceAgain,
+      wrong_keyring: 'name the keyring that it was made in, if you trust that one',
+    },
+  },
   CertificateError: { outcomes: { default: 'failed' }, remedies: { default: 'do not use this key' } },
   VerificationError: {
     outcomes: { default: 'failed', not_ready: 'waiting' },

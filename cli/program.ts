@@ -99,6 +99,10 @@ const groups: Readonly<Record<string, Group>> = {
       return [connectorInit, connectorStart];
     },
   },
+  blame: {
+    summary: "proofs of parties' faults: verify",
+    load: async () => [(await import('./commands/blame-verify.ts')).blameVerify],
+  },
   coordinator: {
     summary: 'run a coordinator: start',
     load: async () => [(await import('./commands/coordinator-start.ts')).coordinatorStart],

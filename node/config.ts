@@ -161,6 +161,8 @@ export interface NodePaths {
   readonly epochs: string;
   /** Process id and bound addresses, while the node listens. */
   readonly ready: string;
+  /** Folder of proofs of other parties' faults, one file each. */
+  readonly blame: string;
 }
 
 export function nodePaths(dir: string): NodePaths {
@@ -174,5 +176,6 @@ export function nodePaths(dir: string): NodePaths {
     db: at('db'),
     epochs: at('epochs'),
     ready: at('ready.json'),
+    blame: at('blame'),
   };
 }

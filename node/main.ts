@@ -6,6 +6,7 @@ import { join } from 'node:path';
 import { ed25519Signer, envelopeSchema } from '../protocol/records/envelope.ts';
 import { formatEpoch, timestamp } from '../protocol/records/fields.ts';
 import { type Keyring, openKeyring, partyIndex } from '../protocol/records/keyring-roster.ts';
+import { BlameFolder } from './blame-folder.ts';
 import { type NodeConfig, nodePaths } from './config.ts';
 import { startControl } from './control.ts';
 import { DoorHandler } from './door.ts';
@@ -51,6 +52,8 @@ export interface NodeStatus {
   readonly peers: readonly (PeerStatus & { readonly name: string })[];
   readonly connectors: readonly string[];
   readonly keys: { readonly active: number; readonly pending: number };
+  /** Proofs of other parties' faults in the folder `blame`. */
+  readonly blame: number;
   readonly requests: ReturnType<Sessions['status']>;
   readonly work: WorkStatus;
 }
@@ -161,6 +164,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     await grants.load();
     const work = await ThreadedWork.start({ workers: config.workers ?? defaultWorkers(), log });
     stops.push(() => work.stop());
+    const blame = new BlameFolder({ folder: paths.blame, log });
+    await blame.load();
     // Sessions need the network, and the network needs the sessions: this one is filled in when it listens.
     const link: { network?: Network } = {};
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
@@ -192,6 +197,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       work,
       timing,
       log,
+      blame,
       streamCopies: true,
     };
     const sessions: Sessions = new Sessions(context, () => door.resultStored());
@@ -240,6 +246,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         peers: running.peers().map((peer) => ({ ...peer, name: names.get(peer.key) ?? '' })),
         connectors: grants.current(),
         keys: { active, pending: keys.length - active },
+        blame: blame.size,
         requests: sessions.status(),
         work: work.status(),
       };

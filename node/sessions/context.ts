@@ -87,6 +87,26 @@ export const defaultTiming: Timing = {
   proposalSpacing: 1500,
 };
 
+/**
+ * Where proofs of other parties' faults are kept: evidence for people, never authority. Neither method throws: a full disk
+ * must not stop a session.
+ */
+export interface BlameSink {
+  /** Whether there is room for one more bundle about this party: nothing is computed for one that would not be kept. */
+  wants(accused: string): boolean;
+  /** `bytes`: a whole bundle, in its canonical form. */
+  keep(bundle: BlameFile): Promise<void>;
+}
+
+export interface BlameFile {
+  readonly id: string;
+  readonly accused: string;
+  readonly code: string;
+  readonly requestId: Hex;
+  readonly attemptId: string;
+  readonly bytes: Uint8Array;
+}
+
 export interface SessionContext {
   readonly networkId: string;
   readonly keyring: Keyring;
@@ -102,6 +122,8 @@ export interface SessionContext {
   readonly work: Work;
   readonly timing: Timing;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
+  /** Without one, faults are logged only. */
+  readonly blame?: BlameSink;
   /** Whether PROPOSE, START and DONE also go over the streams; off only in tests, where gossip alone must carry them. */
   readonly streamCopies: boolean;
 }

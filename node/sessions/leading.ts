@@ -192,7 +192,14 @@ export class Leading {
     if (frame.content.party !== from)
       throw new SessionError('wrong_sender', `an ACCEPT of ${frame.content.party}`);
     for (const job of this.#state.jobs.values()) {
-      if (job.proposal?.attemptId === frame.content.attemptId) job.proposal.accept(frame);
+      const { proposal } = job;
+      if (proposal?.attemptId !== frame.content.attemptId) continue;
+      try {
+        proposal.accept(frame);
+      } catch (error) {
+        this.#membership.onBadAccept(job, proposal, frame, error);
+        throw error;
+      }
     }
   }
 

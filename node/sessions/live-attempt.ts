@@ -7,7 +7,8 @@ import { Abort } from '../mpc/abort.ts';
 import { WorkError } from '../work/error.ts';
 import { eraseStep, type HostedStep } from '../work/machines.ts';
 import type { HostedMachine } from '../work/work.ts';
-import { type AttemptId, openStart, same, type Started } from './attempt.ts';
+import { type AttemptId, checkPropose, openStart, same, type Started } from './attempt.ts';
+import { AttemptRecord } from './blame/record.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
 import type { Prepared, RunOutput } from './purpose.ts';
@@ -46,6 +47,8 @@ interface Waiting {
 
 export class LiveAttempt {
   readonly id: AttemptId;
+  /** What could prove a member guilty. */
+  readonly record: AttemptRecord;
   readonly #proposed: FrameOf<'propose'>;
   readonly #context: SessionContext;
   readonly #prepared: Prepared;
@@ -79,6 +82,7 @@ export class LiveAttempt {
   ) {
     this.id = id;
     this.#proposed = proposed;
+    this.record = new AttemptRecord(proposed);
     this.#prepared = prepared;
     this.#ownAccept = ownAccept;
     this.#context = context;
@@ -154,13 +158,14 @@ export class LiveAttempt {
     if (this.#ended || (this.#start !== undefined && same(this.#start.body, frame.body))) return;
     const started = this.#open(frame);
     if (started === undefined) return;
+    this.record.addStart(frame);
     // The attempt's id fixes what it is about, not the leader's commitment: that PROPOSE must be the one accepted here.
     const reproposed = !same(started.proposeBody, this.#proposed.body);
     if (this.#start !== undefined || reproposed) {
-      const what = `${this.leader} signed two ${reproposed ? 'PROPOSEs' : 'STARTs'} of one attempt`;
-      this.fail({ code: 'leader_equivocated', message: what, awaited: [], culprit: this.leader }, true);
+      this.#leaderSignedTwo(reproposed ? 'PROPOSEs' : 'STARTs');
       return;
     }
+    this.record.started = started;
     const self = this.#context.signer.credential;
     const own = started.acceptFrames.get(self);
     if (own === undefined) {
@@ -190,13 +195,28 @@ export class LiveAttempt {
     for (const { from, frame: round } of early) this.round(from, round);
   }
 
-  /** A START that the leader signed although it cannot stand proves it guilty: nobody waits for a better one. */
+  /** A PROPOSE of this attempt's id: as a rule the second copy. Throws SessionError when its leader did not sign it. */
+  proposedAgain(frame: FrameOf<'propose'>): void {
+    if (this.#ended || same(this.#proposed.body, frame.body)) return;
+    checkPropose(frame, this.#context.keyring, this.#wire);
+    this.record.reproposed = frame;
+    this.#leaderSignedTwo('PROPOSEs');
+  }
+
+  #leaderSignedTwo(what: string): void {
+    const message = `${this.leader} signed two ${what} of one attempt`;
+    this.fail({ code: 'leader_equivocated', message, awaited: [], culprit: this.leader }, true);
+  }
+
+  /** A START that the leader signed although it cannot stand proves somebody guilty: nobody waits for a better one. */
   #open(frame: FrameOf<'start'>): Started | undefined {
     try {
       return openStart(frame, this.#context.keyring, this.#wire);
     } catch (error) {
-      if (!(error instanceof SessionError) || error.culprit !== this.leader) throw error;
-      this.fail({ code: error.code, message: error.message, awaited: [], culprit: this.leader }, true);
+      if (!(error instanceof SessionError) || error.culprit === undefined) throw error;
+      const { code, message, culprit } = error;
+      this.record.addStart(frame);
+      this.fail({ code, message, awaited: [], culprit }, true);
       return undefined;
     }
   }
@@ -220,6 +240,7 @@ export class LiveAttempt {
     const size = frame.bytes.length;
     if (messages >= maxWaiting || bytes + size > maxWaitingBytes) return;
     this.#waiting.set(from, { messages: messages + 1, bytes: bytes + size });
+    this.record.addRound(from, frame);
     const { machine } = this.#running;
     this.#follow({ from, size }, machine.receive(this.#indexOf(from), frame.content.message));
   }

@@ -3,14 +3,15 @@ import type { Hex } from '../../protocol/hex.ts';
 import { type KeyPackage, loadKeyPackage } from '../mpc/frost/key-package.ts';
 import { NonceStore } from '../mpc/frost/nonces.ts';
 import { attemptIdOf, checkPropose, same } from './attempt.ts';
+import { Accuser } from './blame/accuser.ts';
 import { SessionError } from './error.ts';
 import { sameLogHead } from '../../protocol/records/fields.ts';
 import { type HeldProposal, isRepeated, type Job, noteFailure, rememberAnswered } from './job.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { type Failure, LiveAttempt } from './live-attempt.ts';
 import type { Outcomes } from './outcomes.ts';
-import { acceptFrame } from './proposal.ts';
 import { generatePurpose, type Prepared, type Purpose, type RunOutput, signPurpose } from './purpose.ts';
+import { acceptFrame, type Proposal } from './proposal.ts';
 import type { SessionState } from './state.ts';
 import { type Body, decodeFrame, type FrameOf, type Propose, verifyFrame } from './wire.ts';
 
@@ -24,6 +25,7 @@ export class Membership {
   readonly #onChange: (job: Job) => void;
   readonly #nonces: NonceStore;
   readonly #keys = new Map<Hex, KeyPackage>();
+  readonly #accuser: Accuser;
   /** Proposals for requests that are not here, by leader, until their evidence comes. */
   readonly #unknown = new BoundedMap<Hex, Map<string, HeldProposal>>(maxUnknown);
 
@@ -32,6 +34,7 @@ export class Membership {
     this.#outcomes = outcomes;
     this.#onChange = onChange;
     this.#nonces = new NonceStore(state.context.random);
+    this.#accuser = new Accuser(state);
   }
 
   /** Burns nonces and erases shares from memory. */
@@ -69,7 +72,8 @@ export class Membership {
     const { requestId } = propose;
     const attemptId = attemptIdOf(propose, networkId);
     const job = this.#state.jobs.get(requestId);
-    if (job?.live.has(attemptId)) return;
+    const live = job?.live.get(attemptId);
+    if (live !== undefined) return live.proposedAgain(frame);
     checkPropose(frame, keyring, this.#state.wire);
     if (await this.#outcomes.answerFinished(from, attemptId, requestId)) return;
     // The second copy, or one of long ago.
@@ -229,6 +233,7 @@ export class Membership {
     const { log, transport } = this.#state.context;
     log('session.aborted', { requestId, attemptId: attempt.id, ...failure });
     noteFailure(job, failure, attempt.members, this.#state.self);
+    this.#accuser.failed(job, attempt, failure);
     if (tell && !this.#state.stopped) {
       const { code, culprit } = failure;
       const content: Body<'abort'> = {
@@ -255,6 +260,16 @@ export class Membership {
     if (from !== attempt.leader && !attempt.members.includes(from)) return;
     // With the START this party's share leaves.
     if (attempt.started || this.mayStart(job, attempt)) attempt.start(frame);
+  }
+
+  /** Commitments of a key generation as another party has them. */
+  async onExhibit(from: string, content: Body<'exhibit'>): Promise<void> {
+    this.#accuser.exhibited(from, content);
+  }
+
+  /** An ACCEPT that its party signed, and that cannot stand: it is left out of what this party leads. */
+  onBadAccept(job: Job, proposal: Proposal, frame: FrameOf<'accept'>, error: unknown): void {
+    this.#accuser.badAccept(job, proposal, frame, error);
   }
 
   onRound(from: string, frame: FrameOf<'round'>): void {

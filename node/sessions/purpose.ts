@@ -7,6 +7,7 @@ import type { KeyPackage } from '../mpc/frost/key-package.ts';
 import type { NonceCommitment, NonceStore } from '../mpc/frost/nonces.ts';
 import { taggedHash, utf8 } from '../mpc/hash.ts';
 import type { MachineOrder, MachineOutput } from '../work/machines.ts';
+import type { KeyType } from '../mpc/group.ts';
 import type { Started } from './attempt.ts';
 import type { SessionContext } from './context.ts';
 
@@ -33,6 +34,16 @@ export interface Purpose {
   prepare(): Prepared;
 }
 
+/** 32 bytes: what an attempt at a key is about. */
+export function keyDigest(requestId: string, keyType: KeyType): Uint8Array {
+  return taggedHash('countersign/v1/key-digest', utf8(requestId), utf8(keyType));
+}
+
+/** 32 bytes: what one item of an attempt to sign is about. */
+export function payloadDigest(keyId: string, message: Uint8Array): Uint8Array {
+  return taggedHash('countersign/v1/payload-digest', utf8(keyId), message);
+}
+
 /** A key request. */
 export function generatePurpose(authorisation: Authorisation, context: SessionContext): Purpose {
   const { request, requestId } = authorisation;
@@ -40,7 +51,7 @@ export function generatePurpose(authorisation: Authorisation, context: SessionCo
   const { roster, epoch } = context.keyring;
   return {
     kind: 'generate',
-    digests: [taggedHash('countersign/v1/key-digest', utf8(requestId), utf8(request.keyType))],
+    digests: [keyDigest(requestId, request.keyType)],
     prepare: () => ({
       nonces: [],
       run: ({ sid }) => ({
@@ -62,9 +73,7 @@ export function generatePurpose(authorisation: Authorisation, context: SessionCo
 
 /** What each item of a sign request makes its key sign. */
 export function signDigests(authorisation: Authorisation): readonly Uint8Array[] {
-  return authorisation.items.map(({ key, payload }) =>
-    taggedHash('countersign/v1/payload-digest', utf8(key.id), payload.message),
-  );
+  return authorisation.items.map(({ key, payload }) => payloadDigest(key.id, payload.message));
 }
 
 /** A sign request, with this party's share of each item's key. */

@@ -149,6 +149,8 @@ export class Sessions {
         return this.#membership.onAbort(from, frame.content);
       case 'confirm':
         return this.#outcomes.onConfirm(from, frame.content);
+      case 'exhibit':
+        return this.#membership.onExhibit(from, frame.content);
       case 'reached':
         this.#state.context.log('session.reached', { from, ...frame.content });
     }

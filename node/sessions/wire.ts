@@ -93,6 +93,15 @@ const bodySchemas = {
     confirmations: z.array(bytesUpTo(16 * 1024)).max(maxParties),
     want: z.boolean(),
   }),
+  /** To all: commitments of a key generation as others signed them, for comparison with those the receiver has. */
+  exhibit: z.strictObject({
+    attemptId: attemptIdSchema,
+    requestId: recordIdSchema,
+    commitments: z
+      .array(z.strictObject({ party: credentialSchema, frame: bytesUpTo(1024) }))
+      .min(1)
+      .max(maxParties),
+  }),
   /** To all, by gossip: how far an attempt has come. */
   reached: z.strictObject({
     attemptId: attemptIdSchema,

@@ -7,6 +7,7 @@ import { readContent } from '../../protocol/records/envelope.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import type { KeyShare } from '../../node/mpc/dkg/key-share.ts';
 import {
+  type BlameFile,
   type Clock,
   defaultTiming,
   type SessionContext,
@@ -151,6 +152,8 @@ export interface SimulatedNode {
   boot: string;
   alive: boolean;
   readonly logged: { event: string; fields: Record<string, unknown> }[];
+  /** Proofs of others' faults that it has kept. */
+  readonly blamed: BlameFile[];
 }
 
 export interface SessionWorldOptions {
@@ -195,6 +198,7 @@ export class SessionWorld {
         boot: '',
         alive: false,
         logged: [],
+        blamed: [],
       };
       return node;
     });
@@ -240,6 +244,7 @@ export class SessionWorld {
       work: inlineWork(random),
       timing: defaultTiming,
       log: (event, fields) => node.logged.push({ event, fields }),
+      blame: { wants: () => true, keep: async (bundle) => void node.blamed.push(bundle) },
       streamCopies: this.#options.streamCopies ?? true,
     };
     node.sessions = new Sessions(context, () => undefined);

@@ -105,6 +105,6 @@ describe("a node's configuration", () => {
 
   it('names the files of a folder', () => {
     assert.equal(nodePaths('/srv/node').roster, '/srv/node/roster.json');
-    assert.equal(new Set(Object.values(nodePaths('/srv/node'))).size, 8);
+    assert.equal(new Set(Object.values(nodePaths('/srv/node'))).size, 9);
   });
 });
