@@ -4,7 +4,13 @@ import { type Evidence, evidenceSchema, reconsider, type Verdict } from '../../p
 import type { Hex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
 import { WorkError } from '../work/error.ts';
-import { type EvidenceTask, isRejected, type Judgement, sameDecisions } from '../work/evidence.ts';
+import {
+  type EvidenceTask,
+  holdsDecisions,
+  isRejected,
+  type Judgement,
+  sameDecisions,
+} from '../work/evidence.ts';
 import { SessionError } from './error.ts';
 import { describe, type Job, newJob, refusalCode } from './job.ts';
 import type { Leading } from './leading.ts';
@@ -53,6 +59,9 @@ export class Intake {
    * EvidenceError when this node will do nothing with it.
    */
   async take(requestId: Hex, received: Evidence, source: string): Promise<IntakeResult> {
+    const known = this.#state.jobs.get(requestId);
+    // Copies come from every peer that proposes: they cost next to nothing.
+    if (known && holdsDecisions(known.evidence, received)) return this.#nothingNew(known);
     for (;;) {
       const held = await this.#held(requestId);
       if (held === 'finished')
@@ -66,6 +75,17 @@ export class Intake {
       });
       if (result) return result;
     }
+  }
+
+  /** How a request stands of which nothing was said that is not known here. */
+  #nothingNew(job: Job): IntakeResult {
+    const verdict = reconsider(job.authorisation, job.evidence, this.#state.trust);
+    if (verdict.verdict === 'refused') {
+      throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
+    }
+    const { requestId } = job;
+    const state = verdict.verdict === 'authorised' ? 'authorised' : 'waiting';
+    return { requestId, state, detail: describe(verdict) };
   }
 
   async #held(requestId: Hex): Promise<Evidence | 'finished' | undefined> {

@@ -45,6 +45,12 @@ export function isRejected(verdict: Extract<Verdict, { verdict: 'refused' }>): b
   return verdict.reason === 'approvers' || verdict.reason === 'cancelled';
 }
 
+/** Whether all decisions of the one are among those of the other, whose signatures were verified. */
+export function holdsDecisions(verified: Evidence, received: Evidence): boolean {
+  const held = new Set(verified.decisions.map(({ bytes }) => bytes));
+  return received.decisions.every(({ bytes }) => held.has(bytes));
+}
+
 /** Whether two states of the evidence for one request hold the same decisions: what else it holds never changes. */
 export function sameDecisions(a: Evidence | undefined, b: Evidence | undefined): boolean {
   if (a === b) return true;

@@ -63,9 +63,15 @@ class ThreadedMachine implements HostedMachine {
         resume: { task: 'resume', machine: this.#number },
         host: this.#host,
       };
-      const step = (await this.#pool.run(task, this.#cancel.signal)) as HostedStep;
-      if (!this.#cancel.signal.aborted) return step;
-      eraseStep(step);
+      const { signal } = this.#cancel;
+      try {
+        const step = (await this.#pool.run(task, signal)) as HostedStep;
+        if (!signal.aborted) return step;
+        eraseStep(step);
+      } catch (error) {
+        // Whatever else became of it: nobody wanted it any more.
+        if (!signal.aborted) throw error;
+      }
       throw new WorkError('cancelled', 'the machine was destroyed');
     });
     this.#calls = call.catch(() => undefined);

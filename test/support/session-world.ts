@@ -16,6 +16,7 @@ import {
 } from '../../node/sessions/context.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import { inlineWork } from '../../node/work/inline.ts';
+import type { Work } from '../../node/work/work.ts';
 import { networkId, seedOf, start, type World } from './fixture.ts';
 
 /** Time that passes only when told. */
@@ -159,6 +160,8 @@ export interface SimulatedNode {
 export interface SessionWorldOptions {
   readonly seed?: string;
   readonly streamCopies?: boolean;
+  /** Where a node's work is done instead of at once. */
+  readonly work?: (inline: Work, net: SessionWorld, index: number) => Work;
   /** What arrives instead; undefined drops it. */
   readonly intercept?: (sent: Sent) => Uint8Array | undefined;
   /**
@@ -241,7 +244,7 @@ export class SessionWorld {
         after: (ms, call) => this.clock.after(ms, () => lives() && call()),
       },
       random,
-      work: inlineWork(random),
+      work: this.#options.work?.(inlineWork(random), this, index) ?? inlineWork(random),
       timing: defaultTiming,
       log: (event, fields) => node.logged.push({ event, fields }),
       blame: { wants: () => true, keep: async (bundle) => void node.blamed.push(bundle) },

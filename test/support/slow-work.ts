@@ -1,0 +1,75 @@
+// Work that takes virtual time, as on a node with too much to do: each call begins when the one before it has ended, and
+// its result comes later still.
+import type { WorkErrorCode } from '../../node/work/error.ts';
+import { WorkError } from '../../node/work/error.ts';
+import type { HostedStep } from '../../node/work/machines.ts';
+import type { HostedMachine, Work } from '../../node/work/work.ts';
+import type { VirtualClock } from './session-world.ts';
+
+export interface Slowness {
+  /** Milliseconds until a machine's call is carried out. */
+  step: (call: 'start' | 'receive', source: string) => number;
+  /** Milliseconds until evidence of this source has been judged. */
+  judge: (source: string) => number;
+  /** What becomes of a call instead. */
+  fails: (call: 'start' | 'receive') => WorkErrorCode | undefined;
+}
+
+export class SlowWork implements Work {
+  readonly slowness: Slowness = { step: () => 0, judge: () => 0, fails: () => undefined };
+  /** Calls of machines, and judgements, that have begun and not ended. */
+  underway = 0;
+  /** How often evidence was judged. */
+  judged = 0;
+  /** Calls of machines that were made. */
+  calls = 0;
+  readonly #inline: Work;
+  readonly #clock: VirtualClock;
+  readonly status: Work['status'];
+
+  constructor(inline: Work, clock: VirtualClock) {
+    this.#inline = inline;
+    this.#clock = clock;
+    this.status = () => inline.status();
+  }
+
+  async #later<Result>(ms: number, work: () => Promise<Result>): Promise<Result> {
+    this.underway += 1;
+    try {
+      if (ms > 0) await new Promise<void>((resolve) => void this.#clock.after(ms, resolve));
+      return await work();
+    } finally {
+      this.underway -= 1;
+    }
+  }
+
+  machine(...[order, source]: Parameters<Work['machine']>): HostedMachine {
+    const machine = this.#inline.machine(order, source);
+    let before: Promise<unknown> = Promise.resolve();
+    const call = (kind: 'start' | 'receive', work: () => Promise<HostedStep>): Promise<HostedStep> => {
+      this.calls += 1;
+      const result = before.then(() =>
+        this.#later(this.slowness.step(kind, source), async () => {
+          const code = this.slowness.fails(kind);
+          if (code) throw new WorkError(code, 'so the test says');
+          return work();
+        }),
+      );
+      before = result.catch(() => undefined);
+      return result;
+    };
+    return {
+      start: () => call('start', () => machine.start()),
+      receive: (from, bytes) => call('receive', () => machine.receive(from, bytes)),
+      destroy: () => machine.destroy(),
+    };
+  }
+
+  judge(...[task, source, signal]: Parameters<Work['judge']>): ReturnType<Work['judge']> {
+    this.judged += 1;
+    return this.#later(this.slowness.judge(source), async () => {
+      if (signal.aborted) throw new WorkError('cancelled', 'so the test says');
+      return this.#inline.judge(task, source, signal);
+    });
+  }
+}
