@@ -34,7 +34,10 @@ function signingOf(context: BlameContext, item: number): BlameBundle['signing'] 
   const { authorisation, keys, networkId } = context;
   const { key, payload } = authorisation.items[item]!;
   const entry = keys.find(({ request }) => envelopeId(request, networkId) === key.id);
-  return entry && { item, message: toHex(payload.message), key: { ...entry } };
+  if (entry === undefined) return undefined;
+  // Whoever passed the evidence on may have repeated results in it.
+  const certificate = [...new Map(entry.certificate.map((result) => [result.bytes, result])).values()];
+  return { item, message: toHex(payload.message), key: { request: entry.request, certificate } };
 }
 
 /** The first item whose share in a body is wrong; 0 when none is. */

@@ -33,6 +33,8 @@ export function publicKeyOf(
   networkId: string,
 ): PublicKeyPackage & { id: Hex } {
   const { id, keyType, publicKey } = verifyKey(key, keyring, networkId);
+  if (key.certificate.length !== keyring.roster.parties.length)
+    throw new TypeError('a certificate holds one key result of each party');
   const { result } = readContent(partyResult, key.certificate[0]!, networkId).content;
   if (result.kind !== 'key') throw new TypeError('a certificate holds key results');
   const known = loadPublicKeyPackage({
