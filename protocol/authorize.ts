@@ -8,7 +8,7 @@ import { type DecodedPayload, decodePayload } from './payloads/payload.ts';
 import { evaluatePolicy, type Missing } from './policy/evaluate.ts';
 import type { Kind } from './policy/schema.ts';
 import { type Decision, decision as decisionRecord } from './records/decision.ts';
-import { type Envelope, envelopeSchema, RecordError, verifyRecord } from './records/envelope.ts';
+import { type Envelope, envelopeSchema, readContent, RecordError, verifyRecord } from './records/envelope.ts';
 import { sameLogHead, timeOf } from './records/fields.ts';
 import { type Keyring, openKeyring } from './records/keyring-roster.ts';
 import { type Request, request as requestRecord, type SignRequest } from './records/request.ts';
@@ -340,4 +340,22 @@ function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): 
   if (judged.verdict === 'waiting')
     return { verdict: 'waiting', authorisation, missing: judged.missing, ignored };
   return { verdict: 'authorised', authorisation, ignored };
+}
+
+/**
+ * The time, in milliseconds since 1970, before which a verdict on this evidence cannot become another one as the clock goes
+ * on: whatever `judge` compares with the time must be bounded here.
+ */
+export function verdictHoldsUntil(evidence: Evidence, verdict: Verdict, trust: Trust): number {
+  if (verdict.verdict === 'refused' && verdict.reason === 'too_early') return trust.now;
+  const ends = verdict.verdict === 'refused' ? [] : [verdict.authorisation.expires];
+  for (const envelope of evidence.decisions) {
+    try {
+      const { content } = readContent(decisionRecord, envelope, trust.networkId);
+      if (content.decision === 'approve') ends.push(timeOf(content.expires));
+    } catch {
+      // What is no decision is ignored at any time.
+    }
+  }
+  return Math.min(...ends.filter((end) => end > trust.now), Number.MAX_SAFE_INTEGER);
 }

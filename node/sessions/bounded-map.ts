@@ -29,3 +29,36 @@ export class BoundedMap<Key, Value> {
     return value;
   }
 }
+
+/** For each party a map of its own, so that none can make this node forget what another one sent. */
+export class BoundedMaps<Party, Key, Value> {
+  readonly #limit: number;
+  readonly #maps = new Map<Party, BoundedMap<Key, Value>>();
+
+  /** `limit`: entries of one party. Parties are those of the roster. */
+  constructor(limit: number) {
+    this.#limit = limit;
+  }
+
+  get(party: Party, key: Key): Value | undefined {
+    return this.#maps.get(party)?.get(key);
+  }
+
+  set(party: Party, key: Key, value: Value): void {
+    const own = this.#maps.get(party) ?? new BoundedMap<Key, Value>(this.#limit);
+    own.set(key, value);
+    this.#maps.set(party, own);
+  }
+
+  take(party: Party, key: Key): Value | undefined {
+    return this.#maps.get(party)?.take(key);
+  }
+
+  /** Removes the entries of all parties under one key and returns them. */
+  takeAll(key: Key): readonly Value[] {
+    return [...this.#maps.values()].flatMap((own) => {
+      const value = own.take(key);
+      return value === undefined ? [] : [value];
+    });
+  }
+}

@@ -9,6 +9,7 @@ import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import type { Work } from '../work/work.ts';
+import type { AdmissionLimits } from './admission.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -126,4 +127,6 @@ export interface SessionContext {
   readonly blame?: BlameSink;
   /** Whether PROPOSE, START and DONE also go over the streams; off only in tests, where gossip alone must carry them. */
   readonly streamCopies: boolean;
+  /** Default: `defaultAdmission`. */
+  readonly admission?: AdmissionLimits;
 }

@@ -1,6 +1,12 @@
 // Taking in requests with their evidence, from the connector or a peer: judged by this node itself, stored durably, and
 // released to the sessions once they are authorised.
-import { type Evidence, evidenceSchema, reconsider, type Verdict } from '../../protocol/authorize.ts';
+import {
+  type Authorisation,
+  type Evidence,
+  evidenceSchema,
+  reconsider,
+  type Verdict,
+} from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
 import { WorkError } from '../work/error.ts';
@@ -16,6 +22,7 @@ import { describe, type Job, newJob, refusalCode } from './job.ts';
 import type { Leading } from './leading.ts';
 import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
+import { SeenEvidence } from './seen-evidence.ts';
 import type { SessionState } from './state.ts';
 import { type Body, parseJson } from './wire.ts';
 
@@ -38,19 +45,53 @@ export class EvidenceError extends Error {
   }
 }
 
-const maxOpenJobs = 10_000;
+/** Requests without a result, in all and of one workspace: its owners can fill their own room, not the others'. */
+export const maxOpenJobs = 10_000;
+export const maxOpenJobsPerWorkspace = 1000;
+
+function standing({ requestId, authorised, detail }: Job): IntakeResult {
+  return { requestId, state: authorised ? 'authorised' : 'waiting', detail };
+}
 
 export class Intake {
   readonly #state: SessionState;
   readonly #outcomes: Outcomes;
   readonly #membership: Membership;
   readonly #leading: Leading;
+  readonly #seen = new SeenEvidence<EvidenceError>();
 
   constructor(state: SessionState, outcomes: Outcomes, membership: Membership, leading: Leading) {
     this.#state = state;
     this.#outcomes = outcomes;
     this.#membership = membership;
     this.#leading = leading;
+  }
+
+  /**
+   * As `take`. Evidence that this source has handed in before, byte for byte, is not verified again while it must come to
+   * the same.
+   */
+  async takeOnce(
+    source: string,
+    requestId: Hex,
+    bytes: Uint8Array,
+    received: Evidence,
+  ): Promise<IntakeResult> {
+    const { clock } = this.#state.context;
+    const digest = this.#seen.digest(bytes);
+    const held = this.#state.jobs.get(requestId);
+    const seen = this.#seen.find(source, digest, held, clock.now());
+    if (seen?.failure) throw seen.failure;
+    if (seen && held && this.#state.standsUnchanged(held)) return standing(held);
+    try {
+      const result = await this.take(requestId, received, source);
+      this.#seen.remember(source, digest, this.#state.jobs.get(requestId), clock.now());
+      return result;
+    } catch (error) {
+      if (error instanceof EvidenceError && !error.retry)
+        this.#seen.remember(source, digest, this.#state.jobs.get(requestId), clock.now(), error);
+      throw error;
+    }
   }
 
   /**
@@ -116,9 +157,13 @@ export class Intake {
     const verdict =
       judged.verdict === 'refused' ? judged : reconsider(judged.authorisation, evidence, this.#state.trust);
     if (verdict.verdict === 'refused') return this.#refused(requestId, held, evidence, verdict, bare);
-    if (held === undefined && this.#state.jobs.size >= maxOpenJobs) {
-      throw new EvidenceError('busy', `${this.#state.jobs.size} requests are open on this node`, true);
+    const isAuthorised = verdict.verdict === 'authorised';
+    if (held && sameDecisions(held.evidence, evidence) && held.authorised === isAuthorised) {
+      await this.#outcomes.confirmations.offerCertificates(evidence.keys);
+      return standing(held);
     }
+    // What the store holds had its room before.
+    if (held === undefined && !(await store.job(requestId))) this.#requireRoom(verdict.authorisation);
     const { workspace, request } = verdict.authorisation;
     await store.rememberHead(workspace.id, workspace.head, workspace.log);
     const sound = { ...evidence, roster: keyring.envelope };
@@ -127,13 +172,25 @@ export class Intake {
     const job = held ?? newJob(requestId, sound, verdict);
     const before = held?.authorised ?? false;
     job.authorisation = verdict.authorisation;
-    this.#stand(job, sound, verdict.verdict === 'authorised', describe(verdict));
+    this.#stand(job, sound, isAuthorised, describe(verdict));
     this.#state.jobs.set(requestId, job);
     if (!before && job.authorised) {
       log('request.authorised', { requestId, kind: request.kind, decisions: evidence.decisions.length });
       await this.#released(job);
     } else if (!job.authorised) this.#leading.rest(job);
-    return { requestId, state: job.authorised ? 'authorised' : 'waiting', detail: job.detail };
+    return standing(job);
+  }
+
+  /** Throws EvidenceError `busy` when no further request fits. */
+  #requireRoom({ workspace: { id } }: Authorisation): void {
+    const open = [...this.#state.jobs.values()];
+    if (open.length >= maxOpenJobs) {
+      throw new EvidenceError('busy', `${open.length} requests are open on this node`, true);
+    }
+    const own = open.filter(({ authorisation }) => authorisation.workspace.id === id).length;
+    if (own >= maxOpenJobsPerWorkspace) {
+      throw new EvidenceError('busy', `${own} requests of workspace ${id} are open on this node`, true);
+    }
   }
 
   /** What a refusal leaves behind: this party's own, when nothing can change it, or the rejections, lest a crash forgets them. */
@@ -147,6 +204,8 @@ export class Intake {
     const { store } = this.#state.context;
     if (held) this.#stand(held, evidence, false, describe(verdict));
     const isKnown = verdict.requestId === requestId;
+    const isNew = held === undefined && bare.verdict !== 'refused';
+    if (isNew && !(await store.job(requestId))) this.#requireRoom(bare.authorisation);
     if (isKnown && (verdict.final || isRejected(verdict))) await store.putJob(requestId, evidence);
     // A rejected request ends too.
     if (isKnown && bare.verdict === 'refused' && bare.final) {
@@ -154,7 +213,13 @@ export class Intake {
       await this.#outcomes.finish(requestId, { kind: 'refusal', code: refusalCode(bare.reason), reason });
       return { requestId, state: 'done', detail: describe(bare) };
     }
-    if (held) this.#leading.rest(held);
+    // Also one that was rejected before this node had seen it: until then owners may decide otherwise.
+    const job = held ?? (isNew && isKnown ? newJob(requestId, evidence, bare) : undefined);
+    if (job) {
+      this.#stand(job, evidence, false, describe(verdict));
+      this.#state.jobs.set(requestId, job);
+      this.#leading.rest(job);
+    }
     throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
   }
 
@@ -179,7 +244,7 @@ export class Intake {
       throw new SessionError('malformed_message', `${from} sent evidence that is none for ${requestId}`);
     }
     try {
-      await this.take(requestId, parsed.data, from);
+      await this.takeOnce(from, requestId, evidence, parsed.data);
     } finally {
       await this.#state.serial(requestId, async () => this.#outcomes.reportUnauthorised(requestId, from));
     }

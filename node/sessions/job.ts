@@ -52,9 +52,7 @@ export interface Job {
   readonly failedSets: Set<string>;
   /** Confirmations of a key generation by other parties, by party; of runs that this party may have lost. */
   readonly confirmations: Map<string, Envelope>;
-  /** Proposals that came before the request was authorised here, by leader. */
-  readonly heldProposals: Map<string, HeldProposal>;
-  /** Parties to which this attempt's evidence was sent: `attempt id/party`. */
+  /** Parties to which the evidence was sent in the attempt this party last proposed: `attempt id/party`. */
   readonly evidenceSent: Set<string>;
   cancelTimer: () => void;
 }
@@ -82,7 +80,6 @@ export function newJob(
     failures: new Map(),
     failedSets: new Set(),
     confirmations: new Map(),
-    heldProposals: new Map(),
     evidenceSent: new Set(),
     cancelTimer: () => undefined,
   };

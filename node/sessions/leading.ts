@@ -11,6 +11,9 @@ import { Proposal } from './proposal.ts';
 import type { SessionState } from './state.ts';
 import { type Body, decodeFrame, type FrameOf } from './wire.ts';
 
+/** Attempts this party leads at a time: far fewer than others let a leader have, since they end elsewhere at other times. */
+const maxLeading = 64;
+
 export class Leading {
   readonly #state: SessionState;
   readonly #membership: Membership;
@@ -116,6 +119,8 @@ export class Leading {
     if (job.live.size > 0 || order[job.turn % order.length] === self) {
       const wait = job.lastProposed + timing.proposalSpacing - clock.now();
       if (wait > 0) return this.#later(job, wait);
+      // What is led already comes first: beyond that the others would say `busy`.
+      if (this.#membership.ledBy(self) >= maxLeading) return this.#later(job, timing.proposalSpacing);
       return this.#attend(job, () => this.#propose(job));
     }
     job.turnEnds ??= clock.now() + Math.min(timing.proposalDeadline * 1.15 ** job.tries, idle);
@@ -148,6 +153,7 @@ export class Leading {
     if (!this.#state.isOpen(job)) return;
     job.lastProposed = clock.now();
     job.patience = undefined;
+    job.evidenceSent.clear();
     const proposal: Proposal = new Proposal(
       {
         requestId,

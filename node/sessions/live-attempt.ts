@@ -10,6 +10,7 @@ import type { HostedMachine } from '../work/work.ts';
 import { type AttemptId, checkPropose, openStart, same, type Started } from './attempt.ts';
 import { AttemptRecord } from './blame/record.ts';
 import type { SessionContext } from './context.ts';
+import type { EarlyBudget } from './early-budget.ts';
 import { SessionError } from './error.ts';
 import type { Prepared, RunOutput } from './purpose.ts';
 import { encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';
@@ -53,6 +54,7 @@ export class LiveAttempt {
   readonly #context: SessionContext;
   readonly #prepared: Prepared;
   readonly #ownAccept: Uint8Array;
+  readonly #earlyBudget: EarlyBudget;
   readonly #events: AttemptEvents;
   #started: Started | undefined;
   #start: FrameOf<'start'> | undefined;
@@ -78,6 +80,7 @@ export class LiveAttempt {
     prepared: Prepared,
     ownAccept: Uint8Array,
     context: SessionContext,
+    earlyBudget: EarlyBudget,
     events: AttemptEvents,
   ) {
     this.id = id;
@@ -86,6 +89,7 @@ export class LiveAttempt {
     this.#prepared = prepared;
     this.#ownAccept = ownAccept;
     this.#context = context;
+    this.#earlyBudget = earlyBudget;
     this.#events = events;
     const { acceptDeadline } = context.timing;
     // Twice: the leader first waits for everybody's ACCEPT, then its START travels.
@@ -190,9 +194,7 @@ export class LiveAttempt {
       return this.#stepFailed(undefined, error);
     }
     this.#follow(undefined, this.#running.machine.start());
-    const early = this.#early;
-    this.#early = [];
-    for (const { from, frame: round } of early) this.round(from, round);
+    for (const { from, frame: round } of this.#takeEarly()) this.round(from, round);
   }
 
   /** A PROPOSE of this attempt's id: as a rule the second copy. Throws SessionError when its leader did not sign it. */
@@ -248,7 +250,15 @@ export class LiveAttempt {
   #holdEarly(from: string, frame: FrameOf<'round'>): void {
     const held = this.#early.filter((early) => early.from === from);
     const bytes = held.reduce((sum, early) => sum + early.frame.bytes.length, frame.bytes.length);
-    if (held.length < maxWaiting && bytes <= maxWaitingBytes) this.#early.push({ from, frame });
+    if (held.length >= maxWaiting || bytes > maxWaitingBytes) return;
+    if (this.#earlyBudget.take(from, frame.bytes.length)) this.#early.push({ from, frame });
+  }
+
+  #takeEarly(): { readonly from: string; readonly frame: FrameOf<'round'> }[] {
+    const early = this.#early;
+    this.#early = [];
+    for (const { from, frame } of early) this.#earlyBudget.give(from, frame.bytes.length);
+    return early;
   }
 
   /** Acts on a step when it is done. Nothing that goes wrong here may touch another attempt. */
@@ -357,7 +367,7 @@ export class LiveAttempt {
   #end(): void {
     this.#ended = true;
     this.#cancelTimer();
-    this.#early = [];
+    this.#takeEarly();
     if (this.#running) this.#running.machine.destroy();
     else this.#prepared.discard();
   }

@@ -7,7 +7,8 @@ import { Accuser } from './blame/accuser.ts';
 import { SessionError } from './error.ts';
 import { sameLogHead } from '../../protocol/records/fields.ts';
 import { type HeldProposal, isRepeated, type Job, noteFailure, rememberAnswered } from './job.ts';
-import { BoundedMap } from './bounded-map.ts';
+import { BoundedMaps } from './bounded-map.ts';
+import { EarlyBudget } from './early-budget.ts';
 import { type Failure, LiveAttempt } from './live-attempt.ts';
 import type { Outcomes } from './outcomes.ts';
 import { generatePurpose, type Prepared, type Purpose, type RunOutput, signPurpose } from './purpose.ts';
@@ -15,8 +16,10 @@ import { acceptFrame, type Proposal } from './proposal.ts';
 import type { SessionState } from './state.ts';
 import { type Body, decodeFrame, type FrameOf, type Propose, verifyFrame } from './wire.ts';
 
-/** Requests proposed that this node does not know yet. */
-const maxUnknown = 100;
+/** Proposals of one leader that wait for their requests; they are of use for seconds only. */
+const maxHeld = 256;
+/** Attempts of one leader that this party takes part in at a time; an honest one leads fewer, see Leading. */
+export const maxLedBy = 256;
 
 export class Membership {
   readonly #state: SessionState;
@@ -26,8 +29,9 @@ export class Membership {
   readonly #nonces: NonceStore;
   readonly #keys = new Map<Hex, KeyPackage>();
   readonly #accuser: Accuser;
-  /** Proposals for requests that are not here, by leader, until their evidence comes. */
-  readonly #unknown = new BoundedMap<Hex, Map<string, HeldProposal>>(maxUnknown);
+  /** Proposals for requests that are not here, or not authorised, by leader and request, until their evidence comes. */
+  readonly #held = new BoundedMaps<string, Hex, HeldProposal>(maxHeld);
+  readonly #early = new EarlyBudget();
 
   constructor(state: SessionState, outcomes: Outcomes, onChange: (job: Job) => void) {
     this.#state = state;
@@ -81,7 +85,7 @@ export class Membership {
     // Before anything costly: a leader may have one attempt at a time.
     if (job !== undefined && this.#isBusy(job, from)) return this.#decline(job, attemptId, propose, 'busy');
     if (job === undefined || !this.#state.authorisedNow(job)) {
-      this.#hold(job, from, frame);
+      this.#held.set(from, requestId, { frame, at: clock.now() });
       this.#state.send(from, 'wait', { attemptId, requestId });
       return;
     }
@@ -116,7 +120,17 @@ export class Membership {
     const { clock, timing } = this.#state.context;
     const isKey = job.authorisation.request.kind === 'key';
     if ([...job.live.values()].some((attempt) => isKey || attempt.leader === leader)) return true;
+    if (this.ledBy(leader) >= maxLedBy) return true;
     return clock.now() < (job.lastAccepted.get(leader) ?? 0) + timing.proposalSpacing / 2;
+  }
+
+  /** Attempts under way that a party leads. */
+  ledBy(leader: string): number {
+    let count = 0;
+    for (const { live } of this.#state.jobs.values()) {
+      for (const attempt of live.values()) if (attempt.leader === leader) count += 1;
+    }
+    return count;
   }
 
   #reasonToDecline(
@@ -141,25 +155,10 @@ export class Membership {
     return 'digests';
   }
 
-  #hold(job: Job | undefined, from: string, frame: FrameOf<'propose'>): void {
-    const held = { frame, at: this.#state.context.clock.now() };
-    if (job) {
-      job.heldProposals.set(from, held);
-      return;
-    }
-    const { requestId } = frame.content;
-    const unknown = this.#unknown.get(requestId) ?? new Map<string, HeldProposal>();
-    unknown.set(from, held);
-    this.#unknown.set(requestId, unknown);
-  }
-
   /** Takes up proposals that came before the request was authorised here, as far as their leaders still wait. */
   async takeHeldProposals(job: Job): Promise<void> {
     const { clock, timing } = this.#state.context;
-    const unknown = this.#unknown.take(job.requestId);
-    const held = [...job.heldProposals.values(), ...(unknown?.values() ?? [])];
-    job.heldProposals.clear();
-    for (const { frame, at } of held) {
+    for (const { frame, at } of this.#held.takeAll(job.requestId)) {
       if (clock.now() >= at + timing.acceptDeadline || !this.#state.isOpen(job)) continue;
       const { leader } = frame.content;
       await this.onPropose(leader, frame).catch((error: unknown) => this.#state.reject(leader, error));
@@ -176,27 +175,35 @@ export class Membership {
   ): void {
     const { requestId } = job;
     const { leader } = proposed.content;
-    const attempt = new LiveAttempt(attemptId, proposed, prepared, ownAccept, this.#state.context, {
-      onStarted: (_, started) => {
-        const set = [...started.accepts.keys()];
-        this.#state.context.log('session.started', { requestId, attemptId, leader, set });
-        this.#state.reached(job, attemptId, 'started');
+    const attempt = new LiveAttempt(
+      attemptId,
+      proposed,
+      prepared,
+      ownAccept,
+      this.#state.context,
+      this.#early,
+      {
+        onStarted: (_, started) => {
+          const set = [...started.accepts.keys()];
+          this.#state.context.log('session.started', { requestId, attemptId, leader, set });
+          this.#state.reached(job, attemptId, 'started');
+        },
+        mayRelease: (running) => this.mayStart(job, running),
+        onOutput: (ended, output) => {
+          // Live until its output is stored: a peer's confirmation may stand before it in the queue, and without a live
+          // attempt it would be taken for one of a run that this party has lost.
+          this.#state.background(job, async () => {
+            try {
+              if (this.#mayConfirm(job, output)) await this.#outcomes.complete(job, ended, output);
+            } finally {
+              job.live.delete(attemptId);
+              if (this.#state.isOpen(job)) await this.#proceed(job);
+            }
+          });
+        },
+        onFailure: (ended, failure, tell) => this.#failed(job, ended, failure, tell),
       },
-      mayRelease: (running) => this.mayStart(job, running),
-      onOutput: (ended, output) => {
-        // Live until its output is stored: a peer's confirmation may stand before it in the queue, and without a live
-        // attempt it would be taken for one of a run that this party has lost.
-        this.#state.background(job, async () => {
-          try {
-            if (this.#mayConfirm(job, output)) await this.#outcomes.complete(job, ended, output);
-          } finally {
-            job.live.delete(attemptId);
-            if (this.#state.isOpen(job)) await this.#proceed(job);
-          }
-        });
-      },
-      onFailure: (ended, failure, tell) => this.#failed(job, ended, failure, tell),
-    });
+    );
     job.live.set(attemptId, attempt);
     this.#state.reached(job, attemptId, 'accepted');
     this.#onChange(job);

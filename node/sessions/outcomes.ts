@@ -5,7 +5,7 @@ import { createRecord, type Envelope, envelopeId } from '../../protocol/records/
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import { Confirmations } from './confirmations.ts';
-import { BoundedMap } from './bounded-map.ts';
+import { BoundedMaps } from './bounded-map.ts';
 import { SessionError } from './error.ts';
 import type { Job } from './job.ts';
 import type { LiveAttempt } from './live-attempt.ts';
@@ -13,7 +13,7 @@ import type { RunOutput } from './purpose.ts';
 import type { SessionState } from './state.ts';
 import type { Body, FrameOf } from './wire.ts';
 
-/** Results reported for requests this node does not know yet. */
+/** Results that one party reports of requests this node does not know yet. */
 const maxHeldDone = 100;
 
 interface HeldDone {
@@ -25,7 +25,7 @@ export class Outcomes {
   readonly confirmations: Confirmations;
   readonly #state: SessionState;
   readonly #onResult: () => void;
-  readonly #heldDone = new BoundedMap<Hex, HeldDone>(maxHeldDone);
+  readonly #heldDone = new BoundedMaps<string, Hex, HeldDone>(maxHeldDone);
 
   constructor(state: SessionState, onResult: () => void) {
     this.#state = state;
@@ -67,7 +67,8 @@ export class Outcomes {
     if (!content.want && (await this.#state.context.store.keyOf(requestId))) return;
     const received = this.confirmations.open(content);
     const job = this.#state.jobs.get(requestId);
-    for (const { party, envelope } of received) job?.confirmations.set(party, envelope);
+    if (job?.authorisation.request.kind === 'key')
+      for (const { party, envelope } of received) job.confirmations.set(party, envelope);
     if (await this.#state.context.store.confirmationOf(requestId)) {
       await this.confirmations.collect(requestId, received);
       if (content.want) await this.confirmations.tell(from, requestId, false);
@@ -98,7 +99,7 @@ export class Outcomes {
     if (stored) return this.#compareRefusal(requestId, stored, from);
     const job = this.#state.jobs.get(requestId);
     if (job === undefined || !this.#state.authorisedNow(job)) {
-      this.#heldDone.set(requestId, { from, frame });
+      this.#heldDone.set(from, requestId, { from, frame });
       this.#state.send(from, 'want', { requestId });
       return;
     }
@@ -126,10 +127,10 @@ export class Outcomes {
 
   /** Takes up signatures that were reported before the request was authorised here. */
   async takeHeldDone(requestId: Hex): Promise<void> {
-    const held = this.#heldDone.take(requestId);
-    if (held === undefined) return;
-    // A false report must not keep this party from its own turn.
-    await this.onDone(held.from, held.frame).catch((error: unknown) => this.#state.reject(held.from, error));
+    for (const { from, frame } of this.#heldDone.takeAll(requestId)) {
+      // A false report must not keep this party from its own turn, nor from a true one.
+      await this.onDone(from, frame).catch((error: unknown) => this.#state.reject(from, error));
+    }
   }
 
   /**
@@ -137,9 +138,8 @@ export class Outcomes {
    * authorised here is what must never happen: the operator must see it. That `from` reports it proves nothing against it.
    */
   reportUnauthorised(requestId: Hex, from: string): void {
-    const held = this.#heldDone.get(requestId);
-    if (held?.from !== from) return;
-    this.#heldDone.take(requestId);
+    const held = this.#heldDone.take(from, requestId);
+    if (held === undefined) return;
     const job = this.#state.jobs.get(requestId);
     try {
       if (job) this.#checkSignatures(job, held);

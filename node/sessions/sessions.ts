@@ -1,9 +1,10 @@
 // The sessions of a node: requests come in with their evidence, parties agree on attempts and run the threshold protocols,
 // and this party's own signed results come out. Messages about one request are handled one by one.
-import { bytesToHex } from '@noble/hashes/utils.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
+import { Admission, costOfEvidence, costOfFrame, costOfReading } from './admission.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
 import { Intake, type IntakeResult } from './intake.ts';
@@ -24,18 +25,23 @@ export interface RequestStatus {
   readonly detail: string;
 }
 
+/** The connector as a source of work, beside the parties. */
+const connector = 'connector';
+
 export class Sessions {
   readonly #state: SessionState;
   readonly #outcomes: Outcomes;
   readonly #membership: Membership;
   readonly #leading: Leading;
   readonly #intake: Intake;
+  readonly #admission: Admission;
   /** Boot id of each peer when it was last up. */
   readonly #boots = new Map<string, string>();
 
   /** `onResult` is called after a result was stored for the connector. */
   constructor(context: SessionContext, onResult: () => void) {
     this.#state = new SessionState(context);
+    this.#admission = new Admission(context.clock, context.admission);
     this.#outcomes = new Outcomes(this.#state, onResult);
     this.#membership = new Membership(this.#state, this.#outcomes, (job) => this.#leading.next(job));
     this.#leading = new Leading(this.#state, this.#membership, this.#outcomes);
@@ -54,7 +60,7 @@ export class Sessions {
     }
     for (const { requestId, evidence } of await store.openJobs()) {
       try {
-        await this.submit(evidence);
+        await this.#intake.take(requestId, evidence, this.#state.self);
       } catch (error) {
         log('request.refused', { requestId, message: (error as Error).message });
       }
@@ -64,6 +70,8 @@ export class Sessions {
   async stop(): Promise<void> {
     this.#state.stopped = true;
     this.#state.stopping.abort();
+    this.#admission.stop();
+    this.#state.peerLog.stop();
     for (const job of this.#state.jobs.values()) this.#state.settle(job);
     this.#outcomes.confirmations.stop();
     await this.#state.idle();
@@ -80,8 +88,15 @@ export class Sessions {
    * nothing with it.
    */
   async submit(evidence: Evidence): Promise<IntakeResult> {
+    const bytes = utf8ToBytes(JSON.stringify(evidence));
+    await this.#admission.turn(connector, costOfEvidence(bytes.length));
     const requestId = envelopeId(evidence.request, this.#state.context.networkId);
-    return this.#intake.take(requestId, evidence, this.#state.self);
+    return this.#intake.takeOnce(connector, requestId, bytes, evidence);
+  }
+
+  /** Messages that wait because their sender has used up its share of this node's time. */
+  get resting(): number {
+    return this.#admission.resting;
   }
 
   /** A message of an authenticated roster party. Never throws: what is wrong with it is logged. */
@@ -90,7 +105,9 @@ export class Sessions {
     try {
       if (!this.#state.others.includes(from))
         throw new SessionError('stranger', `${from} is not in the roster`);
+      await this.#admission.turn(from, costOfReading(bytes));
       const frame = decodeFrame(bytes);
+      this.#admission.charge(from, costOfFrame(frame));
       // Neither waits in the request's queue, nor does what the same peer sends next wait for it: a round must not seem late
       // because this party is busy, and judging evidence takes its time.
       if (frame.type === 'round') return this.#membership.onRound(from, frame);
@@ -152,7 +169,7 @@ export class Sessions {
       case 'exhibit':
         return this.#membership.onExhibit(from, frame.content);
       case 'reached':
-        this.#state.context.log('session.reached', { from, ...frame.content });
+        this.#state.peerLog.write(from, 'session.reached', { from, ...frame.content });
     }
   }
 }

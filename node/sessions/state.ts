@@ -1,15 +1,19 @@
 // What the parts of a node's sessions share: the open requests, one queue for each, and ways to send.
-import { reconsider, type Trust } from '../../protocol/authorize.ts';
+import type { Trust } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
 import { describe, type Job } from './job.ts';
+import { PeerLog } from './peer-log.ts';
+import { Verdicts } from './verdicts.ts';
 import { type Body, encodeFrame, type MessageType, type WireContext } from './wire.ts';
 
 export class SessionState {
   readonly context: SessionContext;
   /** Requests without a result. */
   readonly jobs = new Map<Hex, Job>();
+  readonly verdicts = new Verdicts();
+  readonly peerLog: PeerLog;
   stopped = false;
   readonly #queues = new Map<string, Promise<void>>();
   readonly #detached = new Set<Promise<void>>();
@@ -18,6 +22,7 @@ export class SessionState {
 
   constructor(context: SessionContext) {
     this.context = context;
+    this.peerLog = new PeerLog(context.clock, context.log);
   }
 
   /** This party's credential. */
@@ -85,7 +90,13 @@ export class SessionState {
     const { message } = error as Error;
     const culprit = error instanceof SessionError ? error.culprit : undefined;
     const fields = { from, code: code ?? 'internal', message, ...(culprit && { culprit }) };
-    this.context.log('session.message_rejected', fields);
+    this.peerLog.write(from, 'session.message_rejected', fields);
+  }
+
+  /** Whether what was last found of a request's evidence still is so now. */
+  standsUnchanged(job: Job): boolean {
+    const { verdict } = this.verdicts.judge(job.authorisation, job.evidence, this.trust);
+    return (verdict === 'authorised') === job.authorised;
   }
 
   /** What this node judges by, now. */
@@ -96,7 +107,7 @@ export class SessionState {
 
   /** Whether the evidence authorises the request now: approvals and requests run out. */
   authorisedNow(job: Job): boolean {
-    const verdict = reconsider(job.authorisation, job.evidence, this.trust);
+    const verdict = this.verdicts.judge(job.authorisation, job.evidence, this.trust);
     job.authorised = verdict.verdict === 'authorised';
     job.detail = describe(verdict);
     return job.authorised;

@@ -27,6 +27,15 @@ const maxParties = 50;
 const maxItems = 50;
 const maxAccept = 16 * 1024;
 
+/** Longest body of each type whose body is not short, in bytes: a long one is refused before it is read. */
+const maxShortBody = 32 * 1024;
+const maxBody: Partial<Record<string, number>> = {
+  start: 850 * 1024,
+  round: 257 * 1024,
+  evidence: 901 * 1024,
+  confirm: 850 * 1024,
+};
+
 const bodySchemas = {
   /** Leader -> all, signed: a new attempt at one request. */
   propose: z.strictObject({
@@ -177,6 +186,8 @@ export function encodeFrame<Type extends MessageType>(
 export function decodeFrame(data: Uint8Array): Frame {
   try {
     const { t: type, b: body, s: signature } = frameSchema.parse(decodeStrict(data));
+    const limit = maxBody[type] ?? maxShortBody;
+    if (body.length > limit) throw new RangeError(`${body.length} bytes of ${type}, the limit is ${limit}`);
     const content = bodySchemas[type].parse(decodeStrict(body));
     if (signedTypes.has(type) !== (signature !== undefined))
       throw new TypeError('signature missing or not wanted');

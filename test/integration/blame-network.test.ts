@@ -14,6 +14,7 @@ import { type BlameBundle, decodeBundle, frameBytes, frameText } from '../../nod
 import { defaultTiming } from '../../node/sessions/context.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import { decodeFrame, encodeFrame } from '../../node/sessions/wire.ts';
+import { inlineWork } from '../../node/work/inline.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import { verifySignature } from '../../protocol/keys/key-type.ts';
 import { decodePayload } from '../../protocol/payloads/payload.ts';
@@ -104,6 +105,7 @@ async function startHosts(
           },
         },
         random,
+        work: inlineWork(random),
         timing: defaultTiming,
         log: () => undefined,
         blame,

@@ -248,7 +248,8 @@ describe('blame: the agreement on an attempt', () => {
         .nonces;
       attacker.send(from, attacker.accept(attemptId, frame.content, { nonces: [pair!, pair!] }));
     };
-    const { id, full } = net.messageLedBy(0);
+    // The cheat is preferred: the leader waits for what it sends.
+    const { id, full } = net.messageLedBy(0, 2);
     await net.submit(full, [0, 1]);
     await net.signedBy(id, [0, 1]);
     assertProven(net, [0], 'item_count', 2);
