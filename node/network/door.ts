@@ -1,15 +1,14 @@
 // The connector's door, the node's side: answers short streams of granted connectors, within bounds of size, time and
 // number. What a request means is the caller's.
 import type { Connection, Stream } from '@libp2p/interface';
-import { messageStreamToDuplex } from '@libp2p/utils';
-import { decode, encode } from 'it-length-prefixed';
-import { pipe } from 'it-pipe';
+import { encode } from 'it-length-prefixed';
 import {
   DOOR_MAX_MESSAGE_BYTES,
   DOOR_MAX_REPLY_BYTES,
   type DoorReply,
   encodeDoorReply,
 } from '../../protocol/door.ts';
+import { readRequest } from './door-request.ts';
 import type { NetworkLimits } from './limits.ts';
 import { reasonOf } from './network-error.ts';
 import { credentialOfPeerId } from './peer-identity.ts';
@@ -65,11 +64,11 @@ export class Door {
     const open = this.#open.get(connector) ?? 0;
     if (!isGranted(connector)) {
       log('door.refused', { connector });
-      return this.#exchange(stream, async () => ({ status: 'not_admitted' }));
+      return this.#refuse(stream, { status: 'not_admitted' });
     }
     if (open >= limits.maxDoorRequests) {
       log('door.busy', { connector, open });
-      return this.#exchange(stream, async () => ({ status: 'busy' }));
+      return this.#refuse(stream, { status: 'busy' });
     }
     this.#open.set(connector, open + 1);
     try {
@@ -83,22 +82,21 @@ export class Door {
 
   /** Reads one request, writes one reply. */
   async #exchange(stream: Stream, answer: (request: Uint8Array) => Promise<DoorReply>): Promise<void> {
-    const duplex = messageStreamToDuplex(stream);
-    await pipe(
-      duplex.source,
-      (source) => decode(source, { maxDataLength: DOOR_MAX_MESSAGE_BYTES }),
-      async function* (requests) {
-        for await (const request of requests) {
-          // Nothing may follow the request: what does is not read, so it cannot pile up here.
-          if (stream.readStatus === 'readable') stream.pause();
-          yield encodeDoorReply(await answer(new Uint8Array(request.subarray())));
-          return;
-        }
-        throw new Error('the stream ended without a request');
-      },
-      (source) => encode(source, { maxDataLength: DOOR_MAX_REPLY_BYTES }),
-      duplex.sink,
-    );
+    await this.#reply(stream, await answer(await readRequest(stream, DOOR_MAX_MESSAGE_BYTES)));
+  }
+
+  /** Replies without reading the request: whoever is refused gets no room here. */
+  async #refuse(stream: Stream, reply: DoorReply): Promise<void> {
+    if (stream.status === 'open' && stream.readStatus === 'readable') stream.pause();
+    await this.#reply(stream, reply);
+  }
+
+  async #reply(stream: Stream, reply: DoorReply): Promise<void> {
+    for (const part of encode([encodeDoorReply(reply)], { maxDataLength: DOOR_MAX_REPLY_BYTES })) {
+      if (stream.writeStatus !== 'writable') throw new Error('the connector went away');
+      stream.send(part);
+    }
+    await stream.close({ signal: this.#stopped.signal });
   }
 
   async #answer(connector: string, request: Uint8Array, signal: AbortSignal): Promise<DoorReply> {

@@ -11,7 +11,8 @@ import {
   TopicValidatorResult,
   gossipsub,
 } from '@libp2p/gossipsub';
-import type { Connection, PeerId, Topology } from '@libp2p/interface';
+import type { Connection, PeerId, Stream, Topology } from '@libp2p/interface';
+import { Budget, costOf, guardParts, type Transmission } from './gossip-guard.ts';
 import { Inbox } from './inbox.ts';
 import type { NetworkLimits } from './limits.ts';
 import { NetworkError, reasonOf } from './network-error.ts';
@@ -27,6 +28,11 @@ export interface GossipOptions {
   log: (event: string, fields: Record<string, unknown>) => void;
 }
 
+/** The one way by which gossipsub takes in what peers send; its public type leaves it out. */
+interface Receiving {
+  handleReceivedRpc: (from: PeerId, transmission: Transmission) => Promise<void>;
+}
+
 /** The largest set of messages in one transmission, in bytes; several gossiped messages may travel together. */
 const maxTransmissionBytes = 4 * 1024 * 1024;
 
@@ -35,6 +41,7 @@ export function registrarForParties(
   inner: Registrar,
   isParty: (peer: PeerId) => boolean,
   topologies: Map<string, Topology> = new Map(),
+  guard: (stream: Stream) => void = () => undefined,
 ): Registrar {
   return {
     getProtocols: () => inner.getProtocols(),
@@ -43,7 +50,10 @@ export function registrarForParties(
       inner.handle(
         protocol,
         (stream, connection) => {
-          if (isParty(connection.remotePeer)) return handler(stream, connection);
+          if (isParty(connection.remotePeer)) {
+            guard(stream);
+            return handler(stream, connection);
+          }
           stream.abort(new Error('this protocol is for parties of the roster'));
         },
         options,
@@ -70,6 +80,8 @@ export class Gossip {
   readonly #inboxes = new Map<string, Inbox>();
   /** The connection of each peer whose channel is up, and how many rounds of #heal it was not seen on the topic. */
   readonly #connected = new Map<string, { peer: PeerId; connection: Connection; unseen: number }>();
+  /** By peer id of a party; `dropped`: transmissions since the last one that was read. */
+  readonly #budgets = new Map<string, { readonly budget: Budget; dropped: number }>();
   #pubsub: GossipSub | undefined;
   #timer: NodeJS.Timeout | undefined;
 
@@ -82,7 +94,7 @@ export class Gossip {
     const { partyOf, topic, limits } = this.#options;
     const isParty = (peer: PeerId): boolean => partyOf(peer) !== undefined;
     const { privateKey, peerId, peerStore, connectionManager, logger } = components;
-    const registrar = registrarForParties(components.registrar, isParty, this.#topologies);
+    const registrar = registrarForParties(components.registrar, isParty, this.#topologies, guardParts);
     this.#pubsub = gossipsub({
       allowedTopics: [topic],
       allowPublishToZeroTopicPeers: true,
@@ -98,6 +110,7 @@ export class Gossip {
       // Parties may well share an address, on one machine or behind one gateway; they are authenticated anyway.
       scoreParams: { IPColocationFactorWeight: 0 },
     })({ privateKey, peerId, peerStore, registrar, connectionManager, logger });
+    this.#bound(this.#pubsub as unknown as Receiving);
     this.#pubsub.topicValidators.set(topic, (_from, message) =>
       message.type === 'signed' && isParty(message.from) && message.data.length <= limits.maxGossipBytes
         ? TopicValidatorResult.Accept
@@ -106,6 +119,24 @@ export class Gossip {
     this.#pubsub.addEventListener('gossipsub:message', (event) => this.#receive(event.detail.msg));
     return this.#pubsub;
   };
+
+  /** Puts a budget for each peer before everything that gossipsub does with a transmission. */
+  #bound(pubsub: Receiving): void {
+    const { log } = this.#options;
+    const handle = pubsub.handleReceivedRpc.bind(pubsub);
+    pubsub.handleReceivedRpc = async (from, transmission): Promise<void> => {
+      const id = from.toString();
+      const budget = this.#budgets.get(id) ?? { budget: new Budget(), dropped: 0 };
+      this.#budgets.set(id, budget);
+      if (!budget.budget.take(costOf(transmission))) {
+        budget.dropped += 1;
+        return;
+      }
+      if (budget.dropped > 0) log('gossip.flooded', { peer: id, dropped: budget.dropped });
+      budget.dropped = 0;
+      await handle(from, transmission);
+    };
+  }
 
   /** Subscribes; libp2p must have started. */
   start(): void {

@@ -1,6 +1,9 @@
 // Messages of one peer that wait for their handler: one at a time, in order, bounded. A handler that fails, now or
-// later, costs its own message only.
+// later, costs its own message only; many messages leave room for everything else between them.
 import { messageOverhead } from './limits.ts';
+
+/** After this long at its messages the inbox lets timers and sockets have a turn, in milliseconds. */
+const sliceMs = 10;
 
 export interface InboxOptions {
   /** Beyond this many bytes, counted with their overhead, the inbox is full. */
@@ -31,7 +34,8 @@ export class Inbox {
 
   /** Takes a message whether full or not: the caller stops its source while `full`. */
   push(bytes: Uint8Array): void {
-    this.#waiting.push(bytes);
+    // A copy: what was cut out of a larger chunk would keep all of that in memory.
+    this.#waiting.push(new Uint8Array(bytes));
     this.#bytes += bytes.length + messageOverhead;
     if (this.full) this.#wasFull = true;
     if (!this.#running) void this.#run();
@@ -47,7 +51,12 @@ export class Inbox {
 
   async #run(): Promise<void> {
     this.#running = true;
+    let sliceEnds = performance.now() + sliceMs;
     for (;;) {
+      if (performance.now() > sliceEnds) {
+        await new Promise((resolve) => setImmediate(resolve));
+        sliceEnds = performance.now() + sliceMs;
+      }
       const bytes = this.#waiting.shift();
       if (bytes === undefined) break;
       const generation = this.#generation;

@@ -25,6 +25,9 @@ export interface RequestStatus {
   readonly detail: string;
 }
 
+/** All open requests are looked at when a peer comes up: at most this often for one peer, in milliseconds. */
+const attendSpacing = 1000;
+
 /** The connector as a source of work, beside the parties. */
 const connector = 'connector';
 
@@ -37,6 +40,9 @@ export class Sessions {
   readonly #admission: Admission;
   /** Boot id of each peer when it was last up. */
   readonly #boots = new Map<string, string>();
+  /** When each peer that came up was last attended to, and what cancels the next time. */
+  readonly #attended = new Map<string, number>();
+  readonly #attending = new Map<string, () => void>();
 
   /** `onResult` is called after a result was stored for the connector. */
   constructor(context: SessionContext, onResult: () => void) {
@@ -71,6 +77,7 @@ export class Sessions {
     this.#state.stopped = true;
     this.#state.stopping.abort();
     this.#admission.stop();
+    for (const cancel of this.#attending.values()) cancel();
     this.#state.peerLog.stop();
     for (const job of this.#state.jobs.values()) this.#state.settle(job);
     this.#outcomes.confirmations.stop();
@@ -126,6 +133,25 @@ export class Sessions {
     const before = this.#boots.get(party);
     this.#boots.set(party, boot);
     if (before !== undefined && before !== boot) this.#membership.restarted(party);
+    this.#attend(party);
+  }
+
+  /** Tries what waits for parties, now that one came up; for a peer that comes and goes all the time, now and then. */
+  #attend(party: string): void {
+    const { clock } = this.#state.context;
+    if (this.#attending.has(party)) return;
+    const wait = (this.#attended.get(party) ?? -Infinity) + attendSpacing - clock.now();
+    if (wait > 0 && wait <= attendSpacing) {
+      this.#attending.set(
+        party,
+        clock.after(wait, () => {
+          this.#attending.delete(party);
+          this.#attend(party);
+        }),
+      );
+      return;
+    }
+    this.#attended.set(party, clock.now());
     this.#leading.peerUp();
     void this.#outcomes.confirmations.ask(party).catch((error: unknown) => this.#state.reject(party, error));
   }

@@ -586,7 +586,7 @@ describe('network', function () {
 
     it('that connects and opens no stream is cut off', async () => {
       const roster = partiesByPeerId(2);
-      const a = createNode(roster[0]!, roster, { limits: { helloDeadlineMs: 50 } });
+      const a = createNode(roster[0]!, roster, { limits: { helloDeadlineMs: 1_000 } });
       await a.network.start();
       const host = await startRawHost(roster[1]!);
       const connection = await host.dial(multiaddr(a.network.addresses()[0]!));
