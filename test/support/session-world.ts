@@ -342,7 +342,10 @@ export class SessionWorld {
   async settle(): Promise<void> {
     for (let quiet = 0; quiet < 3; quiet++) {
       await new Promise((resolve) => setImmediate(resolve));
-      if (this.nodes.some(({ alive, boot }) => alive && (this.#busy.get(boot) ?? 0) > 0)) quiet = -1;
+      // What waits for the budget of its sender waits for time to pass.
+      const isBusy = ({ alive, boot, sessions }: SimulatedNode): boolean =>
+        alive && (this.#busy.get(boot) ?? 0) > (sessions.resting ?? 0);
+      if (this.nodes.some(isBusy)) quiet = -1;
     }
   }
 
