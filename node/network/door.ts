@@ -1,5 +1,6 @@
 // The connector's door, the node's side: answers short streams of granted connectors, within bounds of size, time and
 // number. What a request means is the caller's.
+import { setMaxListeners } from 'node:events';
 import type { Connection, Stream } from '@libp2p/interface';
 import { encode } from 'it-length-prefixed';
 import {
@@ -27,6 +28,8 @@ export class Door {
 
   constructor(options: DoorOptions) {
     this.#options = options;
+    // One listener for each request that is answered.
+    setMaxListeners(0, this.#stopped.signal);
   }
 
   /** The libp2p handler of the door protocol. Never throws. */
@@ -85,9 +88,9 @@ export class Door {
     await this.#reply(stream, await answer(await readRequest(stream, DOOR_MAX_MESSAGE_BYTES)));
   }
 
-  /** Replies without reading the request: whoever is refused gets no room here. */
+  /** Replies at once, and forgets what is still sent: whoever is refused gets no room here. */
   async #refuse(stream: Stream, reply: DoorReply): Promise<void> {
-    if (stream.status === 'open' && stream.readStatus === 'readable') stream.pause();
+    stream.addEventListener('message', () => undefined);
     await this.#reply(stream, reply);
   }
 

@@ -99,7 +99,7 @@ describe('garbage on the socket', function () {
   });
 
   it('after the handshake of a party costs that connection', async () => {
-    const count = Math.max(40, Math.floor(garbageCount(0) / 100));
+    const count = Math.max(20, Math.floor(garbageCount(0) / 100));
     const choices = new Choices(seed + 1);
     const lost: Promise<void>[] = [];
     const muxer = (): StreamMuxerFactory => ({
