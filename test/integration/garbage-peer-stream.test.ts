@@ -57,10 +57,7 @@ describe('garbage on the stream of a peer', function () {
         } catch {
           // The node was faster.
         }
-        await Promise.race([
-          end,
-          until(() => false, `${name} is ended (${held ? 'held' : 'at once'})`, 60_000),
-        ]);
+        await within(end, `${name} is ended (${held ? 'at its deadline' : 'at once'})`);
         connection.abort(new Error('next'));
         names.set(name, (names.get(name) ?? 0) + 1);
       }

@@ -77,10 +77,11 @@ async function startHost(world: World, index: number, options: HostsOptions): Pr
   const counts = new Map<string, number>();
   const handled = new Map<string, number>();
   const log = (event: string, fields: Record<string, unknown>): void => {
-    const { suppressed = 0, code, from, peer } = fields as Record<string, unknown> & { suppressed?: number };
-    const who = String(from ?? peer ?? '');
-    for (const name of [event, `${event} ${who}`]) count(counts, name, 1 + suppressed);
-    if (code !== undefined) count(counts, `${event} ${String(code)}`);
+    const told = fields as { suppressed?: number; code?: string; from?: string; peer?: string };
+    const by = 1 + (told.suppressed ?? 0);
+    count(counts, event, by);
+    count(counts, `${event} ${told.from ?? told.peer ?? ''}`, by);
+    if (told.code !== undefined) count(counts, `${event} ${told.code}`);
   };
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
   const link: { sessions?: Sessions; door?: DoorHandler } = {};

@@ -159,6 +159,8 @@ export function brokenMap(choices: Choices, value: Readonly<Record<string, Plain
   }
 }
 
+const letters = '0123456789abcdefxyz_'.split('');
+
 /** Another value of the same type: the form stays right as far as lengths allow, what it says is wrong. */
 export function otherValue(choices: Choices, value: Plain | undefined): Plain {
   if (value instanceof Uint8Array) {
@@ -180,27 +182,19 @@ export function otherValue(choices: Choices, value: Plain | undefined): Plain {
         return items.map((item, index) => (index === 0 ? otherValue(choices, item) : item));
     }
   }
-  switch (typeof value) {
-    case 'number':
-      return choices.pick([0, 1, value + 1, -1, 2 ** 32, Number.MAX_SAFE_INTEGER]);
-    case 'boolean':
-      return !value;
-    case 'string': {
-      const at = choices.below(Math.max(1, value.length));
-      const changed = `${value.slice(0, at)}${choices.pick([...'0123456789abcdefxyz_'])}${value.slice(at + 1)}`;
-      return choices.pick([changed, changed, changed, '', `${value}0`, value.repeat(20).slice(0, 3000)]);
-    }
-    case 'object': {
-      if (value === null) return 0;
-      const entries = Object.entries(value as Record<string, Plain>);
-      const at = choices.below(Math.max(1, entries.length));
-      return Object.fromEntries(
-        entries.map(([key, field], index) => [key, index === at ? otherValue(choices, field) : field]),
-      );
-    }
-    default:
-      return 0;
+  if (typeof value === 'number') return choices.pick([0, 1, value + 1, -1, 2 ** 32, Number.MAX_SAFE_INTEGER]);
+  if (typeof value === 'boolean') return !value;
+  if (typeof value === 'string') {
+    const at = choices.below(Math.max(1, value.length));
+    const changed = `${value.slice(0, at)}${choices.pick(letters)}${value.slice(at + 1)}`;
+    return choices.pick([changed, changed, changed, '', `${value}0`, value.repeat(20).slice(0, 3000)]);
   }
+  if (value === null || value === undefined) return 0;
+  const entries = Object.entries(value as Record<string, Plain>);
+  const changed = choices.below(Math.max(1, entries.length));
+  return Object.fromEntries(
+    entries.map(([key, field], index) => [key, index === changed ? otherValue(choices, field) : field]),
+  );
 }
 
 /** JSON text with something wrong: cut, deep, huge, of other types, or none. */
