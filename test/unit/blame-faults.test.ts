@@ -115,7 +115,10 @@ describe('blame: signing', () => {
         return bytes;
       }
       // The third member is slow, so that nothing is judged before both shares of the cheat are there.
-      if (from === net.node(late).party.credential) return void deliver(bytes, 50);
+      if (from === net.node(late).party.credential) {
+        deliver(bytes, 50);
+        return undefined;
+      }
       return bytes;
     };
     const honest = [0, 2, 3, 4];
@@ -129,14 +132,13 @@ describe('blame: signing', () => {
   });
 
   it('nonce commitments that are no points: malformed_point, from its own ACCEPT', async () => {
-    const { net, attacker, honest, id, full } = await scene(4, 3);
+    const { net, attacker, honest, id } = await scene(4, 3);
     attacker.onFrame = (from, frame) => {
       if (frame.type !== 'propose') return;
       const nonces = [{ hiding: new Uint8Array(32).fill(2), binding: new Uint8Array(32).fill(2) }];
       const attemptId = attemptIdOf(frame.content, networkId);
       attacker.send(from, attacker.accept(attemptId, frame.content, { nonces }));
     };
-    void full;
     await net.signedBy(id, honest);
     const witnesses = honest.filter((index) => net.node(index).blamed.length > 0);
     assertProven(net, witnesses, 'malformed_point', attacker.index);
@@ -351,6 +353,40 @@ describe('blame: key generation', () => {
       assert.ok(!net.node(index).store.pending.has(id));
     }
     assert.ok(net.nodes.every((node) => !node.store.active.has(id)));
+    await net.stop();
+  });
+
+  it('a dealt share is not published by a party that has confirmed a run of the same request', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    CheatingDealer.of(net, 2, { reveal: (_, reveal) => ({ ...reveal, share: flip(reveal.share, 0) }) });
+    for (const index of [0, 1]) await net.boot(index);
+    const { confirmation } = net.node(0).store.pending.get(net.key.id)!;
+    // As a write of another run would have left it by the time the proof is there.
+    for (const index of [0, 1])
+      net.node(index).store.confirmationOf = async () => (withheld() ? confirmation : undefined);
+    const withheld = (): boolean => [0, 1].some((index) => net.logged(index, 'session.aborted').length > 0);
+    await requestKey(net, [0, 1]);
+    await net.until(
+      () => [0, 1].some((index) => net.logged(index, 'blame.withheld').length > 0),
+      60_000,
+      'a proof',
+    );
+    for (const index of [0, 1]) assert.deepEqual(net.node(index).blamed, []);
+    await net.stop();
+  });
+
+  it('a proof that cannot be kept does not disturb the session', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    await net.bootAll();
+    cheatInRounds(net, 1, (message) => flip(message, 40));
+    for (const index of [0, 2])
+      net.node(index).blamed.push = () => {
+        throw new Error('no room');
+      };
+    const { id, full } = net.messageLedBy(1);
+    await net.submit(full, [0, 1, 2]);
+    await net.signedBy(id, [0, 2]);
+    assert.ok([0, 2].some((index) => net.logged(index, 'blame.failed').length > 0));
     await net.stop();
   });
 

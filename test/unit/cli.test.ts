@@ -94,6 +94,30 @@ describe('countersign, without a coordinator', () => {
     });
   });
 
+  describe('blame', () => {
+    it('refuses what is no bundle with exit code 2, and what is no keyring id', async () => {
+      const path = await world.write('bundle.json', '{"type":"countersign.blame","version":1}');
+      fails(
+        await world.run(['blame', 'verify', path]),
+        2,
+        /not a blame bundle: .+: take it from its source again/,
+      );
+      fails(
+        await world.run(['blame', 'verify', path, '--keyring', '0x12']),
+        2,
+        /0x12 is not a keyring id: give the whole/,
+      );
+      fails(
+        await world.run(['blame', 'verify', world.path('nothing.json')]),
+        1,
+        /nothing\.json does not exist/,
+      );
+      const large = await world.write('large.json', 'x'.repeat(7 * 1024 * 1024));
+      fails(await world.run(['blame', 'verify', large]), 2, /a bundle at most 6291457: name another file/);
+      assert.equal((await run('blame verify')).exitCode, 2);
+    });
+  });
+
   describe('identity', () => {
     it('makes, lists and shows identities', async () => {
       assert.match((await run('identity list')).stdout, /no identities/);

@@ -6,7 +6,8 @@ import { addSignature, readContent } from '../../protocol/records/envelope.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import { MessageKind } from '../../node/mpc/rounds.ts';
 import { attemptIdOf, leaderOrder } from '../../node/sessions/attempt.ts';
-import { decodeFrame, encodeFrame } from '../../node/sessions/wire.ts';
+import { keyDigest } from '../../node/sessions/purpose.ts';
+import { decodeFrame, encodeFrame, type Propose } from '../../node/sessions/wire.ts';
 import {
   createWorld,
   evidence,
@@ -123,6 +124,63 @@ describe('sessions: confirmations of a key', () => {
     await net.until(() => net.nodes.every((node) => node.store.active.has(idOf(request))));
     assert(attempts.length > 1, 'two parties proposed');
     assert(declined.includes('busy'));
+    await net.stop();
+  });
+
+  it('withheld, another attempt forced, then released: one key at most, from one confirmation each', async () => {
+    const net = new SessionWorld(createWorld({ name: 'withheld' }));
+    await net.bootAll();
+    const created = net.clock.now();
+    const request = keyRequest(net.world, { created });
+    const id = idOf(request);
+    const [first, second, cheat] = net.nodes;
+    assert(first && second && cheat);
+    const honest = [first, second];
+    const { credential } = cheat.party;
+    // Its confirmation stays with it, however it is asked.
+    net.intercept = ({ from, bytes }) =>
+      from === credential && decodeFrame(bytes).type === 'confirm' ? undefined : bytes;
+    for (const node of net.nodes) await node.sessions.submit(evidence(net.world, request));
+    await net.until(() => net.nodes.every((node) => node.store.pending.has(id)));
+    await net.pass(100);
+    const confirmed = honest.map((node) => node.store.pending.get(id)?.confirmation.bytes);
+    const wire = { networkId, keyringId: net.world.keyring.id };
+    const propose: Propose = {
+      purpose: 'generate',
+      requestId: id,
+      keyringId: net.world.keyring.id,
+      epoch: net.world.keyring.epoch,
+      leader: credential,
+      boot: cheat.boot,
+      counter: 1000,
+      digests: [keyDigest(id, 'ed25519')],
+      logHead: net.world.workspace.head,
+      commitment: new Uint8Array(32),
+      order: net.world.parties.map((party) => party.credential),
+    };
+    const force = async (counter: number): Promise<void> => {
+      const frame = encodeFrame('propose', { ...propose, counter }, wire, cheat.party);
+      for (const node of honest) await node.sessions.receive(credential, frame);
+      await net.settle();
+      const forced = attemptIdOf({ ...propose, counter }, networkId);
+      const accepts = net.sent.map(({ bytes }) => decodeFrame(bytes)).filter(({ type }) => type === 'accept');
+      assert(!accepts.some((each) => each.type === 'accept' && each.content.attemptId === forced));
+    };
+    await force(1000);
+    // What a party has confirmed outlives its process.
+    net.kill(0);
+    await net.boot(0);
+    await force(1001);
+    for (const node of honest) assert(!node.store.active.has(id), 'not without all confirmations');
+    net.intercept = (sent) => sent.bytes;
+    await net.until(() => net.nodes.every((node) => node.store.active.has(id)), 60_000, 'the key');
+    assert.deepEqual(
+      honest.map((node) => node.store.pending.get(id)?.confirmation.bytes),
+      confirmed,
+      'the one confirmation it made',
+    );
+    const keys = net.nodes.map((node) => String(node.store.active.get(id)?.share.publicKey));
+    assert.equal(new Set(keys).size, 1);
     await net.stop();
   });
 });
