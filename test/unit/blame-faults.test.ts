@@ -444,6 +444,26 @@ describe('blame: key generation', () => {
     await net.stop();
   });
 
+  it('different commitments, noticed by one party alone: it is shown the other half', async () => {
+    const net = await KeyedNetwork.create(5, 3);
+    const dealer = new CheatingDealer(net, 4, twoFaced);
+    const honest = [0, 1, 2, 3];
+    for (const index of honest) await net.boot(index);
+    const { credential } = net.node(0).party;
+    // Without its reveals nobody else gets to see that it has another commitment.
+    net.intercept = ({ from, bytes }) => {
+      const frame = decodeFrame(bytes);
+      const isReveal = frame.type === 'round' && frame.content.message[0] === MessageKind.dkgReveal;
+      return from === credential && isReveal ? undefined : bytes;
+    };
+    await requestKey(net, honest);
+    const proven = (index: number): boolean =>
+      net.node(index).blamed.some(({ attemptId }) => attemptId === dealer.sessions[0]?.attemptId);
+    await net.until(() => honest.every(proven), 5000, 'the proof about the first attempt at all of them');
+    assertProven(net, honest, 'equivocation', 4);
+    await net.stop();
+  });
+
   it('a false echo about an honest party proves nothing against it, and nobody is blamed', async () => {
     const net = await KeyedNetwork.create(3, 2);
     const dealer = CheatingDealer.of(net, 2, {

@@ -24,7 +24,7 @@ import {
 } from '../../node/sessions/wire.ts';
 import { scene } from '../support/attack-scene.ts';
 import { CheatingDealer, cheatInRounds, requestKey } from '../support/cheats.ts';
-import { createWorld, messagePayload, networkId } from '../support/fixture.ts';
+import { createWorld, messagePayload, networkId, seedOf } from '../support/fixture.ts';
 import { flip } from '../support/key-generation-runs.ts';
 import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
 import { makeKey } from '../support/world-key.ts';
@@ -292,6 +292,14 @@ describe('blame: nobody honest can be blamed, with a leader that cheats', () => 
     ])
       neverBlamed(net, party, frames);
     refused(accusing(net, party, 'invalid_share', [hidden, share.bytes]), 'wrong_session');
+    // Not even what is wrong in any session is proven under a START that it does not belong to.
+    const { attemptId } = attempt;
+    for (const other of [{ sid: seedOf('other') }, { attemptId: '00'.repeat(32) }]) {
+      const { sid } = share.content;
+      const short = attacker.encode('round', { attemptId, sid, message: new Uint8Array(20), ...other });
+      const accused = attacker.signer.credential;
+      refused(accusing(net, accused, 'malformed_message', [shown, short]), 'wrong_session');
+    }
     await net.stop();
   });
 
