@@ -11,7 +11,7 @@ import { type NodeConfig, nodePaths } from './config.ts';
 import { startControl } from './control.ts';
 import { DoorHandler } from './door.ts';
 import { Grants } from './grants.ts';
-import { createNetwork, type Network, type PeerStatus } from './network/network.ts';
+import { createNetwork, type Network, type NetworkOptions, type PeerStatus } from './network/network.ts';
 import { type Clock, defaultTiming, type SessionContext } from './sessions/context.ts';
 import { bootId, Sessions } from './sessions/sessions.ts';
 import { sessionStore } from './sessions/storage.ts';
@@ -35,6 +35,8 @@ export interface NodeOptions {
   /** Opens the sealed shares; not kept. */
   readonly passphrase: string;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
+  /** Sees every message that leaves for other parties; for tests. */
+  readonly tap?: NetworkOptions['tap'];
 }
 
 export interface NodeStatus {
@@ -124,7 +126,7 @@ function boundPorts(config: NodeConfig, addresses: readonly string[]): Record<st
  * was started by then is stopped again.
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const { config, seed, passphrase, log } = options;
+  const { config, seed, passphrase, log, tap } = options;
   const { networkId } = config;
   const paths = nodePaths(config.dir);
   const boundFile = join(config.dir, 'bound.json');
@@ -223,6 +225,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         onPeer: ({ peer, up, bootId: boot }) => sessions.peer(peer, up, boot),
         onDoorRequest: (_, request, signal) => door.answer(request, signal),
         log,
+        ...(tap && { tap }),
       });
     const running = await listenAt(await listenAddresses(config, boundFile), create);
     link.network = running;

@@ -250,7 +250,7 @@ export function verifyDecision(
 }
 
 /** Which of two decisions of one principal counts: never a matter of the order in which they arrive. */
-function prevails(next: Decision, held: Decision): boolean {
+export function prevails(next: Decision, held: Decision): boolean {
   if (next.seq !== held.seq) return next.seq > held.seq;
   // Two under one seq contradict each other: the rejection counts, and of approvals the one that runs out first.
   if (held.decision === 'reject') return false;

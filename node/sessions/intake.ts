@@ -150,7 +150,10 @@ export class Intake {
   }
 
   /** Within the request's queue. */
-  async #apply(requestId: Hex, { evidence, verdict: judged, bare }: Judgement): Promise<IntakeResult> {
+  async #apply(
+    requestId: Hex,
+    { evidence, verdict: judged, bare, leftOut }: Judgement,
+  ): Promise<IntakeResult> {
     const { store, keyring, log } = this.#state.context;
     const held = this.#state.jobs.get(requestId);
     // Time has passed since it was judged.
@@ -158,9 +161,10 @@ export class Intake {
       judged.verdict === 'refused' ? judged : reconsider(judged.authorisation, evidence, this.#state.trust);
     if (verdict.verdict === 'refused') return this.#refused(requestId, held, evidence, verdict, bare);
     const isAuthorised = verdict.verdict === 'authorised';
+    const detail = [describe(verdict), ...leftOut].filter((words) => words !== '').join('; ');
     if (held && sameDecisions(held.evidence, evidence) && held.authorised === isAuthorised) {
       await this.#outcomes.confirmations.offerCertificates(evidence.keys);
-      return standing(held);
+      return isAuthorised ? standing(held) : { ...standing(held), detail };
     }
     // What the store holds had its room before.
     if (held === undefined && !(await store.job(requestId))) this.#requireRoom(verdict.authorisation);
@@ -172,7 +176,7 @@ export class Intake {
     const job = held ?? newJob(requestId, sound, verdict);
     const before = held?.authorised ?? false;
     job.authorisation = verdict.authorisation;
-    this.#stand(job, sound, isAuthorised, describe(verdict));
+    this.#stand(job, sound, isAuthorised, isAuthorised ? '' : detail);
     this.#state.jobs.set(requestId, job);
     if (!before && job.authorised) {
       log('request.authorised', { requestId, kind: request.kind, decisions: evidence.decisions.length });

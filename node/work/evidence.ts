@@ -4,6 +4,7 @@ import {
   type Authorisation,
   authorize,
   type Evidence,
+  prevails,
   type Trust,
   verifyDecision,
   type Verdict,
@@ -26,18 +27,24 @@ export interface Judgement {
   readonly verdict: Verdict;
   /** Of a request that approvers or its initiator rejected: the verdict without any decision. */
   readonly bare?: Verdict;
+  /** Why decisions that came, or were held, count for nothing: a few of the reasons. */
+  readonly leftOut: readonly string[];
 }
+
+const maxLeftOut = 5;
 
 /** Never throws for anything that evidence may hold. */
 export function judgeEvidence({ held, received, trust }: EvidenceTask): Judgement {
-  const evidence = held === undefined ? received : merge(held, received, trust);
+  const reasons: string[] = [];
+  const evidence = held === undefined ? received : merge(held, received, trust, reasons);
   const verdict = authorize(evidence, trust);
   if (verdict.verdict !== 'refused') {
-    const sound = mergeEvidence(evidence, evidence, verdict.authorisation, trust.networkId);
-    return { evidence: sound, verdict };
+    const sound = mergeEvidence(evidence, evidence, verdict.authorisation, trust.networkId, reasons);
+    return { evidence: sound, verdict, leftOut: reasons.slice(0, maxLeftOut) };
   }
-  if (!isRejected(verdict)) return { evidence, verdict };
-  return { evidence, verdict, bare: authorize({ ...evidence, decisions: [] }, trust) };
+  const leftOut = reasons.slice(0, maxLeftOut);
+  if (!isRejected(verdict)) return { evidence, verdict, leftOut };
+  return { evidence, verdict, leftOut, bare: authorize({ ...evidence, decisions: [] }, trust) };
 }
 
 /** Whether a verdict says that approvers or the initiator rejected the request. */
@@ -58,44 +65,42 @@ export function sameDecisions(a: Evidence | undefined, b: Evidence | undefined):
   return a.decisions.every((decision, index) => decision.bytes === b.decisions[index]?.bytes);
 }
 
-function merge(held: Evidence, received: Evidence, trust: Trust): Evidence {
+function merge(held: Evidence, received: Evidence, trust: Trust, leftOut: string[]): Evidence {
   // The request's standing does not matter here, only what it is: its decisions may all have run out.
   const base = authorize({ ...held, decisions: [] }, trust);
   if (base.verdict === 'refused') return held;
-  return mergeEvidence(held, received, base.authorisation, trust.networkId);
+  return mergeEvidence(held, received, base.authorisation, trust.networkId, leftOut);
 }
 
 /**
  * Evidence that holds what both hold, without what proves nothing: anybody who passed it on may have added to it. Of each
  * principal the latest decision stays, so nobody can make this node forget a rejection it has seen, by sending less or
- * by sending much.
+ * by sending much. Why decisions were left out is added to `leftOut`.
  */
 export function mergeEvidence(
   held: Evidence,
   received: Evidence,
   authorisation: Authorisation,
   networkId: string,
+  leftOut: string[] = [],
 ): Evidence {
   const latest = new Map<string, { decision: Decision; envelope: Envelope }>();
   for (const envelope of new Set([...held.decisions, ...received.decisions])) {
     try {
       const decision = verifyDecision(envelope, authorisation, networkId);
       const known = latest.get(decision.principal)?.decision;
-      // As `authorize` reads them: of two under one seq the rejection counts.
-      const newer =
-        known === undefined ||
-        decision.seq > known.seq ||
-        (decision.seq === known.seq && decision.decision === 'reject');
-      if (newer) latest.set(decision.principal, { decision, envelope });
-    } catch {
-      // Garbage among the decisions is left out.
+      if (known === undefined || prevails(decision, known))
+        latest.set(decision.principal, { decision, envelope });
+    } catch (error) {
+      leftOut.push(`a decision was left out: ${(error as Error).message}`);
     }
   }
   const named = new Set(authorisation.items.map(({ key }) => key.id));
   return {
     ...held,
     decisions: [...latest.values()].map(({ envelope }) => envelope),
-    keys: held.keys
+    // Nobody has looked at keys that came with a key request: it names none.
+    keys: (named.size === 0 ? [] : held.keys)
       .filter(({ request }) => named.has(envelopeId(request, networkId)))
       .map(({ request, certificate }) => ({
         request,

@@ -1,8 +1,6 @@
-// A coordinator that lies: passes calls on to an honest one, and changes what it answers.
-import { once } from 'node:events';
-import { createServer, type Server } from 'node:http';
-import type { AddressInfo } from 'node:net';
+// A view of a coordinator that changes what single methods answer, for tests of whoever reads those answers.
 import type { Json } from './cli-run.ts';
+import { LyingView } from './lying-coordinator.ts';
 
 export type Lie = (method: string, result: Json) => unknown;
 
@@ -16,37 +14,12 @@ export interface LyingProxy {
 }
 
 export async function startLyingProxy(target: () => string): Promise<LyingProxy> {
-  const server: Server = createServer((request, response) => {
-    const answer = async (): Promise<void> => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
-      const body = Buffer.concat(chunks);
-      const { method } = JSON.parse(body.toString()) as { method: string };
-      proxy.calls.push(method);
-      const headers = Object.entries(request.headers).flatMap(([name, value]) =>
-        typeof value === 'string' && !['host', 'connection', 'content-length'].includes(name)
-          ? [[name, value] as [string, string]]
-          : [],
-      );
-      const inner = await fetch(new URL(request.url ?? '/', target()), { method: 'POST', headers, body });
-      const value = (await inner.json()) as { result?: unknown };
-      if (value.result !== undefined && proxy.lie !== undefined)
-        value.result = proxy.lie(method, value.result);
-      response.writeHead(inner.status, { 'content-type': 'application/json' }).end(JSON.stringify(value));
-    };
-    answer().catch((error: unknown) => response.destroy(error as Error));
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const proxy: LyingProxy = {
-    url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`,
-    lie: undefined,
-    calls: [],
-    stop: async () => {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+  const view = await LyingView.open(target);
+  const proxy: LyingProxy = { url: view.url, lie: undefined, calls: [], stop: () => view.stop() };
+  view.answer = async ({ method }, honest) => {
+    proxy.calls.push(method);
+    const result = await honest();
+    return proxy.lie === undefined ? result : proxy.lie(method, result);
   };
   return proxy;
 }

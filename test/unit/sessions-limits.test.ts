@@ -1,7 +1,7 @@
 // What one party, or one workspace, can take of a node's time and memory, and that honest parties are not held up by it.
 import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
-import { authorize, type Evidence } from '../../protocol/authorize.ts';
+import { authorize, type Evidence, type Verdict } from '../../protocol/authorize.ts';
 import { fromHex, toHex } from '../../protocol/hex.ts';
 import { defaultAdminPolicy } from '../../protocol/policy/schema.ts';
 import { createRecord, type Envelope } from '../../protocol/records/envelope.ts';
@@ -220,9 +220,13 @@ describe('sessions: evidence that came before', () => {
       { ...full, decisions },
       { ...full, decisions: [approve(net.world, id, 'bob', { expires: at + 15_000 })] },
       { ...full, decisions: [...decisions, reject(net.world, id, 'carol', { seq: 2 })] },
-      { ...full, keys: [] },
       full,
     ];
+    const { authorisation } = authorize(full, {
+      networkId,
+      now: at,
+      keyringId: net.world.keyring.id,
+    }) as Extract<Verdict, { verdict: 'authorised' }>;
     const times = [
       -hour,
       -300_001,
@@ -243,7 +247,7 @@ describe('sessions: evidence that came before', () => {
       for (const after of times) {
         const trust = { networkId, now: at + after, keyringId: net.world.keyring.id };
         const { verdict, ...rest } = authorize(each, trust);
-        const remembered = verdicts.judge(each, trust);
+        const remembered = verdicts.judge(authorisation, each, trust);
         assert.equal(remembered.verdict, verdict, `${after} ms`);
         assert.equal(
           'reason' in remembered ? remembered.reason : '',
