@@ -34,6 +34,15 @@ export interface ForwardOptions {
 /** Requests of a snapshot's page. Evidence can be large, and the page halves when it is too much. */
 const pageLimit = 20;
 
+/** The id of a record that nobody has looked at yet; undefined when its bytes are none. */
+function idOf(envelope: Envelope, networkId: string): Hex | undefined {
+  try {
+    return envelopeId(envelope, networkId);
+  } catch {
+    return undefined;
+  }
+}
+
 const settled: AttemptOutcome = { outcome: 'settled' };
 const later = (askedMs = 0): AttemptOutcome => ({ outcome: 'later', askedMs });
 
@@ -209,7 +218,7 @@ export class Forwarder {
 
   async #deliver(requestId: Hex, evidence: Evidence): Promise<AttemptOutcome> {
     const { door, node, networkId, log, signal } = this.#options;
-    if (envelopeId(evidence.request, networkId) !== requestId) {
+    if (idOf(evidence.request, networkId) !== requestId) {
       log('request.skipped', {
         requestId,
         code: 'wrong_evidence',

@@ -26,6 +26,15 @@ export interface Confirmation {
   readonly envelope: Envelope;
 }
 
+/** The id of a record that nobody has looked at yet; undefined when its bytes are none. */
+function idOf(envelope: Envelope, networkId: string): Hex | undefined {
+  try {
+    return envelopeId(envelope, networkId);
+  } catch {
+    return undefined;
+  }
+}
+
 type Send = <Type extends MessageType>(party: string, type: Type, content: Body<Type>) => void;
 
 export class Confirmations {
@@ -202,8 +211,8 @@ export class Confirmations {
   async offerCertificates(keys: Evidence['keys']): Promise<void> {
     const { networkId, store, log } = this.#context;
     for (const { request, certificate } of keys) {
-      const keyId = envelopeId(request, networkId);
-      if (!(await store.confirmationOf(keyId)) || (await store.keyOf(keyId))) continue;
+      const keyId = idOf(request, networkId);
+      if (keyId === undefined || !(await store.confirmationOf(keyId)) || (await store.keyOf(keyId))) continue;
       try {
         const confirmations = certificate.map((envelope) => utf8ToBytes(JSON.stringify(envelope)));
         await this.collect(keyId, this.open({ requestId: keyId, confirmations, want: false }));

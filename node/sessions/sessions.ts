@@ -7,7 +7,7 @@ import { envelopeId } from '../../protocol/records/envelope.ts';
 import { Admission, costOfEvidence, costOfFrame, costOfReading } from './admission.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
-import { Intake, type IntakeResult } from './intake.ts';
+import { EvidenceError, Intake, type IntakeResult } from './intake.ts';
 import { Leading } from './leading.ts';
 import { Membership } from './membership.ts';
 import { Outcomes } from './outcomes.ts';
@@ -97,7 +97,12 @@ export class Sessions {
   async submit(evidence: Evidence): Promise<IntakeResult> {
     const bytes = utf8ToBytes(JSON.stringify(evidence));
     await this.#admission.turn(connector, costOfEvidence(bytes.length));
-    const requestId = envelopeId(evidence.request, this.#state.context.networkId);
+    let requestId: Hex;
+    try {
+      requestId = envelopeId(evidence.request, this.#state.context.networkId);
+    } catch (error) {
+      throw new EvidenceError('bad_evidence', `bad_evidence: ${(error as Error).message}`, false);
+    }
     return this.#intake.takeOnce(connector, requestId, bytes, evidence);
   }
 
