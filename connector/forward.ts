@@ -1,5 +1,7 @@
 // Brings requests from the coordinator to the node: a snapshot of those that are pending, then the keyring's events as
-// they happen. The cursor on disk follows what the node has stored, so everything arrives at least once.
+// they happen. The cursor on disk follows what the node has stored, so everything arrives at least once. Now and then it
+// looks again at all that is pending: what a coordinator kept back, or showed wrongly at first, comes this way.
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from '../client/rpc-client.ts';
 import { RpcClientError } from '../client/rpc-error.ts';
 import type { Evidence } from '../protocol/authorize.ts';
@@ -19,6 +21,8 @@ export interface ForwardOptions {
   readonly keyringId: Hex;
   readonly cursor: Cursor;
   readonly backoff: Backoff;
+  /** Milliseconds between two looks at everything that is pending. */
+  readonly lookAgainMs: number;
   readonly coordinator: Outage;
   readonly node: Outage;
   readonly log: Log;
@@ -66,11 +70,13 @@ export class Forwarder {
   /** Runs until the signal aborts. Fatal is, among others, a ConnectorError when the cursor cannot be kept. */
   async run(): Promise<void> {
     const { signal, onFatal } = this.#options;
+    const loops = [this.#watch(), this.#lookAgain()];
     try {
-      await this.#watch();
+      await Promise.all(loops);
     } catch (error) {
       if (!signal.aborted) onFatal(error);
     }
+    await Promise.allSettled(loops);
     await this.#deliveries.ended();
   }
 
@@ -122,9 +128,27 @@ export class Forwarder {
     return event.requestId;
   }
 
+  async #lookAgain(): Promise<never> {
+    const { lookAgainMs, signal } = this.#options;
+    for (;;) {
+      await wait(lookAgainMs, undefined, { signal });
+      await this.#offerPending();
+    }
+  }
+
   /** Offers every pending request to the node, and returns the position from which to watch. */
   async #snapshot(): Promise<number> {
     const { cursor, log } = this.#options;
+    const position = await this.#offerPending((fields) => log('request.seen', fields));
+    if (cursor.sequence !== undefined && position < cursor.sequence) {
+      log('coordinator.rewound', { had: cursor.sequence, has: position });
+    }
+    this.#deliveries.endSnapshot(position);
+    return position;
+  }
+
+  /** Offers every pending request to the node; returns where the stream stood before the first was read. */
+  async #offerPending(seen: (fields: Record<string, unknown>) => void = () => undefined): Promise<number> {
     let position: number | undefined;
     let after: string | undefined;
     let limit = pageLimit;
@@ -137,16 +161,12 @@ export class Forwarder {
       // What changes while later pages are read is seen again in the stream: the first page's cursor counts.
       position ??= page.cursor;
       const pending = page.items.filter((item) => item.state === 'pending');
-      for (const { requestId, state } of pending) log('request.seen', { requestId, state });
+      for (const { requestId, state } of pending) seen({ requestId, state });
       await Promise.all(
         pending.map((item) => this.#deliveries.addFromSnapshot(item.requestId, item.evidence)),
       );
       after = page.next;
     } while (after !== undefined);
-    if (cursor.sequence !== undefined && position < cursor.sequence) {
-      log('coordinator.rewound', { had: cursor.sequence, has: position });
-    }
-    this.#deliveries.endSnapshot(position);
     return position;
   }
 

@@ -1,5 +1,6 @@
 // The connector: bridges one node to a coordinator. It watches, forwards and submits; it holds no share and no party key,
 // and decides nothing. Started here, stopped here.
+import { setMaxListeners } from 'node:events';
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createClient } from '../client/rpc-client.ts';
@@ -29,6 +30,8 @@ export interface ConnectorOptions {
   readonly backoff?: Backoff;
   /** Milliseconds between heartbeats; default 5 s. */
   readonly heartbeatMs?: number;
+  /** Milliseconds between two looks at everything that is pending; default 10 min. */
+  readonly lookAgainMs?: number;
 }
 
 export interface Connector {
@@ -39,6 +42,7 @@ export interface Connector {
 }
 
 const heartbeatMs = 5000;
+const lookAgainMs = 600_000;
 
 async function createFolder(dir: string): Promise<void> {
   try {
@@ -68,6 +72,8 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const readyFile = join(dir, 'ready.json');
   const stopping = new AbortController();
   const { signal } = stopping;
+  // Loops, deliveries and calls each listen for the end.
+  setMaxListeners(0, signal);
   let ready: Promise<void> | undefined;
   let doorStarted = false;
 
@@ -108,7 +114,15 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   };
   const onResult = (result: Envelope): Promise<void> => submitResult(shared, result);
   const loops = [
-    new Forwarder({ ...shared, keyringId, cursor: events, onWatching, onResult, onFatal: fail }).run(),
+    new Forwarder({
+      ...shared,
+      keyringId,
+      cursor: events,
+      lookAgainMs: options.lookAgainMs ?? lookAgainMs,
+      onWatching,
+      onResult,
+      onFatal: fail,
+    }).run(),
     submitResults({ ...shared, cursor: results }),
     beat({ ...shared, grant: grant.content, intervalMs: options.heartbeatMs ?? heartbeatMs }),
   ];

@@ -189,7 +189,7 @@ export class LiedToNetwork {
     );
   }
 
-  async startConnectors(which: readonly Place[] = this.places): Promise<void> {
+  async startConnectors(which: readonly Place[] = this.places, lookAgainMs = 600_000): Promise<void> {
     for (const place of which) {
       const index = this.places.indexOf(place);
       place.connector = await startConnector({
@@ -206,6 +206,7 @@ export class LiedToNetwork {
         ),
         seed: place.connectorSeed,
         backoff: quick,
+        lookAgainMs,
         log: (event, fields) => {
           const line = { event, fields };
           place.connectorLog.push(line);

@@ -264,6 +264,23 @@ describe('connector', () => {
       assert.equal(node.stored.includes(poisoned), false);
     });
 
+    it('again, now and then, what the coordinator showed wrongly at first', async () => {
+      const id = addPending();
+      const { requestId, evidence } = coordinator.requests.get(id)!;
+      const other = evidenceFor(request().envelope);
+      const broken = { ...evidence, request: { ...evidence.request, bytes: 'A' } };
+      for (const wrong of [other, broken]) {
+        coordinator.requests.set(id, { requestId, state: 'pending', evidence: wrong });
+        const skipped = logged('request.skipped').length;
+        if (skipped === 0) await start({ lookAgainMs: 20 });
+        await until(() => logged('request.skipped').length > skipped + 1, 'it is skipped');
+      }
+      // No event tells of it.
+      coordinator.requests.set(id, { requestId, state: 'pending', evidence });
+      await isStored(id);
+      assert.deepEqual([...new Set(logged('request.skipped').map(({ code }) => code))], ['wrong_evidence']);
+    });
+
     it('past a request that the node puts off, without forgetting it', async () => {
       await start();
       await watching();
