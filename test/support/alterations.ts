@@ -32,7 +32,8 @@ export function changed(value: unknown): unknown {
   if (typeof value === 'boolean') return !value;
   const text = value as string;
   if (/^\d{4}-\d\d-\d\dT.*Z$/.test(text)) return new Date(Date.parse(text) + 1).toISOString();
-  const last = text.at(-1)!;
+  const last = text.at(-1);
+  if (last === undefined) return 'x';
   // Hex stays hex, a name stays a name.
   const next = { f: '0', 9: 'a', z: 'a' }[last] ?? String.fromCharCode(last.charCodeAt(0) + 1);
   return text.slice(0, -1) + next;
