@@ -10,7 +10,7 @@ import type { KeyView } from '../../protocol/rpc.ts';
 import { evidence, idOf, keyRequest, seedOf } from '../support/fixture.ts';
 import { LiedToNetwork, type Place } from '../support/lied-to-network.ts';
 import { frameOf, Refusal } from '../support/lying-coordinator.ts';
-import { pendingEvent, Teller, tellers } from '../support/told-lies.ts';
+import { pendingEvent, type Teller, tellers } from '../support/told-lies.ts';
 import { until } from '../support/until.ts';
 
 const garbage: readonly (readonly [string, (last: number) => string | Uint8Array])[] = [

@@ -132,6 +132,15 @@ describe('sessions: rejections', () => {
       networkId,
     );
     assert.deepEqual(both.decisions, [held.decisions[0], again], 'of two under one seq the rejection counts');
+    const at = (expires: string) => approve(world, id, 'bob', { seq: 500, expires: Date.parse(expires) });
+    const [sooner, later] = [at('2030-01-01T01:00:00.000Z'), at('2030-01-01T02:00:00.000Z')];
+    for (const decisions of [
+      [sooner, later],
+      [later, sooner],
+    ]) {
+      const kept = mergeEvidence(held, { ...held, decisions }, verdict.authorisation, networkId);
+      assert.deepEqual(kept.decisions, [held.decisions[0], sooner], 'the one that ends first, in any order');
+    }
   });
 });
 
