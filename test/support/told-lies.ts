@@ -1,4 +1,5 @@
 // Lies told to single connectors through their event streams, and what each node said to them.
+import { AssertionError } from 'node:assert/strict';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
@@ -42,7 +43,7 @@ export class Teller {
   async tell(requestId: Hex, evidence: Evidence, signal: AbortSignal): Promise<Outcome> {
     signal.throwIfAborted();
     const line = await new Promise<Line>((heard, failed) => {
-      const stop = (): void => failed(new Error(`nothing was heard of ${requestId}`));
+      const stop = (): void => failed(new AssertionError({ message: `nothing was heard of ${requestId}` }));
       signal.addEventListener('abort', stop, { once: true });
       this.#shown.set(requestId, {
         evidence,
