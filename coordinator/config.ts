@@ -2,7 +2,7 @@
 import { isIP } from 'node:net';
 import * as z from 'zod';
 import { credentialSchema, networkIdSchema } from '../protocol/records/fields.ts';
-import { limitsSchema } from './rpc/limits.ts';
+import { limitsSchema, timeoutsSchema } from './rpc/limits.ts';
 
 const listenSchema = z.strictObject({
   host: z
@@ -23,6 +23,7 @@ const schema = z.strictObject({
   /** Who may register keyrings and workspaces: anybody, or who signs with one of these credentials. */
   create: z.union([z.literal('open'), allowlistSchema]).default({ allowlist: [] }),
   limits: limitsSchema.prefault({}),
+  timeouts: timeoutsSchema.prefault({}),
 });
 export type CoordinatorConfig = z.output<typeof schema>;
 /** What a configuration file may leave out. */
@@ -46,6 +47,7 @@ const allowedKeys: Readonly<Record<string, readonly string[]>> = {
   listen: Object.keys(listenSchema.shape),
   create: Object.keys(allowlistSchema.shape),
   limits: Object.keys(limitsSchema.shape),
+  timeouts: Object.keys(timeoutsSchema.shape),
   'limits.addressRate': ['requests', 'perSeconds'],
   'limits.credentialRate': ['requests', 'perSeconds'],
 };

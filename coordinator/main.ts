@@ -73,8 +73,15 @@ async function listen(
  * ListenError, or the signal's reason; nothing is left running then.
  */
 export async function startCoordinator(options: StartOptions): Promise<RunningCoordinator> {
-  const { config, log, version, signal, now = Date.now, timing = {} } = options;
-  const { networkId, dir, create, limits } = config;
+  const { config, log, version, signal, now = Date.now } = options;
+  const { networkId, dir, create, limits, timeouts } = config;
+  const timing: Partial<RpcTiming> = {
+    headMs: timeouts.head * 1000,
+    requestMs: timeouts.request * 1000,
+    idleMs: timeouts.idle * 1000,
+    drainMs: timeouts.drain * 1000,
+    ...options.timing,
+  };
   const readyFile = join(dir, 'ready.json');
   const undo: (() => Promise<void>)[] = [];
   let stopped: Promise<void> | undefined;

@@ -1,9 +1,9 @@
 // Workspaces and keyrings: registered once from signed records, and shown with what the coordinator has seen of the
 // parties. Presence is kept in memory alone: after a restart the next heartbeats tell it again.
 import type { Hex } from '../protocol/hex.ts';
-import type { Envelope } from '../protocol/records/envelope.ts';
+import { type Envelope, readContent } from '../protocol/records/envelope.ts';
 import { timestamp } from '../protocol/records/fields.ts';
-import { openKeyring } from '../protocol/records/keyring-roster.ts';
+import { keyringRoster, openKeyring } from '../protocol/records/keyring-roster.ts';
 import { openWorkspace } from '../protocol/records/workspace.ts';
 import type { KeyringView, WorkspaceView } from '../protocol/rpc.ts';
 import type { Access } from './access.ts';
@@ -31,8 +31,9 @@ export class Registry {
   /** Registers a workspace, or finds it there. Throws RecordError, and StateError when its signer may not create. */
   async createWorkspace(genesis: Envelope): Promise<WorkspaceView> {
     const { networkId, now, log } = this.#options;
-    const { id, name, owners } = openWorkspace([genesis], networkId);
+    // Before anything is verified: whoever is not on the list costs nothing. That they did sign is verified next.
     this.#access.mayCreate(genesis.signatures.map((entry) => entry.credential));
+    const { id, name, owners } = openWorkspace([genesis], networkId);
     const credentials = owners.flatMap((owner) => owner.credentials);
     const added = await this.#repository.addWorkspace(id, [genesis], credentials, now());
     if (added) log('workspace.created', { workspaceId: id, name });
@@ -42,9 +43,11 @@ export class Registry {
   /** Registers a keyring, or finds it there. Throws RecordError, and StateError when its admin may not create. */
   async createKeyring(roster: Envelope): Promise<KeyringView> {
     const { networkId, now, log } = this.#options;
-    const keyring = openKeyring(roster, networkId);
+    const { admins } = readContent(keyringRoster, roster, networkId).content;
     const signed = roster.signatures.map((entry) => entry.credential);
-    this.#access.mayCreate(keyring.roster.admins.filter((admin) => signed.includes(admin)));
+    // Before anything is verified, as above.
+    this.#access.mayCreate(admins.filter((admin) => signed.includes(admin)));
+    const keyring = openKeyring(roster, networkId);
     const added = await this.#repository.addKeyring(keyring.id, roster, now());
     if (added) log('keyring.created', { keyringId: keyring.id, name: keyring.roster.name });
     return this.keyringView(keyring.id);

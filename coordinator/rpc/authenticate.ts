@@ -1,4 +1,5 @@
 // Who signed an HTTP request, and whose connector it is. Counts the caller's rate before it verifies anything.
+import type { Hex } from '../../protocol/hex.ts';
 import { RecordError, verifyRecord, type Envelope } from '../../protocol/records/envelope.ts';
 import { type ConnectorGrant, connectorGrant } from '../../protocol/records/connector-grant.ts';
 import { type Credential, credentialSchema, timeOf, timestamp } from '../../protocol/records/fields.ts';
@@ -56,11 +57,16 @@ export class Authenticator {
     const claim = credentialSchema.safeParse(request.headers[httpHeaders.credential]);
     if (claim.success) await this.#claimed.spend(`${request.address} ${claim.data}`, request.calls);
     const now = this.#now();
+    // A replay costs no verification: what is remembered was verified once.
+    const again = request.headers[httpHeaders.nonce];
+    if (claim.success && typeof again === 'string' && this.#nonces.has(claim.data, again as Hex)) {
+      throw this.#replayed(again, now);
+    }
     const { credential, nonce, grant } = this.#verify(request, now);
     await this.#proven.spend(credential, request.calls);
     switch (this.#nonces.remember(credential, nonce, now)) {
       case 'replayed':
-        throw this.#unauthenticated(`the nonce ${nonce} was used before`, now);
+        throw this.#replayed(nonce, now);
       case 'full':
         throw new RpcError(
           'unavailable',
@@ -93,6 +99,10 @@ export class Authenticator {
       if (error instanceof SignedHttpError) throw this.#unauthenticated(error.message, now);
       throw error;
     }
+  }
+
+  #replayed(nonce: string, now: number): RpcError {
+    return this.#unauthenticated(`the nonce ${nonce} was used before`, now);
   }
 
   #unauthenticated(detail: string, now: number): RpcError {

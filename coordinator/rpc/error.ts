@@ -34,8 +34,19 @@ export interface RpcErrorObject {
   readonly data: RpcErrorData;
 }
 
+/** Longest part of an error, in characters: parts of it may be the caller's own words. */
+const maxWords = 1000;
+
+/** One line of at most a thousand characters: an answer is never much larger than what it answers. */
+function brief(words: string): string {
+  const line = words.replaceAll(/\s+/g, ' ').trim();
+  return line.length > maxWords ? `${line.slice(0, maxWords)}...` : line;
+}
+
 export function errorObject(error: RpcError): RpcErrorObject {
-  const { name, detail, remedy, retryAfterMs, serverTime } = error;
+  const { name, retryAfterMs, serverTime } = error;
+  const detail = brief(error.detail);
+  const remedy = brief(error.remedy);
   return {
     code: errorCodes[name],
     message: detail,

@@ -22,6 +22,8 @@ export interface EventStreamsOptions {
   readonly limits: RpcLimits;
   /** Milliseconds between comments on a silent stream, and between looks at whether its reader may still read. */
   readonly heartbeatMs: number;
+  /** Milliseconds for a reader to take what was written. */
+  readonly drainMs: number;
   /** Milliseconds after which the store is read without a hint. */
   readonly pollMs: number;
 }
@@ -65,15 +67,27 @@ function frame({ sequence, event }: StreamEvent): string {
   return `id: ${sequence}\nevent: ${name}\ndata: ${JSON.stringify(event)}\n\n`;
 }
 
-/** Writes, and returns when the socket has taken it: nothing is read from the store for a reader who does not read. */
-async function write(response: ServerResponse, text: string, signal: AbortSignal): Promise<void> {
+/**
+ * Writes, and returns when the socket has taken it: nothing is read from the store for a reader who does not read, and one
+ * who has not taken it after `drainMs` is dropped.
+ */
+async function write(
+  response: ServerResponse,
+  text: string,
+  { signal, drainMs }: { readonly signal: AbortSignal; readonly drainMs: number },
+): Promise<void> {
   if (signal.aborted || response.write(text)) return;
   await new Promise<void>((resolve) => {
     const done = (): void => {
+      clearTimeout(timer);
       response.off('drain', done);
       signal.removeEventListener('abort', done);
       resolve();
     };
+    const timer = setTimeout(() => {
+      response.destroy();
+      done();
+    }, drainMs);
     response.on('drain', done);
     signal.addEventListener('abort', done);
   });
@@ -134,9 +148,10 @@ export class EventStreams {
     },
   ): Promise<void> {
     const { stream, reader, signal } = start;
-    const { heartbeatMs, pollMs, log } = this.#options;
+    const { heartbeatMs, drainMs, pollMs, log } = this.#options;
     const ended = new AbortController();
     const bell = new Bell();
+    const paced = { signal: ended.signal, drainMs };
     const stop = (): void => {
       ended.abort();
       bell.ring();
@@ -153,24 +168,24 @@ export class EventStreams {
     });
     const watching = this.#watch(stream, bell, ended.signal);
     try {
-      await write(response, ': open\n\n', ended.signal);
+      await write(response, ': open\n\n', paced);
       let { after, events } = start;
       let beat = performance.now() + heartbeatMs;
       while (!ended.signal.aborted) {
         if (events.length > 0) {
-          await write(response, events.map(frame).join(''), ended.signal);
+          await write(response, events.map(frame).join(''), paced);
           after = events.at(-1)!.sequence;
         } else await bell.wait(Math.max(0, Math.min(pollMs, beat - performance.now())));
         if (performance.now() >= beat) {
           await this.#checkAgain(stream, reader);
-          await write(response, ': beat\n\n', ended.signal);
+          await write(response, ': beat\n\n', paced);
           beat = performance.now() + heartbeatMs;
         }
         if (!ended.signal.aborted) events = await this.#read(stream, after);
       }
     } catch (error) {
       const refused = toRpcError(error, `events of ${nameOf(stream)}`, log);
-      await write(response, `event: error\ndata: ${JSON.stringify(errorObject(refused))}\n\n`, ended.signal);
+      await write(response, `event: error\ndata: ${JSON.stringify(errorObject(refused))}\n\n`, paced);
     } finally {
       signal.removeEventListener('abort', stop);
       ended.abort();

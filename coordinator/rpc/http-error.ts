@@ -1,5 +1,5 @@
 // Errors of HTTP requests that never became calls: the body is a JSON-RPC error object all the same.
-import { STATUS_CODES } from 'node:http';
+import { type IncomingMessage, type ServerResponse, STATUS_CODES } from 'node:http';
 import type { Socket } from 'node:net';
 import type { FastifyReply } from 'fastify';
 import { httpStatusOf, RpcError } from './error.ts';
@@ -11,6 +11,8 @@ export async function refuse(
   error: RpcError,
   status = httpStatusOf[error.name],
 ): Promise<void> {
+  // What is left of a body that is too large is not waited for.
+  if (error.name === 'too_large' && !reply.request.raw.complete) reply.header('connection', 'close');
   if (error.retryAfterMs !== undefined)
     reply.header('retry-after', String(Math.ceil(error.retryAfterMs / 1000)));
   await reply
@@ -19,10 +21,24 @@ export async function refuse(
     .send(JSON.stringify(errorResponse(error)));
 }
 
-/** Bytes that are not HTTP, or too slow, or too many headers. */
-export function onClientError(error: Error & { readonly code?: string }, socket: Socket): void {
+/** A request that expects what this server does not do: HTTP has no other header than this one for it. */
+export function onExpectation(_request: IncomingMessage, response: ServerResponse): void {
+  const error = new RpcError('invalid_request', 'the header Expect asks for the unknown', 'leave it out');
+  response.writeHead(417, { 'content-type': 'application/json', connection: 'close' });
+  response.end(JSON.stringify(errorResponse(error)));
+}
+
+/**
+ * Bytes that are not HTTP, or too slow, or too many headers. `answering`: an earlier request of the same connection still
+ * has its answer to come, and this one would be taken for it.
+ */
+export function onClientError(
+  error: Error & { readonly code?: string },
+  socket: Socket,
+  answering: boolean,
+): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
-  if (socket.writable) {
+  if (socket.writable && !answering) {
     const late = error.code === 'ERR_HTTP_REQUEST_TIMEOUT';
     const status = late ? 408 : error.code === 'HPE_HEADER_OVERFLOW' ? 431 : 400;
     const detail = late

@@ -16,6 +16,12 @@ export const limitsSchema = z.strictObject({
    * with 256 signatures (60 KiB); no method takes two.
    */
   bodyBytes: count(16 * 1024 * 1024).default(1024 * 1024),
+  /**
+   * Bytes of all bodies held at one time, while they arrive and until they are answered, and of those of one address. A
+   * body takes about ten times its size while it is parsed, one at a time.
+   */
+  heldBytes: count(4 * 1024 * 1024 * 1024).default(128 * 1024 * 1024),
+  heldBytesPerAddress: count(4 * 1024 * 1024 * 1024).default(32 * 1024 * 1024),
   /** Calls in one batch. */
   batchCalls: count(1000).default(20),
   /** Requests of one address: an IPv4 address, or an IPv6 network of 64 bits. */
@@ -34,6 +40,19 @@ export const limitsSchema = z.strictObject({
   nonces: count(50_000_000).default(500_000),
 });
 export type RpcLimits = z.output<typeof limitsSchema>;
+
+const seconds = (max: number) => z.number().min(0.1).max(max);
+
+/** The part `timeouts` of the coordinator's configuration: how long a connection may take, in seconds. */
+export const timeoutsSchema = z.strictObject({
+  /** For a request's head, and for a whole request, to arrive. */
+  head: seconds(300).default(10),
+  request: seconds(3600).default(30),
+  /** Until a connection on which nothing moves is cut: more than the 60 s for which a call may wait. */
+  idle: seconds(3600).default(120),
+  /** For the reader of an event stream to take what was written to it. */
+  drain: seconds(3600).default(30),
+});
 
 /** The limits that hold where a configuration names none. */
 export const defaultLimits: RpcLimits = limitsSchema.parse({});
@@ -91,19 +110,19 @@ export class Quota {
   }
 
   /** Whether there was room; what was taken must be released once. */
-  take(key: string): boolean {
+  take(key: string, amount = 1): boolean {
     const held = this.#held.get(key) ?? 0;
-    if (held >= this.#perKey || this.#sum >= this.#total) return false;
-    this.#held.set(key, held + 1);
-    this.#sum += 1;
+    if (held + amount > this.#perKey || this.#sum + amount > this.#total) return false;
+    this.#held.set(key, held + amount);
+    this.#sum += amount;
     return true;
   }
 
-  release(key: string): void {
+  release(key: string, amount = 1): void {
     const held = this.#held.get(key);
     if (held === undefined) return;
-    if (held === 1) this.#held.delete(key);
-    else this.#held.set(key, held - 1);
-    this.#sum -= 1;
+    if (held <= amount) this.#held.delete(key);
+    else this.#held.set(key, held - amount);
+    this.#sum -= Math.min(held, amount);
   }
 }

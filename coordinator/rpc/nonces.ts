@@ -7,16 +7,25 @@ import { timestampTolerance } from '../../protocol/signed-http.ts';
 /** Milliseconds for which a nonce is remembered. */
 export const nonceLifetime = 2 * timestampTolerance;
 
+const sweepPause = 1000;
+
 export class NonceMemory {
   readonly #max: number;
   /** For each credential its nonces, oldest first, with the time at which each is forgotten. */
   readonly #kept = new Map<Credential, Map<Hex, number>>();
   #size = 0;
   #nextSweep = 0;
+  /** A sweep of a full memory takes as long as a hundred requests, so that not each of them may cause one. */
+  #nextSweepWhenFull = 0;
 
   /** Keeps at most `max` nonces. */
   constructor(max: number) {
     this.#max = max;
+  }
+
+  /** Whether the nonce was remembered, and not forgotten yet. */
+  has(credential: Credential, nonce: Hex): boolean {
+    return this.#kept.get(credential)?.has(nonce) ?? false;
   }
 
   /**
@@ -24,7 +33,8 @@ export class NonceMemory {
    * forgetting another nonce instead would let that one be replayed.
    */
   remember(credential: Credential, nonce: Hex, now: number): 'fresh' | 'replayed' | 'full' {
-    if (now >= this.#nextSweep || this.#size >= this.#max) this.#sweep(now);
+    if (now >= this.#nextSweep || (this.#size >= this.#max && now >= this.#nextSweepWhenFull))
+      this.#sweep(now);
     const nonces = this.#kept.get(credential);
     if (nonces?.has(nonce)) return 'replayed';
     if (this.#size >= this.#max) return 'full';
@@ -44,5 +54,6 @@ export class NonceMemory {
       if (nonces.size === 0) this.#kept.delete(credential);
     }
     this.#nextSweep = now + nonceLifetime / 12;
+    this.#nextSweepWhenFull = now + sweepPause;
   }
 }

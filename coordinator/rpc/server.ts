@@ -5,11 +5,13 @@ import type { AddressInfo, Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
 import type { Store } from '../store/store.ts';
 import { Authenticator } from './authenticate.ts';
+import { Bodies, type HeldBody } from './bodies.ts';
+import { Connections } from './connections.ts';
 import { RpcError } from './error.ts';
 import { EventStreams } from './events.ts';
 import type { Caller, CoordinatorService } from './handlers.ts';
 import { Readiness } from './health.ts';
-import { httpError, onClientError, refuse } from './http-error.ts';
+import { httpError, onClientError, onExpectation, refuse } from './http-error.ts';
 import { answerBody, type Log, needsSignature, readBody } from './json-rpc.ts';
 import { addressKey, defaultLimits, Quota, RateLimit, type RpcLimits } from './limits.ts';
 import { listenError, urlOf } from './listen.ts';
@@ -22,6 +24,8 @@ export interface RpcTiming {
   /** Until a connection on which nothing moves is cut, waiting calls (at most 60 s) and streams included. */
   readonly idleMs: number;
   readonly heartbeatMs: number;
+  /** For the reader of a stream to take what was written, before it is dropped. */
+  readonly drainMs: number;
   readonly pollMs: number;
   /** For the store to answer a health check. */
   readonly healthMs: number;
@@ -34,6 +38,7 @@ export const defaultTiming: RpcTiming = {
   requestMs: 30_000,
   idleMs: 120_000,
   heartbeatMs: 15_000,
+  drainMs: 30_000,
   pollMs: 3000,
   healthMs: 2000,
   closeMs: 2000,
@@ -75,7 +80,9 @@ class HttpServer implements RpcServer {
   readonly #app: FastifyInstance;
   readonly #authenticator: Authenticator;
   readonly #addressRate: RateLimit;
-  readonly #connections: Quota;
+  readonly #connections: Connections;
+  readonly #bodies: Bodies;
+  readonly #bodyOf = new WeakMap<FastifyRequest, HeldBody>();
   readonly #answering: Quota;
   /** One for each request being answered; all abort when the server closes. */
   readonly #live = new Set<AbortController>();
@@ -88,7 +95,8 @@ class HttpServer implements RpcServer {
     this.#timing = { ...defaultTiming, ...options.timing };
     this.#authenticator = new Authenticator({ networkId: options.networkId, now: options.now, limits });
     this.#addressRate = new RateLimit(limits.addressRate, 'address');
-    this.#connections = new Quota(limits.connectionsPerAddress, limits.connections);
+    this.#connections = new Connections(limits);
+    this.#bodies = new Bodies(limits);
     this.#answering = new Quota(limits.requestsPerAddress, Infinity);
     this.#app = this.#createApp();
   }
@@ -134,33 +142,28 @@ class HttpServer implements RpcServer {
       handler,
     );
     server.setTimeout(idleMs);
-    server.on('connection', (socket: Socket) => {
-      const key = addressKey(socket.remoteAddress);
-      if (!this.#connections.take(key)) {
-        socket.destroy();
-        return;
-      }
-      socket.once('close', () => this.#connections.release(key));
-    });
+    server.on('connection', (socket: Socket) => this.#connections.admit(socket));
+    server.on('checkExpectation', onExpectation);
     return server;
   }
 
   #createApp(): FastifyInstance {
     const limits = this.#limits;
     const { service, store, now, log } = this.#options;
-    const { heartbeatMs, pollMs } = this.#timing;
+    const { heartbeatMs, drainMs, pollMs } = this.#timing;
     const app = Fastify({
       serverFactory: (handler) => this.#createServer(handler),
       logger: false,
       bodyLimit: limits.bodyBytes,
       exposeHeadRoutes: false,
       return503OnClosing: false, // Refused below, in the words of JSON-RPC.
-      clientErrorHandler: onClientError,
+      clientErrorHandler: (error, socket) =>
+        onClientError(error, socket, this.#connections.isAnswering(socket)),
       frameworkErrors: (error, _request, reply) => void this.#onError(error, reply),
     });
     app.removeAllContentTypeParsers();
-    app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (_request, body, done) =>
-      done(null, body),
+    app.addContentTypeParser('application/json', async (request: FastifyRequest) =>
+      this.#bodyOf.get(request)?.read(),
     );
     app.setErrorHandler((error: Error, _request, reply) => this.#onError(error, reply));
     app.setNotFoundHandler(async (_request, reply) => {
@@ -184,11 +187,12 @@ class HttpServer implements RpcServer {
       log,
       limits,
       heartbeatMs,
+      drainMs,
       pollMs,
     });
     for (const kind of ['keyring', 'workspace'] as const) {
       app.get(`/v1/${kind}s/:id/events`, (request, reply) =>
-        this.#whileHeard(reply, (signal) =>
+        this.#whileHeard(request, reply, (signal) =>
           streams.serve(kind, request, reply, { address: addressKey(request.ip), signal }),
         ),
       );
@@ -218,11 +222,15 @@ class HttpServer implements RpcServer {
         retryAfterMs: 1000,
       });
     }
-    reply.raw.once('close', () => this.#answering.release(key));
+    this.#connections.whenOver(request.raw, reply.raw, () => this.#answering.release(key));
+    const body = this.#bodies.of(request.raw, key);
+    this.#bodyOf.set(request, body);
+    this.#connections.whenOver(request.raw, reply.raw, () => body.release());
   }
 
   /** Runs `work` with a signal that aborts when the caller hangs up or the server closes. */
   async #whileHeard<Value>(
+    request: FastifyRequest,
     reply: FastifyReply,
     work: (signal: AbortSignal) => Promise<Value>,
   ): Promise<Value> {
@@ -230,13 +238,12 @@ class HttpServer implements RpcServer {
     const hangUp = (): void => controller.abort();
     this.#live.add(controller);
     if (this.#closed) controller.abort(closing());
-    if (reply.raw.destroyed) hangUp();
-    reply.raw.once('close', hangUp);
+    const callOff = this.#connections.whenOver(request.raw, reply.raw, hangUp);
     try {
       return await work(controller.signal);
     } finally {
       this.#live.delete(controller);
-      reply.raw.off('close', hangUp);
+      callOff();
     }
   }
 
@@ -254,7 +261,7 @@ class HttpServer implements RpcServer {
     if (calls > 1) await this.#addressRate.spend(address, calls - 1);
     const caller = needsSignature(body) ? await this.#caller(request, bytes, address, calls) : {};
     const { service, log } = this.#options;
-    const answers = await this.#whileHeard(reply, (signal) =>
+    const answers = await this.#whileHeard(request, reply, (signal) =>
       answerBody(body, { handlers: service.handlers, caller, signal, log }),
     );
     if (answers === undefined) await reply.code(204).send();

@@ -171,7 +171,14 @@ export function verifyRecord<Content extends { networkId: string }>(
   networkId: string,
 ): VerifiedRecord<Content> {
   const { id, content } = readContent(kind, envelope, networkId);
-  checkIntroducedKeys(kind.type, kind.introduces?.(content) ?? []);
+  const introduced = kind.introduces?.(content) ?? [];
+  const signers = new Set(envelope.signatures.map((entry) => entry.credential));
+  // A key is checked before a signature under it counts. The others come after: each costs as much as ten
+  // signatures, and a record may introduce a thousand.
+  checkIntroducedKeys(
+    kind.type,
+    introduced.filter((credential) => signers.has(credential)),
+  );
   const message = signingBytes(kind.type, id);
   const signedBy = new Set<Credential>();
   for (const { credential, signature } of envelope.signatures) {
@@ -190,6 +197,7 @@ export function verifyRecord<Content extends { networkId: string }>(
     }
     signedBy.add(credential);
   }
+  checkIntroducedKeys(kind.type, introduced);
   for (const credential of kind.signers(content)) {
     if (!signedBy.has(credential))
       throw new RecordError(

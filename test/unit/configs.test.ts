@@ -17,6 +17,9 @@ describe('configs/', () => {
   it('coordinator.yaml', async () => {
     const config = parseCoordinatorConfig(await example('coordinator'));
     assert.deepEqual(config.create, { allowlist: [] });
+    const { networkId, dir, listen } = config;
+    // It says that what it shows are the defaults.
+    assert.deepEqual(config, parseCoordinatorConfig({ networkId, dir, listen }));
   });
 
   it('node.yaml', async () => {

@@ -152,6 +152,7 @@ describe('coordinator/config', () => {
       listen: { host: '127.0.0.1', port: 7000 },
       create: { allowlist: [] },
       limits: defaultLimits,
+      timeouts: { head: 10, request: 30, idle: 120, drain: 30 },
     });
     assert.equal(parseCoordinatorConfig({ ...least, create: 'open' }).create, 'open');
     assert.equal(parseCoordinatorConfig({ ...least, limits: { batchCalls: 5 } }).limits.batchCalls, 5);
@@ -162,7 +163,7 @@ describe('coordinator/config', () => {
       [
         { ...least, listn: 1 },
         '',
-        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, limits$/,
+        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, limits, timeouts$/,
       ],
       [
         { ...least, listen: { port: 1, hots: 'x' } },

@@ -146,8 +146,14 @@ for (const [name, open] of Object.entries(stores)) {
         await closed.refuses('not_found', 'keyring_get', { keyringId: other.keyring.id });
         const listening = listed([...admins, other.owners['alice']!.credential]);
         await listening.register();
-        const bad = { ...other.genesis, signatures: [] };
-        await listening.refuses('bad_signature', 'workspace_create', { genesis: bad }, {}, /nobody signed/);
+        const unsigned = { ...other.genesis, signatures: [] };
+        await listening.refuses('forbidden', 'workspace_create', { genesis: unsigned }, {}, /on its list/);
+        // A name on the list is not enough: its signature is verified.
+        const forged = [
+          { ...other.genesis.signatures[0]!, signature: other.keyring.envelope.signatures[0]!.signature },
+        ];
+        const bad = { ...other.genesis, signatures: forged };
+        await listening.refuses('bad_signature', 'workspace_create', { genesis: bad }, {}, /does not verify/);
         // Whoever may create nothing may use what is there.
         const { keyringId } = await closed.call('keyring_get', { keyringId: other.keyring.id });
         assert.equal(keyringId, other.keyring.id);
