@@ -11,6 +11,9 @@ const maxRequestBytes = 64 * 1024;
 const maxResponseBytes = 4 * 1024 * 1024;
 const maxConnections = 16;
 const defaultDeadlineMs = 10_000;
+/** For a caller to take the last answer. */
+const lingerMs = 1000;
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 const requestSchema = z.strictObject({ method: z.string().max(100), params: z.unknown().optional() });
 const responseSchema = z.discriminatedUnion('ok', [
@@ -46,12 +49,12 @@ function failure(code: string, message: string): Response {
   return { ok: false, error: { code, message: oneLine(message) } };
 }
 
-async function answer(line: string, options: ControlOptions): Promise<Response> {
+async function answer(line: Uint8Array, options: ControlOptions): Promise<Response> {
   let value: unknown;
   try {
-    value = JSON.parse(line);
+    value = JSON.parse(utf8.decode(line));
   } catch {
-    return failure('malformed', 'the request is not JSON');
+    return failure('malformed', 'the request is not JSON in UTF-8');
   }
   const parsed = requestSchema.safeParse(value);
   if (!parsed.success) return failure('malformed', 'a request is {"method": string, "params"?: any}');
@@ -69,52 +72,75 @@ async function answer(line: string, options: ControlOptions): Promise<Response> 
   }
 }
 
+/** Returns when the caller has taken what was written, or is gone: nothing more is done for one who does not read. */
+async function write(socket: Socket, response: Response): Promise<void> {
+  if (socket.write(`${JSON.stringify(response)}\n`) || socket.destroyed) return;
+  await new Promise<void>((resolve) => {
+    const done = (): void => {
+      socket.off('drain', done).off('close', done);
+      resolve();
+    };
+    socket.on('drain', done).on('close', done);
+  });
+}
+
 /** Answers the requests of one connection, one after the other. Nothing that arrives can make it throw. */
 function serve(socket: Socket, options: ControlOptions): void {
   const { deadlineMs = defaultDeadlineMs } = options;
   let received = Buffer.alloc(0);
   let busy = false;
   let half = false;
+  let ended = false;
   let timer: NodeJS.Timeout | undefined;
   const restart = (): void => {
     clearTimeout(timer);
     timer = setTimeout(() => end(failure('deadline', `not done within ${deadlineMs} ms`)), deadlineMs);
   };
   const end = (response: Response): void => {
+    ended = true;
+    received = Buffer.alloc(0);
+    clearTimeout(timer);
+    // A caller who does not read would keep its place for ever.
+    timer = setTimeout(() => socket.destroy(), lingerMs);
     socket.end(`${JSON.stringify(response)}\n`, () => socket.destroy());
   };
-  const next = async (): Promise<void> => {
-    const lineEnd = received.indexOf(0x0a);
-    if (lineEnd > maxRequestBytes || (lineEnd < 0 && received.length > maxRequestBytes)) {
-      end(failure('too_large', `a request has at most ${maxRequestBytes} bytes`));
-      return;
+  const work = async (): Promise<void> => {
+    while (!ended && !socket.destroyed) {
+      const lineEnd = received.indexOf(0x0a);
+      if (lineEnd > maxRequestBytes || (lineEnd < 0 && received.length > maxRequestBytes)) {
+        end(failure('too_large', `a request has at most ${maxRequestBytes} bytes`));
+        return;
+      }
+      if (lineEnd < 0) {
+        if (half) socket.end();
+        return;
+      }
+      const line = received.subarray(0, lineEnd);
+      received = received.subarray(lineEnd + 1);
+      const response = await answer(line, options);
+      if (ended) return;
+      await write(socket, response);
+      if (!ended) restart();
     }
-    if (busy || socket.writableEnded) return;
-    if (lineEnd < 0) {
-      if (half) socket.end();
-      return;
-    }
+  };
+  const onward = (): void => {
+    if (busy) return;
     busy = true;
     socket.pause();
-    const line = received.subarray(0, lineEnd).toString('utf8');
-    received = received.subarray(lineEnd + 1);
-    const response = await answer(line, options);
-    if (socket.writableEnded || socket.destroyed) return;
-    socket.write(`${JSON.stringify(response)}\n`);
-    busy = false;
-    restart();
-    socket.resume();
-    await next();
+    work()
+      .catch((error: unknown) => {
+        options.log('control.failed', { reason: oneLine(String(error)) });
+        socket.destroy();
+      })
+      .finally(() => {
+        busy = false;
+        if (!socket.destroyed) socket.resume();
+      });
   };
   socket.on('error', () => socket.destroy());
   socket.on('close', () => clearTimeout(timer));
-  const onward = (): void => {
-    next().catch((error: unknown) => {
-      options.log('control.failed', { reason: oneLine(String(error)) });
-      socket.destroy();
-    });
-  };
   socket.on('data', (chunk) => {
+    if (ended) return;
     received = Buffer.concat([received, chunk]);
     onward();
   });

@@ -13,6 +13,7 @@ import {
   startControl,
 } from '../../node/control.ts';
 import { chooseControlPath, possibleControlPaths } from '../../node/control-path.ts';
+import { until } from '../support/until.ts';
 
 describe('local control', () => {
   let root: string;
@@ -140,6 +141,41 @@ describe('local control', () => {
     for (const bytes of [long, `${long}\n`]) assert.match(await raw(path, bytes), /too_large/);
     const fits = 'x'.repeat(60 * 1024);
     assert.equal(await call('echo', fits), fits);
+  });
+
+  it('takes no text that is not UTF-8, not even within a string', async () => {
+    const { path } = await start();
+    const bytes = Buffer.from('{"method":"echo","params":"\xff"}\n', 'latin1');
+    assert.match(await raw(path, bytes), /malformed/);
+  });
+
+  it('does no work ahead for a caller who never reads, and drops it', async () => {
+    let answered = 0;
+    const text = 'x'.repeat(256 * 1024);
+    const { path } = await start({
+      deadlineMs: 200,
+      handlers: {
+        large: async () => {
+          answered += 1;
+          return text;
+        },
+      },
+    });
+    // Sixteen connections are all there are: kept for ever, they would keep an operator out.
+    const deaf = Array.from({ length: 16 }, () => {
+      const socket = connect({ path, allowHalfOpen: true }).pause();
+      socket.on('error', () => undefined);
+      for (let count = 0; count < 100; count += 1) socket.write('{"method":"large"}\n');
+      return socket;
+    });
+    await until(() => answered >= 16, 'all are answered');
+    const reached = async (): Promise<boolean> => {
+      const error = await call('nothing').catch((thrown: unknown) => thrown);
+      return error instanceof ControlError && error.reason === 'unknown_method';
+    };
+    await until(reached, 'an operator is heard again');
+    assert.ok(answered < 16 * 10, `${answered} answers for callers who took none`);
+    for (const socket of deaf) socket.destroy();
   });
 
   it('answers several requests of one connection in order', async () => {
