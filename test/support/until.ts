@@ -1,4 +1,5 @@
 // Waits for a condition, with a deadline: for tests of what happens concurrently.
+import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
 
 const deadlineMs = 8000;
@@ -12,7 +13,7 @@ export async function until(
   const end = performance.now() + withinMs;
   while (!(await condition())) {
     if (performance.now() > end)
-      throw new Error(`never happened: ${typeof what === 'string' ? what : what()}`);
+      assert.fail(`never happened: ${typeof what === 'string' ? what : what()}`);
     await wait(2);
   }
 }

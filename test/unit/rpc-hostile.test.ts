@@ -4,14 +4,16 @@ import assert from 'node:assert/strict';
 import crypto from 'node:crypto';
 import { syncBuiltinESMExports } from 'node:module';
 import { connect, type Socket } from 'node:net';
+import { base64urlnopad } from '@scure/base';
 import { createCoordinatorService } from '../../coordinator/service.ts';
 import { MemoryStore } from '../../coordinator/store/memory.ts';
+import { errorObject, recordRefused } from '../../coordinator/rpc/error.ts';
 import { NonceMemory, nonceLifetime } from '../../coordinator/rpc/nonces.ts';
 import { toHex } from '../../protocol/hex.ts';
-import { createRecord, type Envelope } from '../../protocol/records/envelope.ts';
+import { encodeCanonical } from '../../protocol/records/canonical.ts';
+import { createRecord, type Envelope, readContent, RecordError } from '../../protocol/records/envelope.ts';
 import { workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';
 import { openWorkspace } from '../../protocol/records/workspace.ts';
-import { readContent } from '../../protocol/records/envelope.ts';
 import { httpHeaders } from '../../protocol/signed-http.ts';
 import { createWorld, networkId as worldNetwork, signerOf } from '../support/fixture.ts';
 import {
@@ -152,7 +154,7 @@ describe('coordinator/rpc under attack', () => {
     assert.match(await raw(world.url, 'hello\r\n\r\n'), /^HTTP\/1\.1 400 [^]*invalid_request/);
     const chunked = http('zz\r\n', {}, 'transfer-encoding: chunked\r\n');
     assert.match(await raw(world.url, chunked), /^HTTP\/1\.1 400 [^]*invalid_request/);
-    const expecting = http(openCall, { expect: 'wonders' });
+    const expecting = http(openCall, { expect: 'wonders', connection: 'close' });
     assert.match(await raw(world.url, expecting), /^HTTP\/1\.1 417 [^]*"remedy":"leave it out"/);
   });
 
@@ -385,6 +387,24 @@ describe('coordinator/rpc under attack', () => {
       const text = await (await world.post(body, world.headers('POST', '/rpc', body))).text();
       assert.ok(text.length < 3000, `${text.length} bytes`);
       assert.doesNotMatch((JSON.parse(text) as Answer).error!.message, /\n/);
+    }
+  });
+
+  it('says in few words what is wrong with a record of fifteen thousand strange fields', () => {
+    const fields = Object.fromEntries(Array.from({ length: 15_000 }, (_, index) => [`field${index}`, 0]));
+    const { genesis } = createWorld({ name: 'strange' });
+    const { content } = readContent(workspaceGenesis, genesis, worldNetwork);
+    const bytes = base64urlnopad.encode(encodeCanonical({ ...content, ...fields }));
+    const envelope = { ...genesis, bytes };
+    try {
+      readContent(workspaceGenesis, envelope, worldNetwork);
+      assert.fail('it is no record');
+    } catch (error) {
+      assert.ok(error instanceof RecordError);
+      assert.ok(error.message.length > 100_000);
+      const told = JSON.stringify(errorObject(recordRefused(error)));
+      assert.ok(told.length < 3000, `${told.length} bytes`);
+      assert.doesNotMatch(told, /\\n/);
     }
   });
 
