@@ -9,7 +9,6 @@ export type StateErrorCode = Extract<
   | 'wrong_state'
   | 'stale_log_head'
   | 'expired'
-  | 'idempotency_mismatch'
   | 'bad_signature'
   | 'policy_denied'
   | 'conflicting_result'

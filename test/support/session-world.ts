@@ -1,5 +1,6 @@
 // A network of nodes' sessions in one process on virtual time: real records, real cryptography, messages delivered in
 // memory with delays from a seed. Hooks may drop, alter or watch what is sent.
+import assert from 'node:assert/strict';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
@@ -354,7 +355,7 @@ export class SessionWorld {
     const end = this.clock.now() + ms;
     await this.settle();
     while (!done()) {
-      if (!this.clock.step(end)) throw new Error(`${what} did not come true within ${ms} virtual ms`);
+      if (!this.clock.step(end)) assert.fail(`${what} did not come true within ${ms} virtual ms`);
       await this.settle();
     }
   }

@@ -1,4 +1,5 @@
 // A `countersign testnet` in a process of its own, with everything it prints; for tests that end it in every way.
+import assert from 'node:assert/strict';
 import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
@@ -41,7 +42,7 @@ export async function eventually(
 ): Promise<void> {
   const end = performance.now() + withinMs;
   while (!condition()) {
-    if (performance.now() > end) throw new Error(`never happened: ${what()}`);
+    if (performance.now() > end) assert.fail(`never happened: ${what()}`);
     await wait(20);
   }
 }

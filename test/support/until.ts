@@ -12,8 +12,7 @@ export async function until(
 ): Promise<void> {
   const end = performance.now() + withinMs;
   while (!(await condition())) {
-    if (performance.now() > end)
-      assert.fail(`never happened: ${typeof what === 'string' ? what : what()}`);
+    if (performance.now() > end) assert.fail(`never happened: ${typeof what === 'string' ? what : what()}`);
     await wait(2);
   }
 }

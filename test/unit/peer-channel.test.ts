@@ -406,6 +406,7 @@ describe('peer channel', () => {
       await until('the acknowledgement', () => h.channel.status().queuedBytes === 3 + 5 + 2 * 64);
       first.stream.abort(new Error('cut'));
       await until('down', () => !h.channel.up);
+      assert.equal(lastEnd(h), 'closed');
       h.channel.send(bytesOf('four'));
 
       const second = await h.connect({ hello: helloFrame({ peerBootId: ownBootId, received: 2 }) });
