@@ -27,8 +27,8 @@ export function misfits(root: string, mutations: readonly Mutation[]): readonly 
     problems.push('the entries are not in order: npm run test:mutations -- --add puts them so');
   const seen = new Set<string>();
   for (const mutation of mutations) {
-    const { file, text, replacement, test } = mutation;
-    const same = JSON.stringify([file, text, replacement, test]);
+    const { file, text, replacement, test, grep } = mutation;
+    const same = JSON.stringify([file, text, replacement, test, grep]);
     if (seen.has(same)) problems.push(`${nameOf(mutation)}: the same mutation and test twice`);
     seen.add(same);
   }

@@ -45,8 +45,8 @@ export function addMutations(path: string, others: readonly string[]): number {
   const before = readMutations(path);
   const known = new Set<string>();
   const all = [...before, ...others.flatMap(readMutations)].filter((mutation) => {
-    const { file, text, replacement, test } = mutation;
-    const same = JSON.stringify([file, text, replacement, test]);
+    const { file, text, replacement, test, grep } = mutation;
+    const same = JSON.stringify([file, text, replacement, test, grep]);
     return !known.has(same) && known.add(same);
   });
   writeFileSync(path, `${JSON.stringify(inOrder(all), null, 2)}\n`);

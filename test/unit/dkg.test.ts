@@ -159,6 +159,21 @@ describe('key generation: parameters', () => {
     const machine = new KeyGeneration({ ...options(1, 3, 2), random: () => new Uint8Array(8) });
     assert.throws(() => machine.start(), throwsAbort('internal'));
   });
+
+  it('turns whatever else fails into an abort, and is over', () => {
+    const cause = new RangeError('the source is gone');
+    const machine = new KeyGeneration({
+      ...options(1, 3, 2),
+      random: () => {
+        throw cause;
+      },
+    });
+    assert.throws(
+      () => machine.start(),
+      (error: unknown) => throwsAbort('internal')(error) && (error as Error).cause === cause,
+    );
+    assert.throws(() => machine.start(), throwsAbort('finished'));
+  });
 });
 
 describe('key generation: messages', () => {
@@ -213,8 +228,9 @@ describe('key generation: messages', () => {
 
   it('drops a message of another session before any check, and goes on', () => {
     const foreign = encodeMessage(MessageKind.dkgCommit, new Uint8Array(32).fill(9), new Uint8Array(5));
-    assert.deepEqual(machine.receive(2, foreign), { messages: [] });
-    assert.deepEqual(machine.receive(44, foreign), { messages: [] });
+    for (const from of [2, 44]) {
+      assert.doesNotThrow(() => assert.deepEqual(machine.receive(from, foreign), { messages: [] }));
+    }
     assert.deepEqual(machine.awaited(), [2, 3]);
     assert.deepEqual(sessionIdOf(foreign), new Uint8Array(32).fill(9));
     assert.equal(sessionIdOf(new Uint8Array(32)), undefined);

@@ -38,6 +38,11 @@ describe('FROST: loading a key', () => {
     ],
     ['a commitment of mixed order', { commitments: [stored.commitments[0]!, mixed] }, 'malformed_point'],
     [
+      'a short commitment',
+      { commitments: [stored.commitments[0]!, stored.commitments[1]!.slice(0, 31)] },
+      'malformed_point',
+    ],
+    [
       'the identity as key',
       { commitments: [ed25519.Point.ZERO.toBytes(), stored.commitments[1]!] },
       'malformed_point',
@@ -237,10 +242,22 @@ describe('FROST: what an attempt is started with', () => {
       (o) => withCommitments(o, [1, [stranger]]),
     ],
     [
+      'an exchanged half of the own commitment',
+      'own_commitment_mismatch',
+      undefined,
+      (o) => withCommitments(o, [1, [{ ...o.commitments.get(1)![0]!, binding: stranger.binding }]]),
+    ],
+    [
       'a short commitment',
       'malformed_point',
       2,
       (o) => withCommitments(o, [2, [{ ...stranger, hiding: new Uint8Array(31) }]]),
+    ],
+    [
+      'a long commitment',
+      'malformed_point',
+      2,
+      (o) => withCommitments(o, [2, [{ ...stranger, binding: new Uint8Array(33) }]]),
     ],
     ['a short session id', 'invalid_session', undefined, () => ({ sid: new Uint8Array(16) })],
   ];

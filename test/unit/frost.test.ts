@@ -264,7 +264,9 @@ describe('FROST: messages', () => {
     const sid = new Uint8Array(32).fill(4);
     const machine = new FrostSigning({ ...prepare(set, [item], 'later').get(1)!, sid });
     machine.start();
-    for (const { from, bytes } of recorded) assert.deepEqual(machine.receive(from, bytes), { messages: [] });
+    for (const { from, bytes } of recorded) {
+      assert.doesNotThrow(() => assert.deepEqual(machine.receive(from, bytes), { messages: [] }));
+    }
     assert.deepEqual(machine.awaited(), [2, 3]);
     const readdressed = (bytes: Uint8Array): Uint8Array =>
       encodeMessage(MessageKind.frostShare, sid, bytes.subarray(33));
