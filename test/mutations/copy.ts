@@ -1,6 +1,6 @@
 // A copy of the tree in which one mutation after the other is tried.
 import { chmodSync, cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
+import { basename, dirname, join, sep } from 'node:path';
 import { format } from 'prettier';
 import type { Mutation } from './entries.ts';
 import { mutate } from './mutate.ts';
@@ -8,8 +8,15 @@ import { type Run, runBounded, runMocha } from './mocha-run.ts';
 
 const leftOut = new Set(['node_modules', 'dist', '.git', 'coverage']);
 
-/** Tests of these folders run the built command, so the copy is built for them. */
-const runsBuilt = /^test\/(integration|chains)\//;
+/** Whether a test, or something of test/ that it imports, runs the built command: the copy is built for it. */
+function runsBuilt(root: string, test: string): boolean {
+  const source = readFileSync(join(root, test), 'utf8');
+  if (source.includes('dist/')) return true;
+  const imports = [...source.matchAll(/ from '(\.[^']+)'/g)].map(([, path]) =>
+    join(dirname(test), path as string),
+  );
+  return imports.some((path) => path.startsWith(`test${sep}`) && runsBuilt(root, path));
+}
 
 /** Milliseconds that building may take. */
 const buildLimitMs = 300_000;
@@ -40,7 +47,7 @@ export class Copy {
 
   /** Runs tests of one file as the tree stands. */
   async run(test: string, grep: string | undefined, bail: boolean, limits: Limits): Promise<Run> {
-    if (runsBuilt.test(test) && !this.#built) await this.#build(limits.signal);
+    if (!this.#built && runsBuilt(this.#root, test)) await this.#build(limits.signal);
     return runMocha({ root: this.#root, temporary: this.#temporary, test, grep, bail, ...limits });
   }
 

@@ -1,7 +1,10 @@
 // What a request's evidence must hold beside decisions: log, roster, keys with their certificates, items.
 import assert from 'node:assert/strict';
+import { base58 } from '@scure/base';
 import { type Evidence, verifyKey } from '../../protocol/authorize.ts';
+import { fromHex, toHex } from '../../protocol/hex.ts';
 import { CertificateError, verifyCertificate } from '../../protocol/keys/certificate.ts';
+import { transferMessage } from '../../protocol/payloads/solana-transfer.ts';
 import { createRecord, type Envelope, RecordError } from '../../protocol/records/envelope.ts';
 import { keyringRoster, openKeyring } from '../../protocol/records/keyring-roster.ts';
 import type { KeyResult } from '../../protocol/records/party-result.ts';
@@ -305,6 +308,45 @@ describe('evidence: items', () => {
     const decisions = ['alice', 'bob', 'carol'].map((name) => approve(denying, idOf(asked), name));
     refused(judge({ ...parts, decisions }), 'policy_denied', true);
     refused(judge({ ...parts, decisions }, { now: start + 1e12 }), 'policy_denied', true);
+  });
+
+  it('are each judged by the policy, wherever they stand among others', () => {
+    const transactions = otherWorkspace({
+      signPolicy: {
+        version: 1,
+        rules: [
+          {
+            id: 'spend',
+            effect: 'allow',
+            when: { kind: ['solana.transaction', 'key.request'] },
+            require: { k: 1, of: 'owners' },
+          },
+        ],
+      },
+    });
+    const { id: keyId, publicKey, entry } = makeKey(transactions);
+    const message = transferMessage({
+      from: base58.encode(fromHex(publicKey)),
+      to: base58.encode(new Uint8Array(32).fill(7)),
+      lamports: 1n,
+      recentBlockhash: base58.encode(new Uint8Array(32).fill(8)),
+    });
+    const transfer = { keyId, payload: { kind: 'solana.transaction' as const, message: toHex(message) } };
+    const note = { keyId, payload };
+    const ask = (items: Parameters<typeof signRequest>[1]) =>
+      judge({
+        log: [transactions.genesis],
+        request: signRequest(transactions, items),
+        keys: [entry],
+        decisions: [],
+      });
+    authorised(ask([transfer, transfer]));
+    for (const items of [
+      [note, transfer],
+      [transfer, note],
+    ]) {
+      refused(ask(items), 'policy_denied', true, /no rule allows message/);
+    }
   });
 
   it('are all there, in their order', () => {

@@ -1,7 +1,7 @@
 // Evidence spoilt at random: authorize never throws, and authorises nothing but what its approvers approved.
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import { authorize, type Evidence, evidenceSchema } from '../../protocol/authorize.ts';
+import { authorize, type Evidence, evidenceSchema, type Verdict } from '../../protocol/authorize.ts';
 import { toHex } from '../../protocol/hex.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import { approve, evidence, hour, idOf, keyRequest, reject, signRequest, start } from '../support/fixture.ts';
@@ -110,6 +110,13 @@ function holdsApproval(spoilt: Evidence, requestId: string): boolean {
   return needed.size === 0 || spoilt.decisions.some((envelope) => needed.has(text(envelope)));
 }
 
+/** Whatever evidence holds, it is judged. */
+function judged(spoilt: Evidence): Verdict {
+  const verdicts: Verdict[] = [];
+  assert.doesNotThrow(() => verdicts.push(authorize(spoilt, trust)));
+  return verdicts[0] as Verdict;
+}
+
 describe('authorize on spoilt evidence', () => {
   const sound = evidence(world, request, {
     decisions: [...whole.decisions],
@@ -127,7 +134,7 @@ describe('authorize on spoilt evidence', () => {
         const spoilt = changes.reduce(spoil, sound);
         const parsed = evidenceSchema.safeParse(spoilt);
         if (!parsed.success) return;
-        const verdict = authorize(parsed.data, trust);
+        const verdict = judged(parsed.data);
         seen.set(verdict.verdict, (seen.get(verdict.verdict) ?? 0) + 1);
         if (verdict.verdict !== 'authorised') return;
         const { requestId, items, workspace, keyring } = verdict.authorisation;
@@ -182,7 +189,7 @@ describe('authorize on spoilt evidence', () => {
             },
           ],
         };
-        const { verdict } = authorize(evidenceSchema.parse(spoilt), trust);
+        const { verdict } = judged(evidenceSchema.parse(spoilt));
         assert.equal(verdict, name === 'decisions' ? 'waiting' : 'refused');
       }),
       { numRuns: 300 },

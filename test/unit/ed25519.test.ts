@@ -108,14 +108,16 @@ describe('ed25519 signatures', () => {
     const publicKey = publicKeyOf(seedOf(1));
     const signature = sign(seedOf(1), message);
     const hostile = [undefined, null, 'text', {}] as unknown as Uint8Array[];
+    const isFalse = (...parameters: Parameters<typeof verify>): void =>
+      assert.doesNotThrow(() => assert.equal(verify(...parameters), false));
     for (const wrong of [new Uint8Array(), new Uint8Array(31), new Uint8Array(65), ...hostile]) {
-      assert.equal(verify(wrong, message, signature), false);
-      assert.equal(verify(publicKey, message, wrong), false);
+      isFalse(wrong, message, signature);
+      isFalse(publicKey, message, wrong);
     }
     for (const wrong of hostile.filter((value) => typeof value !== 'string')) {
-      assert.equal(verify(publicKey, wrong, signature), false);
+      isFalse(publicKey, wrong, signature);
     }
-    assert.equal(verify(new Uint8Array(32).fill(0xff), message, signature), false);
+    isFalse(new Uint8Array(32).fill(0xff), message, signature);
   });
 
   it('still verifies under a key whose parsed form was dropped from its bounded cache', () => {

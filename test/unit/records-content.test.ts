@@ -158,6 +158,12 @@ describe('what records cannot say', () => {
         owners: [owners[0], { name: 'bob', credentials: owners[0]!.credentials }],
       }),
     ],
+    [
+      'a name that another owner has',
+      with_('workspace.genesis', {
+        owners: [...owners, { ...owners[0], credentials: [outsider.credential] }],
+      }),
+    ],
     ['no keyring', with_('workspace.genesis', { keyrings: [] })],
     [
       'a policy that more owners must meet than there are',

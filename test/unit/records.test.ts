@@ -21,6 +21,7 @@ import { networkId, signerOf } from '../support/fixture.ts';
 import {
   alice,
   refuses,
+  type Sample,
   sampleOf,
   samples,
   signedAnew,
@@ -29,6 +30,12 @@ import {
 } from '../support/record-samples.ts';
 
 const outsider = signerOf('outsider');
+
+/** Who must have signed, as the record itself tells: parties their rosters, grants and results. */
+function requiredSigners({ content }: Sample): readonly string[] {
+  const { parties = [], party } = content as { parties?: { key: string }[]; party?: string };
+  return [...parties.map(({ key }) => key), ...(party === undefined ? [] : [party])];
+}
 
 interface Change {
   readonly what: string;
@@ -195,6 +202,11 @@ describe('records', () => {
             verify(sample, replaced({ ...entry, credential: outsider.credential })),
           );
         }
+        for (const required of requiredSigners(sample)) {
+          const others = envelope.signatures.filter(({ credential }) => credential !== required);
+          const without = addSignature({ ...envelope, signatures: others }, networkId, outsider);
+          refuses('missing_signature', () => verify(sample, without));
+        }
         const more = addSignature(envelope, networkId, outsider);
         assert.equal(verify(sample, more).signedBy.length, envelope.signatures.length + 1);
         const wrong = { credential: outsider.credential, signature: envelope.signatures[0]!.signature };
@@ -266,6 +278,22 @@ describe('records', () => {
     refuses('malformed', () =>
       createRecord(kind, { ...sampleOf('request, sign').content, items } as never, alice),
     );
+    // Every field within its bounds, and the whole too large.
+    const genesis = sampleOf('workspace.genesis');
+    const names = Array.from({ length: 100 }, (_, index) => `owner-${index}`.padEnd(40, 'x'));
+    const rules = Array.from({ length: 50 }, (_, index) => ({
+      id: `rule-${index}`,
+      effect: 'allow',
+      require: { k: 1, of: names },
+    }));
+    const owners = names.map((name) => ({ name, credentials: [signerOf(name).credential] }));
+    const huge = {
+      ...genesis.content,
+      owners,
+      signPolicy: { version: 1, rules },
+      adminPolicy: { version: 1, rules },
+    };
+    refuses('malformed', () => createRecord(genesis.kind, huge as never, alice), /the limit is 262144/);
   });
 
   it('take no more than 256 signatures, each of 64 bytes', () => {

@@ -161,6 +161,13 @@ describe('sessions: START', () => {
       },
     ],
     [
+      'a PROPOSE among the ACCEPTs',
+      'malformed_message',
+      undefined,
+      ({ attacker, attempt, others }) =>
+        attacker.start(attempt, [attempt.accept, attempt.frame, ...bytesOf(...others.slice(0, 1))]),
+    ],
+    [
       'more than one nonce pair an item',
       'item_count',
       'leader',

@@ -41,6 +41,7 @@ describe('sessions: confirmations of a key', () => {
     assert(result.kind === 'key');
     const other = { ...result, chainCode: `0x${'11'.repeat(32)}` as Hex };
     const elsewhere = createWorld({ name: 'elsewhere' });
+    const nextEpoch = { ...net.world, keyring: { ...net.world.keyring, epoch: { roster: 1, run: 1 } } };
     const sign = (message: Uint8Array): Uint8Array => signerOf('x').sign(message);
     const cases: [string, typeof true2][] = [
       [
@@ -53,6 +54,8 @@ describe('sessions: confirmations of a key', () => {
       ['bad_signature', resultBy(net.world, { ...second.party, sign }, id, result)],
       ['stranger', resultBy(net.world, signerOf('outsider'), id, result)],
       ['wrong_keyring', resultBy(elsewhere, second.party, id, result)],
+      ['wrong_keyring', resultBy(nextEpoch, second.party, id, result)],
+      ['malformed_message', 'no record' as unknown as typeof true2],
       ['wrong_keyring', resultBy(net.world, second.party, idOf(keyRequest(net.world)), result)],
       [
         'wrong_keyring',
@@ -70,9 +73,10 @@ describe('sessions: confirmations of a key', () => {
     const codes = (event: string): unknown[] =>
       first.logged.flatMap((line) => (line.event === event ? [line.fields['code']] : []));
     for (const [code, envelope] of cases) {
+      const before = codes('session.message_rejected');
       await confirm(envelope);
       assert(!first.store.active.has(id));
-      assert.equal(codes('session.message_rejected').at(-1), code);
+      assert.deepEqual(codes('session.message_rejected'), [...before, code]);
     }
     await confirm(resultBy(net.world, second.party, id, other));
     const incident = first.logged.findLast((line) => line.event === 'session.incident')?.fields;

@@ -277,9 +277,12 @@ describe('sessions: signatures that others report', () => {
     for (const index of [0, 1]) await net.boot(index);
     const { id, full } = net.messageLedBy(2);
     for (const index of [0, 1]) await net.node(index).sessions.submit(full);
+    const [valid] = await signedElsewhere(full, id);
+    assert(valid);
     for (const signatures of [
       [new Uint8Array(64)],
       [new Uint8Array(64), new Uint8Array(64)],
+      [valid, valid],
       [new Uint8Array(0)],
     ]) {
       await net.deliver(
