@@ -37,14 +37,10 @@ export async function runAll(options: RunAllOptions): Promise<boolean> {
       (_, index) => new Copy(source, join(folder, `${index}`), join(folder, `t${index}`)),
     );
     const broken = await runUnmutated(copies, options);
-    if (broken.length > 0) {
-      for (const line of broken) print(line);
-      print('nothing was mutated: the tests must pass first');
-      return false;
-    }
+    const usable = mutations.filter((mutation) => !broken.has(mutation));
     let caught = 0;
     const limits: Limits = { limitMs: options.limitMs, signal };
-    await shared(copies, mutations, async (copy, mutation) => {
+    await shared(copies, usable, async (copy, mutation) => {
       const verdict = judge(await copy.tryOut(mutation, limits));
       if (verdict.verdict === 'caught') {
         caught++;
@@ -62,38 +58,42 @@ export async function runAll(options: RunAllOptions): Promise<boolean> {
   }
 }
 
-/** Runs the named tests without any mutation: each must pass, and each grep must match something. */
+/** Runs the named tests without any mutation. Returns the mutations whose test does not pass, or matches nothing. */
 async function runUnmutated(
   copies: readonly Copy[],
   { mutations, unmutatedLimitMs: limitMs, signal, print }: RunAllOptions,
-): Promise<readonly string[]> {
+): Promise<ReadonlySet<Mutation>> {
   const groups: Group[] = [...new Set(mutations.map(({ test }) => test))].map((test) => ({
     test,
     mutations: mutations.filter((mutation) => mutation.test === test),
   }));
   print(`${groups.length} test files without mutation`);
-  const broken: string[] = [];
+  const broken = new Set<Mutation>();
   await shared(copies, groups, async (copy, { test, mutations: named }) => {
     const greps = named.map(({ grep }) => grep);
     const all = greps.includes(undefined)
       ? undefined
       : [...new Set(greps)].map((grep) => `(?:${grep})`).join('|');
     const run = await copy.run(test, all, false, { limitMs, signal });
-    broken.push(...whatIsWrong(test, named, run));
+    for (const mutation of named) {
+      const why = whatIsWrong(mutation, run);
+      if (why === undefined) continue;
+      broken.add(mutation);
+      print(`${'UNUSABLE'.padEnd(16)} ${nameOf(mutation)}: without mutation, ${why}`);
+    }
   });
   return broken;
 }
 
-function whatIsWrong(test: string, named: readonly Mutation[], run: Run): readonly string[] {
-  const verdict = judge(run);
-  if (run.kind !== 'report' || run.report.failures.length > 0) {
-    const why = verdict.verdict === 'caught' ? `"${verdict.by}" fails` : verdict.why;
-    return [`${test} fails without mutation: ${why}`];
+function whatIsWrong({ test, grep }: Mutation, run: Run): string | undefined {
+  const matches = ({ fullTitle }: { fullTitle: string }): boolean =>
+    grep === undefined || new RegExp(grep).test(fullTitle);
+  if (run.kind === 'report') {
+    const failure = run.report.failures.find(matches);
+    if (failure !== undefined) return `"${failure.fullTitle}" of ${test} fails: ${failure.err.message}`;
+    return run.report.passes.some(matches) ? undefined : `no test of ${test} that passes matches ${grep}`;
   }
-  const titles = run.report.passes.map(({ fullTitle }) => fullTitle);
-  return named
-    .filter(({ grep }) => !titles.some((title) => grep === undefined || new RegExp(grep).test(title)))
-    .map((mutation) => `${nameOf(mutation)}: no test of ${test} that passes matches ${mutation.grep}`);
+  return `${test} ${run.kind === 'hang' ? 'hangs' : `does not load: ${run.output.trim()}`}`;
 }
 
 /** Each item is worked on by whichever copy is free. */
