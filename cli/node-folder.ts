@@ -119,12 +119,12 @@ export async function storedRoster(paths: NodePaths): Promise<Envelope | undefin
 
 /** Makes a roster the node's own, durably. */
 export async function storeRoster(paths: NodePaths, roster: Envelope): Promise<void> {
-  await writePrivateFile(paths.roster, jsonText(roster), { replace: true });
+  await writePrivateFile(paths.roster, jsonText(roster), { replace: true, name: 'node.roster' });
 }
 
 /** Keeps a grant for the node to find: one file a connector, the latest grant counts. Returns its path. */
 export async function storeGrant(paths: NodePaths, connector: string, grant: Envelope): Promise<string> {
   const path = join(paths.grants, `${connector.slice('ed25519:0x'.length)}.json`);
-  await writePrivateFile(path, jsonText(grant), { replace: true });
+  await writePrivateFile(path, jsonText(grant), { replace: true, name: 'node.grant' });
   return path;
 }

@@ -1,8 +1,8 @@
 // JSON files that people hand to each other: signed records, introductions of parties.
-import { randomBytes } from 'node:crypto';
-import { open, readFile, rename, rm } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type * as z from 'zod';
 import { type Envelope, envelopeSchema } from '../protocol/records/envelope.ts';
+import { writeAtomically } from '../storage/atomic-file.ts';
 import { CliError } from './errors.ts';
 
 const maxFileBytes = 1024 * 1024;
@@ -48,27 +48,11 @@ export async function readRecord(path: string, type: string): Promise<Envelope> 
  * `failed` when it exists, and the system's errors.
  */
 export async function writeOut(path: string, contents: string, { replace = false } = {}): Promise<void> {
-  if (!replace) {
-    // Taken at once, so that of two writers one learns that the other was first.
-    const handle = await open(path, 'wx').catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-      throw new CliError('failed', `${path} already exists`, 'name another with --out, or remove it first');
-    });
-    await handle.close();
-  }
-  const temporary = `${path}.${randomBytes(6).toString('hex')}.part`;
   try {
-    const handle = await open(temporary, 'wx', 0o644);
-    try {
-      await handle.writeFile(contents);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
+    await writeAtomically(path, contents, { name: 'handed-out', mode: 0o644, replace });
   } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
+    if (replace || (error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+    throw new CliError('failed', `${path} already exists`, 'name another with --out, or remove it first');
   }
 }
 

@@ -15,3 +15,13 @@ export class ConnectorError extends Error {
     this.code = code;
   }
 }
+
+/** What a file that cannot be written ends with. */
+export function storageError(path: string, error: unknown): ConnectorError {
+  const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
+  return new ConnectorError(
+    'storage',
+    `cannot write ${path} (${code}): check space and rights of the folder`,
+    error,
+  );
+}

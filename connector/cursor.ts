@@ -5,8 +5,8 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { type Hex } from '../protocol/hex.ts';
 import { networkIdSchema, recordIdSchema } from '../protocol/records/fields.ts';
-import { writeAtomically } from './atomic-file.ts';
-import { ConnectorError } from './connector-error.ts';
+import { writeAtomically } from '../storage/atomic-file.ts';
+import { ConnectorError, storageError } from './connector-error.ts';
 
 const schema = z.strictObject({
   version: z.literal(1),
@@ -91,8 +91,11 @@ export class Cursor {
     const sequence = this.#wanted;
     this.#wanted = undefined;
     if (sequence === undefined || sequence === this.#durable) return;
-    const { networkId, keyringId } = this.#name;
-    await writeAtomically(this.path, `${JSON.stringify({ version: 1, networkId, keyringId, sequence })}\n`);
+    const { of, networkId, keyringId } = this.#name;
+    const text = `${JSON.stringify({ version: 1, networkId, keyringId, sequence })}\n`;
+    await writeAtomically(this.path, text, { name: `connector.cursor.${of}` }).catch((error: unknown) => {
+      throw storageError(this.path, error);
+    });
     this.#durable = sequence;
   }
 }

@@ -3,6 +3,7 @@
 // comparing process ids tells nothing.
 import { join } from 'node:path';
 import { Level } from 'level';
+import { crashPoint } from '../storage/crash-point.ts';
 import { ConnectorError } from './connector-error.ts';
 
 /**
@@ -14,7 +15,9 @@ export async function lockFolder(dir: string): Promise<() => Promise<void>> {
   const path = join(dir, 'lock');
   const database = new Level(path);
   try {
+    crashPoint('connector.lock:before');
     await database.open();
+    crashPoint('connector.lock:after');
   } catch (error) {
     const cause = (error as Error).cause as { code?: string; message?: string } | undefined;
     if (cause?.code === 'LEVEL_LOCKED') {

@@ -1,13 +1,13 @@
 // The connector: bridges one node to a coordinator. It watches, forwards and submits; it holds no share and no party key,
 // and decides nothing. Started here, stopped here.
 import { setMaxListeners } from 'node:events';
-import { mkdir, rm } from 'node:fs/promises';
-import { join } from 'node:path';
+import { rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { createClient } from '../client/rpc-client.ts';
 import { ed25519Signer, type Envelope } from '../protocol/records/envelope.ts';
-import { writeAtomically } from './atomic-file.ts';
+import { makeFolder, removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import { type ConnectorConfig, openGrant } from './config.ts';
-import { ConnectorError } from './connector-error.ts';
+import { ConnectorError, storageError } from './connector-error.ts';
 import { Cursor } from './cursor.ts';
 import { createDoorClient } from './door-client.ts';
 import { Forwarder } from './forward.ts';
@@ -46,7 +46,7 @@ const lookAgainMs = 600_000;
 
 async function createFolder(dir: string): Promise<void> {
   try {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir);
   } catch (error) {
     const code = (error as NodeJS.ErrnoException).code ?? 'unknown error';
     throw new ConnectorError('storage', `cannot create the folder ${dir} (${code})`, error);
@@ -90,6 +90,10 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     await rm(readyFile, { force: true }); // Of a process that was killed.
     events = await Cursor.open({ dir, of: 'events', networkId, keyringId });
     results = await Cursor.open({ dir, of: 'results', networkId, keyringId });
+    await removeLeftovers(
+      dir,
+      [readyFile, events.path, results.path].map((path) => basename(path)),
+    );
     doorStarted = true;
     await door.start();
   } catch (error) {
@@ -109,7 +113,10 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   const onWatching = (): void => {
     if (ready) return;
     log('connector.watching', { keyringId, party: grant.content.party });
-    ready = writeAtomically(readyFile, `${JSON.stringify({ pid: process.pid })}\n`);
+    const text = `${JSON.stringify({ pid: process.pid })}\n`;
+    ready = writeAtomically(readyFile, text, { name: 'connector.ready' }).catch((error: unknown) => {
+      throw storageError(readyFile, error);
+    });
     ready.catch(fail);
   };
   const onResult = (result: Envelope): Promise<void> => submitResult(shared, result);

@@ -1,7 +1,8 @@
 // Wires the coordinator: configuration -> store -> service -> server. What starts stops, in reverse order.
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { makeFolder, removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import type { CoordinatorConfig } from './config.ts';
 import { ListenError } from './rpc/listen.ts';
 import { createRpcServer, type RpcServer, type RpcTiming } from './rpc/server.ts';
@@ -29,10 +30,11 @@ export interface RunningCoordinator {
 
 const portSchema = z.strictObject({ host: z.string(), port: z.int().min(1).max(65_535) });
 
-/** Readers see the old file or the whole new one. */
-async function writeWhole(path: string, value: unknown): Promise<void> {
-  await writeFile(`${path}.part`, `${JSON.stringify(value)}\n`, { mode: 0o600 });
-  await rename(`${path}.part`, path);
+/** What it writes into its folder beside the store. */
+const files = { port: 'port.json', ready: 'ready.json' } as const;
+
+async function writeJson(path: string, name: string, value: unknown): Promise<void> {
+  await writeAtomically(path, `${JSON.stringify(value)}\n`, { name });
 }
 
 /** The port of the last run on this host; undefined when there is none that can be read. */
@@ -56,7 +58,7 @@ async function listen(
     const server = create(port);
     try {
       const bound = await server.listen();
-      await writeWhole(portFile, { host: configured.host, port: bound.port });
+      await writeJson(portFile, 'coordinator.port', { host: configured.host, port: bound.port });
       return { server, url: bound.url };
     } catch (error) {
       await server.close();
@@ -82,7 +84,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
     drainMs: timeouts.drain * 1000,
     ...options.timing,
   };
-  const readyFile = join(dir, 'ready.json');
+  const readyFile = join(dir, files.ready);
   const undo: (() => Promise<void>)[] = [];
   let stopped: Promise<void> | undefined;
   const unwind = async (): Promise<void> => {
@@ -94,11 +96,12 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
 
   try {
     signal?.throwIfAborted();
-    await mkdir(dir, { recursive: true, mode: 0o700 });
+    await makeFolder(dir);
     const store = await LevelStore.open({ folder: join(dir, 'db') });
     undo.push(() => store.close());
     // The folder is ours now: a file of a run that was killed must not be taken for this one's.
     await rm(readyFile, { force: true });
+    await removeLeftovers(dir, Object.values(files));
     const service = createCoordinatorService({ store, networkId, create, now, log, version });
     undo.push(() => service.stop());
     service.start();
@@ -116,12 +119,12 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
           port,
         }),
       config.listen,
-      join(dir, 'port.json'),
+      join(dir, files.port),
     );
     undo.push(() => server.close());
     signal?.throwIfAborted();
     undo.push(() => rm(readyFile, { force: true }));
-    await writeWhole(readyFile, { pid: process.pid, url });
+    await writeJson(readyFile, 'coordinator.ready', { pid: process.pid, url });
     log('coordinator.ready', { url, networkId });
     const onAbort = (): void => {
       stop().catch((error: unknown) => log('coordinator.stop_failed', { error: String(error) }));

@@ -86,6 +86,7 @@ export class Repository {
     now: number,
   ): Promise<boolean> {
     return this.#add(
+      'workspace',
       workspaceKey(id),
       { log, created: now },
       credentials.map((credential) => ownerKey(credential, id)),
@@ -94,19 +95,19 @@ export class Repository {
 
   /** Adds a keyring or finds it there. Returns whether it is new. */
   async addKeyring(id: Hex, roster: Envelope, now: number): Promise<boolean> {
-    return this.#add(keyringKey(id), { roster, created: now }, []);
+    return this.#add('keyring', keyringKey(id), { roster, created: now }, []);
   }
 
-  async #add(key: string, value: unknown, index: readonly string[]): Promise<boolean> {
+  async #add(what: string, key: string, value: unknown, index: readonly string[]): Promise<boolean> {
     const put = [{ key, value: value as JsonValue }, ...index.map((entry) => ({ key: entry, value: true }))];
-    const result = await this.#store.commit({ expect: [{ key, version: 0 }], put });
+    const result = await this.#store.commit({ what, expect: [{ key, version: 0 }], put });
     return !(result instanceof Conflict);
   }
 
   /** Adds a request or finds it there. */
   async addRequest(outcome: Outcome): Promise<{ request: StoredRequest; added: boolean }> {
     const { requestId } = outcome.request;
-    if (await this.#commit(outcome, 0)) return { request: outcome.request, added: true };
+    if (await this.#commit('request', outcome, 0)) return { request: outcome.request, added: true };
     return { request: await this.request(requestId), added: false };
   }
 
@@ -115,11 +116,14 @@ export class Repository {
    * Within this process one at a time: many who change one request at once would otherwise each verify again and again.
    */
   async change<Result extends Outcome>(
+    what: 'decision' | 'result' | 'expiry',
     id: Hex,
     now: () => number,
     transition: (request: StoredRequest, at: number) => Result,
   ): Promise<Result> {
-    const turn = (this.#turns.get(id) ?? Promise.resolve()).then(() => this.#change(id, now, transition));
+    const turn = (this.#turns.get(id) ?? Promise.resolve()).then(() =>
+      this.#change(what, id, now, transition),
+    );
     const over = turn.then(
       () => undefined,
       () => undefined,
@@ -133,6 +137,7 @@ export class Repository {
   }
 
   async #change<Result extends Outcome>(
+    what: string,
     id: Hex,
     now: () => number,
     transition: (request: StoredRequest, at: number) => Result,
@@ -144,19 +149,20 @@ export class Repository {
       const ended = expire(stored, at);
       // The end is committed on its own, so that a transition that is then refused does not undo it.
       if (ended.request !== stored) {
-        await this.#commit(ended, entry.version);
+        await this.#commit('expiry', ended, entry.version);
         continue;
       }
       const outcome = transition(stored, at);
       if (outcome.request === stored) return outcome;
-      if (await this.#commit(outcome, entry.version)) return outcome;
+      if (await this.#commit(what, outcome, entry.version)) return outcome;
     }
     throw new StateError('wrong_state', `request ${id} is being changed by too many at once`, 'try again');
   }
 
   /** Whether the outcome was stored: not when somebody else changed the request meanwhile. */
-  async #commit(outcome: Outcome, version: number): Promise<boolean> {
-    if ((await this.#store.commit(this.#writes(outcome, version))) instanceof Conflict) return false;
+  async #commit(what: string, outcome: Outcome, version: number): Promise<boolean> {
+    if ((await this.#store.commit({ what, ...this.#writes(outcome, version) })) instanceof Conflict)
+      return false;
     this.#committed(outcome);
     return true;
   }

@@ -248,7 +248,7 @@ class Service implements CoordinatorService {
     const { networkId, now } = this.#options;
     const { content } = readContent(decisionRecord, envelope, networkId);
     const context = await this.#repository.contextOf(await this.#current(content.subject));
-    const outcome = await this.#repository.change(content.subject, now, (request, at) =>
+    const outcome = await this.#repository.change('decision', content.subject, now, (request, at) =>
       decide(request, context, envelope, at),
     );
     return requestView(outcome.request, context, now());
@@ -267,7 +267,7 @@ class Service implements CoordinatorService {
       );
     }
     const context = await this.#repository.contextOf(request);
-    const outcome = await this.#repository.change(content.subject, now, (stored, at) =>
+    const outcome = await this.#repository.change('result', content.subject, now, (stored, at) =>
       submitResult(stored, context, envelope, at),
     );
     if (outcome.conflict) {
@@ -330,7 +330,7 @@ class Service implements CoordinatorService {
   async #current(id: Hex): Promise<StoredRequest> {
     const held = await this.#repository.request(id);
     if (expire(held, this.#options.now()).request === held) return held;
-    const outcome = await this.#repository.change(id, this.#options.now, (request) => ({
+    const outcome = await this.#repository.change('expiry', id, this.#options.now, (request) => ({
       request,
       events: [],
     }));

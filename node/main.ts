@@ -1,11 +1,12 @@
 // A node: wires configuration, store, network, sessions, the connector's door and local control; owns start and stop.
 import './runtime.ts';
 import { randomBytes } from 'node:crypto';
-import { readFile, rename, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { readFile, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { ed25519Signer, envelopeSchema } from '../protocol/records/envelope.ts';
 import { formatEpoch, timestamp } from '../protocol/records/fields.ts';
 import { type Keyring, openKeyring, partyIndex } from '../protocol/records/keyring-roster.ts';
+import { removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import { BlameFolder } from './blame-folder.ts';
 import { type NodeConfig, nodePaths } from './config.ts';
 import { startControl } from './control.ts';
@@ -91,10 +92,8 @@ async function readKeyring(path: string, networkId: string): Promise<Keyring> {
   }
 }
 
-async function writeJson(path: string, value: unknown): Promise<void> {
-  const temporary = `${path}.${process.pid}.tmp`;
-  await writeFile(temporary, `${JSON.stringify(value)}\n`, { mode: 0o600 });
-  await rename(temporary, path);
+async function writeJson(path: string, name: string, value: unknown): Promise<void> {
+  await writeAtomically(path, `${JSON.stringify(value)}\n`, { name });
 }
 
 /** Addresses to listen at: a port 0 is the port of the last start, as far as it is still free. */
@@ -155,6 +154,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const boots = await store.nextBoot();
     // Of a run that was killed: whoever waits for this file waits for this process.
     await rm(paths.ready, { force: true });
+    await removeLeftovers(config.dir, [basename(boundFile), basename(paths.ready)]);
     const grants = new Grants({
       folder: paths.grants,
       networkId,
@@ -261,8 +261,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     });
     stops.push(() => control.stop());
     const addresses = running.addresses();
-    await writeJson(boundFile, { ports: boundPorts(config, addresses) });
-    await writeJson(paths.ready, { pid: process.pid, addresses });
+    await writeJson(boundFile, 'node.bound', { ports: boundPorts(config, addresses) });
+    await writeJson(paths.ready, 'node.ready', { pid: process.pid, addresses });
     stops.push(() => rm(paths.ready, { force: true }));
     log('node.started', { name: config.name, party: signer.credential, keyringId: keyring.id, addresses });
     return { addresses: () => running.addresses(), status, stop };

@@ -6,9 +6,11 @@
 //   predecessor's mark and leaves its own, so that a lost group leaves two marks (a torn, never acknowledged last
 //   group leaves one, and is fine);
 // - reads of uncompressed blocks are not verified: every value carries a CRC-32 over its key and text.
-import { mkdir, realpath } from 'node:fs/promises';
+import { realpath } from 'node:fs/promises';
 import { crc32 } from 'node:zlib';
 import { Level } from 'level';
+import { makeFolder } from './atomic-file.ts';
+import { crashPoint } from './crash-point.ts';
 
 export type DatabaseErrorCode =
   | 'closed' // used after close()
@@ -22,6 +24,8 @@ export type DatabaseErrorCode =
 export type MakeError = (code: DatabaseErrorCode, message: string, cause?: unknown) => Error;
 
 export interface DatabaseOptions {
+  /** Whose it is: begins the names of its crash points. */
+  readonly name: string;
   /** Folder; made with mode 0700 when missing. */
   readonly folder: string;
   /** What is stored and in which version: a folder with another schema is refused. */
@@ -51,8 +55,10 @@ export interface Snapshot {
 }
 
 interface Waiting {
-  /** Runs the transaction; afterwards `settle` reports its outcome. */
-  readonly run: (group: Map<string, string | undefined>) => void;
+  /** What it writes: names its crash points. */
+  readonly name: string;
+  /** Runs the transaction and returns whether it wrote anything; afterwards `settle` reports its outcome. */
+  readonly run: (group: Map<string, string | undefined>) => boolean;
   readonly settle: (writeFailure?: Error) => void;
 }
 
@@ -81,6 +87,7 @@ function causeOf(error: unknown): { code: string; message: string } {
 export class LevelDatabase {
   readonly #level: Level;
   readonly #folder: string;
+  readonly #name: string;
   readonly #makeError: MakeError;
   #group: number;
   #waiting: Waiting[] = [];
@@ -88,18 +95,19 @@ export class LevelDatabase {
   #failure: Error | undefined;
   #closing: Promise<void> | undefined;
 
-  private constructor(level: Level, folder: string, makeError: MakeError) {
+  private constructor(level: Level, folder: string, name: string, makeError: MakeError) {
     this.#level = level;
     this.#folder = folder;
+    this.#name = name;
     this.#makeError = makeError;
     this.#group = 0;
   }
 
   /** Opens or creates the folder. Throws `locked`, `corrupt`, `unknown_schema` or `unavailable`. */
-  static async open({ folder, schema, makeError }: DatabaseOptions): Promise<LevelDatabase> {
+  static async open({ name, folder, schema, makeError }: DatabaseOptions): Promise<LevelDatabase> {
     let path: string;
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
+      await makeFolder(folder);
       path = await realpath(folder);
     } catch (error) {
       const hint = 'check the path and its permissions';
@@ -113,10 +121,12 @@ export class LevelDatabase {
     openFolders.add(path);
     const level = new Level(path);
     try {
+      crashPoint(`${name}.database:before`);
       await level.open().catch((error: unknown) => {
         throw openingError(path, makeError, error);
       });
-      const database = new LevelDatabase(level, path, makeError);
+      crashPoint(`${name}.database:after`);
+      const database = new LevelDatabase(level, path, name, makeError);
       await database.#check(schema);
       return database;
     } catch (error) {
@@ -140,7 +150,7 @@ export class LevelDatabase {
           `${this.#folder} is not a ${schema} folder: choose another folder`,
         );
       }
-      await this.transact((transaction) => transaction.put(schemaKey, schema));
+      await this.transact('schema', (transaction) => transaction.put(schemaKey, schema));
       return;
     }
     const stored = this.#verified(schemaKey, found);
@@ -191,19 +201,23 @@ export class LevelDatabase {
   /**
    * Runs `work` after every earlier transaction and writes all it put and deleted, or nothing when it throws. Resolves
    * or rejects once everything it saw is on disk. `work` is synchronous, so nothing comes between its reads and writes.
+   * `what` says what it writes: its crash points are `<name of the database>.<what>:before` and `:after`.
    */
-  transact<T>(work: (transaction: Transaction) => T): Promise<T> {
+  transact<T>(what: string, work: (transaction: Transaction) => T): Promise<T> {
     if (this.#closing !== undefined) return Promise.reject(this.#closed());
     if (this.#failure !== undefined) return Promise.reject(this.#failure);
     return new Promise<T>((resolve, reject) => {
       let settle: () => void;
       this.#waiting.push({
+        name: `${this.#name}.${what}`,
         run: (group) => {
           try {
-            const result = this.#apply(group, work);
+            const { result, wrote } = this.#apply(group, work);
             settle = () => resolve(result);
+            return wrote;
           } catch (error) {
             settle = () => reject(error as Error);
+            return false;
           }
         },
         settle: (failure) => (failure === undefined ? settle() : reject(failure)),
@@ -212,7 +226,10 @@ export class LevelDatabase {
     });
   }
 
-  #apply<T>(group: Map<string, string | undefined>, work: (transaction: Transaction) => T): T {
+  #apply<T>(
+    group: Map<string, string | undefined>,
+    work: (transaction: Transaction) => T,
+  ): { readonly result: T; readonly wrote: boolean } {
     const own = new Map<string, string | undefined>();
     const result = work({
       get: (key) => {
@@ -225,7 +242,7 @@ export class LevelDatabase {
       del: (key) => void own.set(key, undefined),
     });
     for (const [key, text] of own) group.set(key, text);
-    return result;
+    return { result, wrote: own.size > 0 };
   }
 
   async #write(): Promise<void> {
@@ -234,8 +251,11 @@ export class LevelDatabase {
     while (this.#waiting.length > 0) {
       const group = this.#waiting.splice(0, maxGroup);
       const writes = new Map<string, string | undefined>();
-      if (this.#failure === undefined) for (const waiting of group) waiting.run(writes);
+      const writing = this.#failure === undefined ? group.filter((waiting) => waiting.run(writes)) : [];
+      for (const { name } of writing) crashPoint(`${name}:before`);
       if (writes.size > 0) await this.#writeBatch(writes);
+      // On disk, and nobody has heard of it yet.
+      if (this.#failure === undefined) for (const { name } of writing) crashPoint(`${name}:after`);
       for (const waiting of group) waiting.settle(this.#failure);
     }
     this.#writer = undefined;

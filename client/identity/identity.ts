@@ -44,7 +44,8 @@ export async function createIdentity(options: NewIdentity): Promise<Identity> {
   }
   const seed = random(seedLength);
   const { credential } = ed25519Signer(seed);
-  await createSealedFile(path, seed, { ...sealing, kind, random, public: { name, credential } });
+  const file = { ...sealing, kind, random, public: { name, credential }, name: 'identity' };
+  await createSealedFile(path, seed, file);
   return { name, credential, seed };
 }
 

@@ -1,7 +1,7 @@
 // Files for their owner's eyes: written whole or not at all, mode 0600, refused when others may read them.
-import { randomBytes } from 'node:crypto';
-import { type FileHandle, link, mkdir, open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join, resolve } from 'node:path';
+import { type FileHandle, open } from 'node:fs/promises';
+import { dirname, resolve } from 'node:path';
+import { makeFolder, writeAtomically } from '../../storage/atomic-file.ts';
 import { IdentityError } from './error.ts';
 import { parseSealed, seal, type Sealed, type SealOptions, unseal } from './seal.ts';
 
@@ -12,34 +12,11 @@ function reasonOf(error: unknown): string {
   return (error as NodeJS.ErrnoException).code ?? (error as Error).message;
 }
 
-async function syncFolder(folder: string): Promise<void> {
-  const handle = await open(folder, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
-}
-
-/** Makes `folder` and missing parents with mode 0700, durably. Existing folders stay as they are. */
-async function makeFolder(folder: string): Promise<void> {
-  const first = await mkdir(folder, { recursive: true, mode: 0o700 });
-  if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
-}
-
-/** Gives `from` the name `to` unless something has it, which a rename would replace. */
-async function linkNew(from: string, to: string, shown: string): Promise<void> {
-  try {
-    await link(from, to);
-  } catch (error) {
-    if (reasonOf(error) !== 'EEXIST') throw error;
-    throw new IdentityError(
-      'exists',
-      `${shown} already exists: choose another name, or remove it first`,
-      error,
-    );
-  }
+export interface PrivateFileOptions {
+  /** Whether an existing file is replaced; default: it is left alone. */
+  readonly replace?: boolean;
+  /** What is written: names the write's crash points. */
+  readonly name?: string;
 }
 
 /**
@@ -49,32 +26,19 @@ async function linkNew(from: string, to: string, shown: string): Promise<void> {
 export async function writePrivateFile(
   path: string,
   contents: string | Uint8Array,
-  { replace = false }: { readonly replace?: boolean } = {},
+  { replace = false, name = 'private-file' }: PrivateFileOptions = {},
 ): Promise<void> {
-  const target = resolve(path);
-  const folder = dirname(target);
-  const temporary = join(folder, `.${basename(target)}.${randomBytes(8).toString('hex')}.tmp`);
+  const unwritable = (error: unknown): never => {
+    const message = `cannot write ${path} (${reasonOf(error)}): check folder and disk`;
+    throw new IdentityError('unwritable', message, error);
+  };
+  await makeFolder(dirname(resolve(path))).catch(unwritable);
   try {
-    await makeFolder(folder);
-    const handle = await open(temporary, 'wx', 0o600);
-    try {
-      await handle.writeFile(contents);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    if (replace) await rename(temporary, target);
-    else await linkNew(temporary, target, path);
-    await rm(temporary, { force: true });
-    await syncFolder(folder);
+    await writeAtomically(path, contents, { name, replace });
   } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    if (error instanceof IdentityError) throw error;
-    throw new IdentityError(
-      'unwritable',
-      `cannot write ${path} (${reasonOf(error)}): check folder and disk`,
-      error,
-    );
+    if (replace || reasonOf(error) !== 'EEXIST') return unwritable(error);
+    const advice = 'choose another name, or remove it first';
+    throw new IdentityError('exists', `${path} already exists: ${advice}`, error);
   }
 }
 
@@ -117,14 +81,14 @@ export async function readPrivateFile(path: string, refusedMode = groupAndOthers
   }
 }
 
-/** Seals bytes into a new file. Throws IdentityError `bad_passphrase`, `exists` or `unwritable`. */
+/** Seals bytes into a new file; `name` as of writePrivateFile. Throws IdentityError `bad_passphrase`, `exists` or `unwritable`. */
 export async function createSealedFile(
   path: string,
   plaintext: Uint8Array,
-  options: SealOptions,
+  { name = 'sealed-file', ...options }: SealOptions & { readonly name?: string },
 ): Promise<void> {
   const sealed = await seal(plaintext, options);
-  await writePrivateFile(path, `${JSON.stringify(sealed, undefined, 2)}\n`);
+  await writePrivateFile(path, `${JSON.stringify(sealed, undefined, 2)}\n`, { name });
 }
 
 /** A sealed file, unopened: its public part is not yet authenticated. Throws like readPrivateFile and parseSealed. */

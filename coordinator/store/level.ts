@@ -46,12 +46,12 @@ export class LevelStore implements Store {
   static async open({ folder }: { readonly folder: string }): Promise<LevelStore> {
     const makeError = (code: StoreError['code'], message: string, cause?: unknown): StoreError =>
       new StoreError(code, message, { cause });
-    return new LevelStore(await LevelDatabase.open({ folder, schema, makeError }));
+    return new LevelStore(await LevelDatabase.open({ name: 'coordinator', folder, schema, makeError }));
   }
 
   async commit(commit: Commit): Promise<readonly number[] | Conflict> {
     const { expect, put, del, append } = encodeCommit(commit);
-    const outcome = await this.#database.transact((transaction) => {
+    const outcome = await this.#database.transact(`commit.${commit.what ?? 'other'}`, (transaction) => {
       for (const { key, version } of expect) {
         const found = versionOf(transaction, key);
         if (found !== version) return new Conflict(key, version, found);
@@ -128,7 +128,7 @@ export class LevelStore implements Store {
       transaction.put(streamKey(stream), `${end} ${last}`);
       return end < target;
     };
-    while (await this.#database.transact(step));
+    while (await this.#database.transact('trim', step));
   }
 
   async close(): Promise<void> {

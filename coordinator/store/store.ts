@@ -23,6 +23,8 @@ export interface StreamEvent {
  * across a deletion must not reuse keys.
  */
 export interface Commit {
+  /** What is committed, in a word: tests kill a coordinator around commits of that name. */
+  readonly what?: string;
   /** Versions that must be current; 0 means that the key must be absent. */
   readonly expect?: readonly { readonly key: string; readonly version: number }[];
   readonly put?: readonly { readonly key: string; readonly value: JsonValue }[];

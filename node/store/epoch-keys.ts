@@ -11,6 +11,8 @@ import { readPrivateFile, writePrivateFile } from '../../client/identity/sealed-
 import { fromHex, hexBytes, toHex } from '../../protocol/hex.ts';
 import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import { epochSchema, formatEpoch, recordIdSchema } from '../../protocol/records/fields.ts';
+import { removeLeftovers, syncFolder } from '../../storage/atomic-file.ts';
+import { crashPoint } from '../../storage/crash-point.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import { NodeStoreError } from './error.ts';
 
@@ -118,7 +120,9 @@ export class EpochKeys {
       this.#keys.get(epochName(of))?.fill(0);
       this.#keys.delete(epochName(of));
       const path = this.#path(of);
+      const point = 'node.epoch-key.erased';
       try {
+        crashPoint(`${point}:before`);
         const file = await open(path, 'r+');
         try {
           const { size } = await file.stat();
@@ -127,13 +131,10 @@ export class EpochKeys {
         } finally {
           await file.close();
         }
+        crashPoint(`${point}:overwritten`);
         await rm(path);
-        const folder = await open(this.#folder, 'r');
-        try {
-          await folder.sync();
-        } finally {
-          await folder.close();
-        }
+        await syncFolder(this.#folder);
+        crashPoint(`${point}:after`);
       } catch (error) {
         const { code, message } = error as NodeJS.ErrnoException;
         if (code === 'ENOENT') return;
@@ -145,6 +146,13 @@ export class EpochKeys {
         );
       }
     });
+  }
+
+  /** Removes what killed processes left beside the key files: it may hold a key that is then erased. */
+  async removeLeftovers(): Promise<void> {
+    const files = await readdir(this.#folder);
+    const named = new Set(files.flatMap((file) => /^\.(.+\.key)\.[0-9a-f]+\.tmp$/.exec(file)?.[1] ?? []));
+    await removeLeftovers(this.#folder, [...named]);
   }
 
   /** Names of the epochs that have a key file. */
@@ -198,7 +206,8 @@ export class EpochKeys {
     const { keyringId, epoch } = of;
     const file: z.infer<typeof fileSchema> = { format, keyringId, epoch, sealed };
     try {
-      await writePrivateFile(this.#path(of), utf8ToBytes(`${JSON.stringify(file)}\n`));
+      const text = utf8ToBytes(`${JSON.stringify(file)}\n`);
+      await writePrivateFile(this.#path(of), text, { name: 'node.epoch-key' });
     } catch (error) {
       throw new NodeStoreError('unavailable', (error as Error).message, error);
     }

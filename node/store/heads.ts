@@ -32,7 +32,7 @@ export class Heads {
   }
 
   async rememberHead(workspaceId: string, { seq, id, log }: RememberedHead): Promise<void> {
-    await this.#journal.change((change) => {
+    await this.#journal.change('head', (change) => {
       const known = change.get(headKind, workspaceId);
       if (known !== undefined && seq < known.seq) {
         const message = `workspace ${workspaceId} was seen at log entry ${known.seq}, this is ${seq}: fetch the newer log`;

@@ -89,7 +89,7 @@ export class Jobs {
   }
 
   async putJob(requestId: string, evidence: JsonValue, seen?: number): Promise<JobState> {
-    return await this.#journal.change((change) => {
+    return await this.#journal.change('job.stored', (change) => {
       const job = change.get(jobKind, requestId);
       if (job?.state === 'done') return job.state;
       if (job === undefined) {
@@ -119,7 +119,7 @@ export class Jobs {
   }
 
   async markStarted(requestId: string): Promise<void> {
-    await this.#journal.change((change) => {
+    await this.#journal.change('job.started', (change) => {
       const job = requiredJob(change, requestId);
       if (job.state === 'done') {
         throw new NodeStoreError(
@@ -140,7 +140,7 @@ export class Jobs {
         `the result is about ${content.subject}, not about request ${requestId}`,
       );
     }
-    await this.#journal.change((change) => {
+    await this.#journal.change('result', (change) => {
       const job = requiredJob(change, requestId);
       const earlier = change.get(resultKind, requestId);
       if (earlier?.result.bytes === result.bytes) return;
@@ -177,7 +177,7 @@ export class Jobs {
   }
 
   async acknowledgeResults(upTo: number): Promise<void> {
-    await this.#journal.change((change) => {
+    await this.#journal.change('results.acknowledged', (change) => {
       const queue = change.get(queueKind, theQueue) ?? emptyQueue;
       if (!Number.isSafeInteger(upTo) || upTo < 0 || upTo > queue.last) {
         throw new NodeStoreError(

@@ -72,7 +72,7 @@ export class Journal {
   static async open(folder: string): Promise<Journal> {
     const makeError = (code: NodeStoreError['code'], message: string, cause?: unknown): NodeStoreError =>
       new NodeStoreError(code, message, cause);
-    return new Journal(await LevelDatabase.open({ folder, schema, makeError }));
+    return new Journal(await LevelDatabase.open({ name: 'node', folder, schema, makeError }));
   }
 
   async get<Value>(kind: Kind<Value>, id: string): Promise<Value | undefined> {
@@ -92,9 +92,12 @@ export class Journal {
     return (await this.#database.range(range)).map(([key, text]) => decode(kind, key, text));
   }
 
-  /** Runs a synchronous change after all earlier ones; durable, whole, when it resolves. Nothing is written if it throws. */
-  change<T>(work: (change: Change) => T): Promise<T> {
-    return this.#database.transact((transaction) => work(changeOf(transaction)));
+  /**
+   * Runs a synchronous change after all earlier ones; durable, whole, when it resolves. Nothing is written if it throws.
+   * `what` names its crash points: `node.<what>:before` and `:after`.
+   */
+  change<T>(what: string, work: (change: Change) => T): Promise<T> {
+    return this.#database.transact(what, (transaction) => work(changeOf(transaction)));
   }
 
   close(): Promise<void> {

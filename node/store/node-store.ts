@@ -1,6 +1,6 @@
 // Everything a node keeps: `<dir>/storage.key` (sealed under the passphrase), `<dir>/epochs/` (epoch keys) and `<dir>/db`
 // (the journal). Each method's effect is one synchronous batch: it is there, whole, when the method resolves.
-import { chmod, mkdir, stat } from 'node:fs/promises';
+import { chmod, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
@@ -8,6 +8,7 @@ import { IdentityError } from '../../client/identity/error.ts';
 import { createSealedFile, openSealedFile } from '../../client/identity/sealed-file.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import { type Epoch, networkIdSchema } from '../../protocol/records/fields.ts';
+import { makeFolder, removeLeftovers } from '../../storage/atomic-file.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import { EpochKeys } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
@@ -29,6 +30,7 @@ export interface NodeStoreOptions {
 
 const storageKeyKind = 'node-storage';
 const storageKeyLength = 32;
+const storageKeyFile = 'storage.key';
 
 const networkKind: Kind<{ networkId: string }> = {
   name: 'network',
@@ -39,7 +41,7 @@ const only = 'this';
 
 async function privateFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolder(folder);
     if (((await stat(folder)).mode & 0o077) !== 0) await chmod(folder, 0o700);
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
@@ -50,7 +52,7 @@ async function privateFolder(folder: string): Promise<void> {
 
 async function openStorageKey(journal: Journal, options: NodeStoreOptions): Promise<Uint8Array> {
   const { dir, passphrase, networkId, random = randomBytes, testOnlyScryptCost } = options;
-  const path = join(dir, 'storage.key');
+  const path = join(dir, storageKeyFile);
   const network = await journal.get(networkKind, only);
   if (network !== undefined && network.networkId !== networkId) {
     const message = `${dir} belongs to network ${network.networkId}, this node is of ${networkId}: use another folder`;
@@ -69,6 +71,7 @@ async function openStorageKey(journal: Journal, options: NodeStoreOptions): Prom
   }
   const storageKey = random(storageKeyLength);
   const sealing = {
+    name: 'node.storage-key',
     kind: storageKeyKind,
     passphrase,
     random,
@@ -105,10 +108,12 @@ export class NodeStore {
     try {
       const storageKey = await openStorageKey(journal, options);
       // After storage.key is durable: from now on its loss is an error, not a first start.
-      await journal.change((change) => {
+      await journal.change('network', (change) => {
         if (change.get(networkKind, only) === undefined) change.put(networkKind, only, { networkId });
       });
       const store = new NodeStore(journal, new EpochKeys(epochs, storageKey, random), networkId);
+      await removeLeftovers(dir, [storageKeyFile]);
+      await store.#epochKeys.removeLeftovers();
       await store.#shares.resumeErasures();
       return store;
     } catch (error) {
@@ -119,7 +124,7 @@ export class NodeStore {
 
   /** The number of this start, from 1; no two starts get the same. */
   async nextBoot(): Promise<number> {
-    return await this.#journal.change((change) => {
+    return await this.#journal.change('boot', (change) => {
       const count = (change.get(bootKind, only)?.count ?? 0) + 1;
       change.put(bootKind, only, { count });
       return count;

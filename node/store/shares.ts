@@ -147,7 +147,7 @@ export class Shares {
     checkPending(pending, this.#networkId);
     if ((await this.#journal.get(erasedKind, epochName(of))) !== undefined) throw erasedError(of);
     await this.#epochKeys.ensure(of);
-    await this.#journal.change((change) => {
+    await this.#journal.change('share.pending', (change) => {
       if (change.get(erasedKind, epochName(of)) !== undefined) throw erasedError(of);
       if (change.get(keyKind, keyId) !== undefined) {
         const message = `this party has confirmed key request ${keyId} already: send that confirmation again`;
@@ -165,7 +165,7 @@ export class Shares {
   }
 
   async activateKey(requestId: string, certificate: readonly Envelope[]): Promise<void> {
-    await this.#journal.change((change) => {
+    await this.#journal.change('share.active', (change) => {
       const key = change.get(keyKind, requestId);
       if (key === undefined) throw unknownRequest(requestId);
       if (key.certificate !== undefined) return;
@@ -190,7 +190,7 @@ export class Shares {
   async eraseEpoch(keyringId: string, epoch: Epoch): Promise<void> {
     const of = epochOf(keyringId, epoch);
     // Marked first: after a crash in between, the next start completes it.
-    await this.#journal.change((change) => change.put(erasedKind, epochName(of), of));
+    await this.#journal.change('epoch.erased', (change) => change.put(erasedKind, epochName(of), of));
     await this.#epochKeys.erase(of);
   }
 

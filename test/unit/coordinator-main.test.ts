@@ -69,7 +69,7 @@ describe('coordinator/main', () => {
     await coordinator.stop();
     await coordinator.stop();
     assert.ok(!existsSync(ready()));
-    assert.ok(!(await readdir(dir)).some((name) => name.endsWith('.part')));
+    assert.ok(!(await readdir(dir)).some((name) => name.endsWith('.tmp')));
     await assert.rejects(fetch(`${coordinator.url}/health/live`));
   });
 

@@ -571,7 +571,12 @@ describe('coordinator store: level on disk', () => {
       const makeError = (code: StoreError['code'], message: string) => new StoreError(code, message);
       const newer = join(root, 'newer');
       await (
-        await LevelDatabase.open({ folder: newer, schema: 'countersign-coordinator/2', makeError })
+        await LevelDatabase.open({
+          name: 'test',
+          folder: newer,
+          schema: 'countersign-coordinator/2',
+          makeError,
+        })
       ).close();
       await assert.rejects(LevelStore.open({ folder: newer }), (error) => {
         assert.ok(hasCode('unknown_schema')(error));
