@@ -1,29 +1,20 @@
 // A connector's folder as its operator's commands make and read it.
-import { mkdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
-import { createIdentity } from '../client/identity/identity.ts';
 import { type ConnectorConfig, connectorConfigSchema } from '../connector/config.ts';
+import { makeFolder } from '../storage/atomic-file.ts';
 import { given, readConfigFile } from './config-file.ts';
 import { CliError } from './errors.ts';
+import { createOrTakeUp, exists } from './interrupted-init.ts';
 import { writeOut } from './record-file.ts';
 import { complaint } from './yaml-file.ts';
 
 const files = { config: 'config.yaml', key: 'identity.json', grant: 'grant.json' } as const;
 
-/** Throws CliError `failed` when the folder holds a connector already. */
+/** Throws CliError `failed` when the folder holds a connector already: a whole one, with its configuration. */
 export async function refuseOverwrite(dir: string): Promise<void> {
-  for (const name of [files.key, files.config]) {
-    const path = join(dir, name);
-    const there = await stat(path).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return false;
-        throw error;
-      },
-    );
-    if (there) throw new CliError('failed', `${path} already exists`, 'choose another folder');
-  }
+  const path = join(dir, files.config);
+  if (await exists(path)) throw new CliError('failed', `${path} already exists`, 'choose another folder');
 }
 
 type Settings = Partial<Record<'networkId' | 'coordinator' | 'node', string | undefined>>;
@@ -65,9 +56,9 @@ export async function createConnectorFolder(options: NewConnector): Promise<Crea
     if (!parsed.success)
       throw new CliError('usage', `${value} cannot be ${key}`, parsed.error.issues[0]!.message);
   }
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await makeFolder(dir);
   const sealing = { passphrase, ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }) };
-  const identity = await createIdentity({ name: 'connector', path: join(dir, files.key), ...sealing });
+  const identity = await createOrTakeUp({ name: 'connector', path: join(dir, files.key), ...sealing });
   identity.seed.fill(0);
   const unset = named.filter((key) => settings[key] === undefined);
   const lines = [

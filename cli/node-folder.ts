@@ -1,14 +1,15 @@
 // A node's folder as its operator's commands make and read it; the running node reads the same files.
-import { mkdir, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
-import { createIdentity, readPublicIdentity } from '../client/identity/identity.ts';
+import { readPublicIdentity } from '../client/identity/identity.ts';
 import { writePrivateFile } from '../client/identity/sealed-file.ts';
 import { type NodeConfig, type NodePaths, nodePaths, resolveNodeConfig } from '../node/config.ts';
 import { type Envelope } from '../protocol/records/envelope.ts';
 import { keyringRoster, type Party, partySchema } from '../protocol/records/keyring-roster.ts';
+import { makeFolder } from '../storage/atomic-file.ts';
 import { checkConfig, readConfigFile } from './config-file.ts';
 import { CliError } from './errors.ts';
+import { createOrTakeUp, exists } from './interrupted-init.ts';
 import { jsonText, readJson, readRecord, writeOut } from './record-file.ts';
 
 export interface NewNode {
@@ -23,36 +24,24 @@ export interface NewNode {
   readonly testOnlyScryptCost?: number;
 }
 
-async function exists(path: string): Promise<boolean> {
-  return await stat(path).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code === 'ENOENT') return false;
-      throw error;
-    },
-  );
-}
-
 /** Addresses that mean something to others: neither every interface nor a port chosen at start. */
 function reachable(listen: readonly string[]): string[] {
   return listen.filter((address) => !/^\/(ip4\/0\.0\.0\.0|ip6\/(::|0(:0){7}))\/|\/tcp\/0$/.test(address));
 }
 
-/** Throws CliError `failed` when the folder holds a node already. */
+/** Throws CliError `failed` when the folder holds a node already: a whole one, with its configuration. */
 export async function refuseOverwrite(dir: string): Promise<void> {
-  const { identity, party, config } = nodePaths(dir);
-  for (const path of [identity, party, config]) {
-    if (!(await exists(path))) continue;
-    throw new CliError(
-      'failed',
-      `${path} already exists`,
-      'choose another folder: a party key is never replaced',
-    );
-  }
+  const { config } = nodePaths(dir);
+  if (!(await exists(config))) return;
+  throw new CliError(
+    'failed',
+    `${config} already exists`,
+    'choose another folder: a party key is never replaced',
+  );
 }
 
 /**
- * Makes a node's folder: sealed party key, party.json, config.yaml. Throws CliError `failed` when there is one already,
+ * Makes a node's folder: sealed party key, party.json, config.yaml, in this order; completes one that was interrupted. Throws CliError `failed` when there is one already,
  * ConfigError or RecordError for values that cannot be, IdentityError.
  */
 export async function createNodeFolder(options: NewNode): Promise<Party> {
@@ -67,12 +56,12 @@ export async function createNodeFolder(options: NewNode): Promise<Party> {
   const parsed = partySchema.shape.addresses.safeParse(addresses);
   if (!parsed.success)
     throw new CliError('usage', `--announce: ${parsed.error.issues[0]!.message}`, 'correct it');
-  await mkdir(dir, { recursive: true, mode: 0o700 });
+  await makeFolder(dir);
   const sealing = { passphrase, ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }) };
-  const identity = await createIdentity({ name, path: paths.identity, ...sealing });
+  const identity = await createOrTakeUp({ name, path: paths.identity, ...sealing });
   identity.seed.fill(0);
   const party: Party = { name, key: identity.credential, addresses };
-  await writeOut(paths.party, jsonText(party));
+  await writeOut(paths.party, jsonText(party), { replace: true });
   await writeOut(paths.config, `# Configuration of this Countersign node.\n${stringify(config)}`);
   return party;
 }

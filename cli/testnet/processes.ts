@@ -14,6 +14,8 @@ export interface DaemonSpec {
   readonly kind: DaemonKind;
   /** Arguments of the `countersign` command. */
   readonly arguments: readonly string[];
+  /** Variables of its own, over those of all. */
+  readonly environment?: Readonly<Record<string, string>>;
   /** File for its output. */
   readonly log: string;
   /** The ready.json that it writes once it listens. */
@@ -133,7 +135,7 @@ export class Processes {
           // A session of its own: Ctrl-C at the terminal is for this process, which stops them in order.
           detached: true,
           stdio: ['pipe', output, output],
-          env: { ...this.#options.environment },
+          env: { ...this.#options.environment, ...spec.environment },
         },
       );
     } finally {

@@ -85,7 +85,7 @@ export async function readPrivateFile(path: string, refusedMode = groupAndOthers
 export async function createSealedFile(
   path: string,
   plaintext: Uint8Array,
-  { name = 'sealed-file', ...options }: SealOptions & { readonly name?: string },
+  { name, ...options }: SealOptions & { readonly name: string },
 ): Promise<void> {
   const sealed = await seal(plaintext, options);
   await writePrivateFile(path, `${JSON.stringify(sealed, undefined, 2)}\n`, { name });

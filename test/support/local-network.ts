@@ -31,6 +31,17 @@ export interface LogLine {
   readonly fields: Readonly<Record<string, unknown>>;
 }
 
+export interface LocalNetworkOptions {
+  /** The built command; default: that of dist/. */
+  readonly entry?: string;
+  /** Variables of all processes while the network is brought up. */
+  readonly environment?: Readonly<Record<string, string>>;
+  /** Variables of a process that is started again. */
+  readonly environmentOf?: (name: string) => Readonly<Record<string, string>>;
+  /** Whether a process may end by itself now. */
+  readonly mayEnd?: (name: string) => boolean;
+}
+
 export interface Owner {
   readonly name: string;
   readonly signer: Signer;
@@ -46,6 +57,7 @@ export class LocalNetwork {
   readonly #specs: ReadonlyMap<string, DaemonSpec>;
   readonly #losses: Error[];
   readonly #stopping: AbortController;
+  readonly #options: LocalNetworkOptions;
 
   private constructor(
     layout: Layout,
@@ -55,6 +67,7 @@ export class LocalNetwork {
     processes: Processes,
     losses: Error[],
     stopping: AbortController,
+    options: LocalNetworkOptions,
   ) {
     this.layout = layout;
     this.network = network;
@@ -63,15 +76,21 @@ export class LocalNetwork {
     this.#processes = processes;
     this.#losses = losses;
     this.#stopping = stopping;
+    this.#options = options;
     this.#specs = new Map(specsOf(layout).map((spec) => [spec.name, spec]));
   }
 
-  static async start(parties = 3, threshold = 2): Promise<LocalNetwork> {
-    if (!existsSync(command)) throw new Error('build first: npm run build');
+  static async start(parties = 3, threshold = 2, own: LocalNetworkOptions = {}): Promise<LocalNetwork> {
+    const { entry = command, mayEnd = () => false } = own;
+    if (!existsSync(entry)) throw new Error('build first: npm run build');
     const layout = await createLayout(undefined, parties);
     const losses: Error[] = [];
-    const environment = cleanEnvironment(process.env);
-    const processes = new Processes({ environment, entry: [command], onLoss: (error) => losses.push(error) });
+    const environment = { ...cleanEnvironment(process.env), ...own.environment };
+    const onLoss = (error: Error): void => {
+      const [name = ''] = error.message.split(' ');
+      if (!mayEnd(name)) losses.push(error);
+    };
+    const processes = new Processes({ environment, entry: [entry], onLoss });
     const stopping = new AbortController();
     try {
       const context = {
@@ -95,7 +114,7 @@ export class LocalNetwork {
       const owners = { alice: await open('alice'), bob: await open('bob'), carol: await open('carol') };
       const { log } = await owners.alice.client.call('workspace_get', { workspaceId: network.workspaceId });
       const workspace = openWorkspace(log, network.networkId);
-      return new LocalNetwork(layout, network, owners, workspace, processes, losses, stopping);
+      return new LocalNetwork(layout, network, owners, workspace, processes, losses, stopping, own);
     } catch (error) {
       await processes.stopAll();
       await rm(layout.root, { recursive: true, force: true });
@@ -117,7 +136,17 @@ export class LocalNetwork {
   async restart(name: string): Promise<void> {
     const spec = this.#specs.get(name);
     if (spec === undefined) throw new Error(`no process ${name}`);
-    await this.#processes.start(spec, this.#stopping.signal);
+    const environment = this.#options.environmentOf?.(name) ?? {};
+    await this.#processes.start({ ...spec, environment }, this.#stopping.signal);
+  }
+
+  /** Every process, the coordinator first. */
+  get names(): readonly string[] {
+    return [...this.#specs.keys()];
+  }
+
+  runs(name: string): boolean {
+    return this.#processes.list().some((daemon) => daemon.name === name);
   }
 
   /** Everything a process has logged, over all its runs. */

@@ -1,6 +1,6 @@
 // Files that are whole or not there: what is left when a write fails, and when the writer was killed.
 import assert from 'node:assert/strict';
-import { link, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { type link, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeFolder, removeLeftovers, takeName, writeAtomically } from '../../storage/atomic-file.ts';

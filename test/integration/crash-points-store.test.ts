@@ -1,0 +1,267 @@
+// Crash points that a running network does not pass: the first start in a folder, the erasure of an epoch, what time ends,
+// and the commands that make a folder. Each is passed by a process of its own, which dies there.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { readPrivateFile } from '../../client/identity/sealed-file.ts';
+import { createNodeFolder, readNodeFolder, storedRoster } from '../../cli/node-folder.ts';
+import { LevelStore } from '../../coordinator/store/level.ts';
+import { nodePaths } from '../../node/config.ts';
+import { Grants } from '../../node/grants.ts';
+import { NodeStoreError } from '../../node/store/error.ts';
+import { NodeStore } from '../../node/store/node-store.ts';
+import { envelopeId } from '../../protocol/records/envelope.ts';
+import { temporaryFilesUnder } from '../support/crash-network.ts';
+import { commandPoints, firstStartPoints, rarePoints } from '../support/crash-points.ts';
+import { createWorld, networkId as worldNetwork } from '../support/fixture.ts';
+import { ServiceWorld, submitted } from '../support/service-world.ts';
+import { makeTestBuild, type TestBuild } from '../support/test-build.ts';
+import { epoch, keyCase, keyringId, networkId, openOptions, passphrase } from '../unit/node-store.case.ts';
+
+const cheap = { passphrase, testOnlyScryptCost: 2 ** 10 };
+
+describe('a process that is killed', function () {
+  this.timeout(240_000);
+  let build: TestBuild;
+  let root: string;
+  /** Where something died. */
+  const died = new Set<string>();
+
+  before(async () => {
+    build = await makeTestBuild();
+    root = await mkdtemp(join(tmpdir(), 'countersign-crash-store-'));
+  });
+  after(async () => {
+    await rm(root, { recursive: true, force: true });
+    await build.remove();
+  });
+
+  const newFolder = async (): Promise<string> => join(await mkdtemp(join(root, 'case-')), 'data');
+  const names = (points: readonly string[], prefix: string) =>
+    points.filter((point) => point.startsWith(prefix));
+
+  /** Runs statements that use `imports` (name: module of dist/) in a process that must die at `point`. */
+  async function dieAt(
+    point: string,
+    imports: Readonly<Record<string, string>>,
+    statements: string,
+  ): Promise<void> {
+    const files = join(await mkdtemp(join(root, 'points-')), 'process');
+    await writeFile(`${files}.armed`, point);
+    const url = (path: string): string => JSON.stringify(pathToFileURL(build.module(path)).href);
+    const lines = Object.entries(imports).map(([name, path]) => `import { ${name} } from ${url(path)};`);
+    const code = [`import ${url('node/runtime.js')};`, ...lines, statements].join('\n');
+    const environment = { ...process.env, COUNTERSIGN_TEST_CRASH_POINTS: files };
+    const child = spawn(process.execPath, ['--input-type=module', '-e', code], {
+      env: environment,
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
+    let words = '';
+    child.stderr.setEncoding('utf8').on('data', (text: string) => (words += text));
+    const signal = await new Promise((resolve) => child.once('close', (_, by) => resolve(by)));
+    assert.equal(signal, 'SIGKILL', `${point}: ${words}`);
+    assert.ok(!existsSync(`${files}.armed`), point);
+    died.add(point.split(' ')[0]!);
+  }
+
+  /** One case after the other on each of two cores. */
+  async function each(points: readonly string[], work: (point: string) => Promise<void>): Promise<void> {
+    assert.ok(points.length > 0);
+    const queue = [...points];
+    const worker = async (): Promise<void> => {
+      for (let point = queue.shift(); point !== undefined; point = queue.shift()) await work(point);
+    };
+    await Promise.all([worker(), worker()]);
+  }
+
+  it('in a node’s first start: the next one is the first', async () => {
+    await each(names(firstStartPoints, 'node.'), async (point) => {
+      const dir = await newFolder();
+      const imports = { NodeStore: 'node/store/node-store.js' };
+      const options = JSON.stringify(openOptions(dir));
+      await dieAt(point, imports, `await (await NodeStore.open(${options})).nextBoot();`);
+      const store = await NodeStore.open(openOptions(dir));
+      assert.equal(await store.nextBoot(), 1, point);
+      const { pending, certificate } = keyCase(1);
+      await store.putPendingShare(pending);
+      await store.activateKey(pending.requestId, certificate);
+      await store.close();
+      const again = await NodeStore.open(openOptions(dir));
+      assert.deepEqual((await again.keyOf(pending.requestId))?.share, pending.share, point);
+      await again.close();
+      assert.deepEqual(await temporaryFilesUnder(dir), [], point);
+    });
+  });
+
+  it('in a coordinator’s first start: the next one finds an empty store', async () => {
+    await each(names(firstStartPoints, 'coordinator.'), async (point) => {
+      const folder = await newFolder();
+      const imports = { LevelStore: 'coordinator/store/level.js' };
+      await dieAt(point, imports, `await LevelStore.open({ folder: ${JSON.stringify(folder)} });`);
+      const store = await LevelStore.open({ folder });
+      assert.deepEqual(await store.scan('', undefined, 10), []);
+      await store.close();
+    });
+  });
+
+  it('while it erases an epoch: the shares are there, or gone for good', async () => {
+    await each(names(rarePoints, 'node.'), async (point) => {
+      const dir = await newFolder();
+      const { pending, certificate } = keyCase(1);
+      const store = await NodeStore.open(openOptions(dir));
+      await store.putPendingShare(pending);
+      await store.activateKey(pending.requestId, certificate);
+      await store.close();
+      const of = JSON.stringify([keyringId, epoch]);
+      const imports = { NodeStore: 'node/store/node-store.js' };
+      const options = JSON.stringify(openOptions(dir));
+      await dieAt(point, imports, `await (await NodeStore.open(${options})).eraseEpoch(...${of});`);
+      const again = await NodeStore.open(openOptions(dir));
+      try {
+        const share = again.keyOf(pending.requestId).then((key) => key?.share);
+        if (point === 'node.epoch.erased:before') assert.deepEqual(await share, pending.share);
+        else {
+          await assert.rejects(
+            share,
+            (error) => error instanceof NodeStoreError && error.code === 'epoch_erased',
+          );
+          await assert.rejects(
+            again.putPendingShare(keyCase(2).pending),
+            (error) => error instanceof NodeStoreError && error.code === 'epoch_erased',
+          );
+          assert.deepEqual(await readdir(join(dir, 'epochs')), [], point);
+        }
+      } finally {
+        await again.close();
+      }
+    });
+  });
+
+  it('while it forgets old events: what is left has no gap', async () => {
+    await each(names(rarePoints, 'coordinator.trim'), async (point) => {
+      const folder = await newFolder();
+      const store = await LevelStore.open({ folder });
+      for (let event = 1; event <= 5; event++) await store.commit({ append: [{ stream: 's', event }] });
+      await store.close();
+      const imports = { LevelStore: 'coordinator/store/level.js' };
+      const open = `await LevelStore.open({ folder: ${JSON.stringify(folder)} })`;
+      await dieAt(point, imports, `await (${open}).trim('s', 4);`);
+      const again = await LevelStore.open({ folder });
+      const first = point.endsWith(':before') ? 1 : 4;
+      const left = await again.read('s', first - 1, 10);
+      assert.deepEqual(
+        left.map(({ sequence, event }) => [sequence, event]),
+        [1, 2, 3, 4, 5].slice(first - 1).map((event) => [event, event]),
+      );
+      await again.close();
+    });
+  });
+
+  it('while it ends a request whose time is over: the request ends once', async () => {
+    await each(names(rarePoints, 'coordinator.commit.expiry'), async (point) => {
+      const folder = await newFolder();
+      const store = await LevelStore.open({ folder });
+      const at = await new ServiceWorld(createWorld(), store).register();
+      const request = await submitted(at, await at.key());
+      const requestId = envelopeId(request, worldNetwork);
+      await store.close();
+      const later = at.now + 48 * 3600_000;
+      const imports = {
+        LevelStore: 'coordinator/store/level.js',
+        createCoordinatorService: 'coordinator/service.js',
+      };
+      const options = `{ store, networkId: ${JSON.stringify(worldNetwork)}, create: 'open', now: () => ${later}, log() {}, version: '1' }`;
+      await dieAt(
+        point,
+        imports,
+        `const store = await LevelStore.open({ folder: ${JSON.stringify(folder)} });
+         await createCoordinatorService(${options}).sweep();`,
+      );
+      const again = await LevelStore.open({ folder });
+      const restarted = new ServiceWorld(at.world, again);
+      restarted.now = later;
+      await restarted.service.sweep();
+      const view = await restarted.call('sign_get', { requestId }, restarted.owner());
+      assert.deepEqual([view.state, view.reason?.code], ['rejected', 'approval_timeout']);
+      const ends = (await restarted.events('workspaces')).filter(
+        (event) => event['requestId'] === requestId && event['state'] === 'rejected',
+      );
+      assert.equal(ends.length, 1, point);
+      await again.close();
+    });
+  });
+
+  it('while it makes a node’s folder: the same command completes it, with the key that was made', async () => {
+    const files = ['identity', 'handed-out'] as const;
+    const moments = ['before', 'beside', 'after'];
+    const points = files.flatMap((file) => moments.map((moment) => `${file}:${moment}`));
+    // First the key, then party.json, then the configuration.
+    const again = moments.map((moment) => `handed-out:${moment} 2`);
+    await each([...points, ...again], async (point) => {
+      const dir = await newFolder();
+      const options = { dir, name: 'acme', networkId, listen: ['/ip4/127.0.0.1/tcp/4151'], ...cheap };
+      const imports = { createNodeFolder: 'cli/node-folder.js' };
+      await dieAt(point, imports, `await createNodeFolder(${JSON.stringify(options)});`);
+      const { identity, config } = nodePaths(dir);
+      const sealed = existsSync(identity) ? await readFile(identity, 'utf8') : undefined;
+      if (existsSync(config)) await assert.rejects(createNodeFolder(options), /already exists/);
+      else if (sealed !== undefined) {
+        await assert.rejects(createNodeFolder({ ...options, name: 'other' }), /interrupted init of acme/);
+        await assert.rejects(createNodeFolder({ ...options, passphrase: 'wrong' }), /wrong passphrase/);
+        await createNodeFolder(options);
+      } else await createNodeFolder(options);
+      if (sealed !== undefined) assert.equal(await readFile(identity, 'utf8'), sealed);
+      const { party } = await readNodeFolder(dir, {});
+      assert.equal(party.name, 'acme');
+    });
+  });
+
+  it('while it stores a roster, a grant or another file: the old one is there, or the new one, whole', async () => {
+    const { keyring, parties } = createWorld();
+    const record = JSON.stringify(keyring.envelope);
+    await each(names(commandPoints, 'node.roster'), async (point) => {
+      const paths = nodePaths(await newFolder());
+      const imports = { storeRoster: 'cli/node-folder.js' };
+      await dieAt(point, imports, `await storeRoster(${JSON.stringify(paths)}, ${record});`);
+      const expected = point.endsWith(':after') ? keyring.envelope : undefined;
+      assert.deepEqual(await storedRoster(paths), expected);
+    });
+    await each(names(commandPoints, 'node.grant'), async (point) => {
+      const paths = nodePaths(await newFolder());
+      const { credential } = parties[0]!;
+      const imports = { storeGrant: 'cli/node-folder.js' };
+      const call = `await storeGrant(${JSON.stringify(paths)}, ${JSON.stringify(credential)}, ${record});`;
+      await dieAt(point, imports, call);
+      const ignored: unknown[] = [];
+      const log = (_: string, fields: Record<string, unknown>): void => void ignored.push(fields['file']);
+      const options = {
+        networkId: worldNetwork,
+        keyringId: keyring.id,
+        party: credential,
+        now: Date.now,
+        log,
+      };
+      await new Grants({ folder: paths.grants, ...options }).load();
+      // It is a roster, and refused as a grant: but only a whole file is looked at.
+      assert.equal(ignored.length, point.endsWith(':after') ? 1 : 0, point);
+    });
+    await each(names(commandPoints, 'private-file'), async (point) => {
+      const path = await newFolder();
+      await writeFile(path, 'old', { mode: 0o600 });
+      const imports = { writePrivateFile: 'client/identity/sealed-file.js' };
+      const call = `await writePrivateFile(${JSON.stringify(path)}, 'new', { replace: true });`;
+      await dieAt(point, imports, call);
+      const text = new TextDecoder().decode(await readPrivateFile(path));
+      assert.equal(text, point.endsWith(':after') ? 'new' : 'old');
+    });
+  });
+
+  it('has died at every such point', () => {
+    const expected = [...firstStartPoints, ...rarePoints, ...commandPoints];
+    assert.deepEqual([...died].toSorted(), expected.toSorted());
+  });
+});

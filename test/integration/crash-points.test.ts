@@ -1,0 +1,245 @@
+// Real processes, killed before and after everything that coordinator, nodes and connectors write, one point after the
+// other, while requests are under way: nothing acknowledged is lost, nothing happens twice, every request is fulfilled.
+import assert from 'node:assert/strict';
+import { generateKeyPairSync } from 'node:crypto';
+import {
+  buildDecision,
+  buildGenesis,
+  buildKeyRequest,
+  buildRosterDraft,
+  buildSignRequest,
+} from '../../client/records.ts';
+import { type Hex, toHex } from '../../protocol/hex.ts';
+import { addSignature, ed25519Signer } from '../../protocol/records/envelope.ts';
+import {
+  assertFulfilled,
+  type Cursors,
+  cursorsOf,
+  inspectDead,
+  isLostRun,
+  judge,
+} from '../support/crash-judge.ts';
+import { CrashNetwork } from '../support/crash-network.ts';
+import { keyPoints, registrationPoints, signPoints, startPoints } from '../support/crash-points.ts';
+import { until } from '../support/until.ts';
+
+type Queues = Readonly<Record<string, readonly string[]>>;
+
+/** Each process dies in turn at its points; together they are all of `points`. */
+const startQueues: Queues = {
+  coordinator: startPoints.filter((point) => point.startsWith('coordinator.')),
+  'node-1': ['node.database:before', 'node.boot:before', 'node.bound:before', 'node.ready:before'],
+  'node-2': ['node.database:after', 'node.boot:after', 'node.bound:beside', 'node.ready:beside'],
+  'node-3': ['node.bound:after', 'node.ready:after'],
+  'connector-1': ['connector.lock:before', 'connector.ready:before'],
+  'connector-2': ['connector.lock:after', 'connector.ready:beside'],
+  'connector-3': ['connector.ready:after'],
+};
+const keyQueues: Queues = {
+  'node-1': ['node.head:before', 'node.head:after', 'node.epoch-key:before'],
+  'node-2': ['node.epoch-key:beside', 'node.share.pending:before', 'node.share.active:before'],
+  'node-3': ['node.epoch-key:after', 'node.share.pending:after', 'node.share.active:after'],
+};
+const signQueues: Queues = {
+  coordinator: signPoints.filter((point) => point.startsWith('coordinator.')),
+  'node-1': ['node.job.stored:before', 'node.job.stored:after', 'node.result:before'],
+  'node-2': ['node.job.started:before', 'node.job.started:after', 'node.result:after'],
+  'node-3': ['node.results.acknowledged:before', 'node.results.acknowledged:after'],
+  'connector-1': signPoints.filter((point) => point.startsWith('connector.cursor.events')),
+  'connector-2': signPoints.filter((point) => point.startsWith('connector.cursor.results')),
+};
+
+const beforeConfirming: ReadonlySet<string> = new Set([
+  ...keyPoints.filter((point) => point.startsWith('node.epoch-key:')),
+  'node.share.pending:before',
+]);
+
+const pointsOf = (queues: Queues): string[] => Object.values(queues).flat();
+const newSigner = () => {
+  const { d } = generateKeyPairSync('ed25519').privateKey.export({ format: 'jwk' });
+  return ed25519Signer(new Uint8Array(Buffer.from(d ?? '', 'base64url')));
+};
+
+describe('a network that is killed at every durable write', function () {
+  this.timeout(400_000);
+  let crash: CrashNetwork;
+  const keys: Hex[] = [];
+  /** Key requests that ended refused, because a party had lost its run. */
+  const lost: Hex[] = [];
+  const signatures: Hex[] = [];
+  /** What the workspace's stream has told an owner. */
+  const seen = new Map<number, string>();
+  const watching = new AbortController();
+  let watch: Promise<void> = Promise.resolve();
+  /** The request under way. */
+  let subject: Hex = '0x';
+  const died: string[] = [];
+
+  before(async () => {
+    crash = await CrashNetwork.start();
+    watch = watchEvents();
+  });
+
+  after(async () => {
+    watching.abort();
+    await watch;
+    await crash?.stop();
+  });
+
+  async function watchEvents(): Promise<void> {
+    const { net } = crash;
+    const stream = { kind: 'workspace', id: net.network.workspaceId } as const;
+    const { signal } = watching;
+    let last = 0;
+    while (!signal.aborted) {
+      try {
+        for await (const { sequence, event } of net.owners.carol.client.events(stream, last, { signal })) {
+          assert.equal(sequence, last + 1);
+          seen.set(sequence, JSON.stringify(event));
+          last = sequence;
+        }
+      } catch (error) {
+        if (error instanceof assert.AssertionError) throw error;
+        await new Promise((resolve) => setTimeout(resolve, 20));
+      }
+    }
+  }
+
+  const cursors = new Map<string, Cursors>();
+  const arm = async (process: string): Promise<void> => {
+    if (process.startsWith('connector-')) cursors.set(process, await cursorsOf(crash.net, process));
+  };
+  const inspect = async (process: string, point: string): Promise<void> => {
+    died.push(point);
+    await inspectDead(crash.net, process, point, subject, cursors.get(process));
+  };
+
+  /** Lets the processes die at their points while `ask` makes one request after the other. */
+  async function dieWhile(queues: Queues, ask: () => Promise<void>): Promise<void> {
+    let over = false;
+    const deaths = Promise.all(
+      Object.entries(queues).map(([process, points]) => crash.dieAt(process, points, inspect, arm)),
+    ).finally(() => (over = true));
+    // A process that did not die as it should must not hide behind a request that never ends.
+    const failed = deaths.then(() => new Promise<never>(() => undefined));
+    for (let requests = 0; !over; requests++) {
+      assert.ok(requests < 20, 'a point is not reached');
+      await Promise.race([ask(), failed]);
+      // What comes after a request is final comes soon, or with the next one.
+      await until(() => over, 'all points', 1500).catch(() => undefined);
+    }
+    await deaths;
+  }
+
+  async function makeKey(): Promise<void> {
+    const { net } = crash;
+    const { signer, client } = net.owners.alice;
+    const { networkId, keyringId } = net.network;
+    const { workspace } = net;
+    const label = `key-${keys.length + 1}`;
+    const options = { networkId, workspace, keyringId, keyType: 'ed25519', label } as const;
+    const { id, envelope } = buildKeyRequest(options, signer);
+    subject = id;
+    const before = died.length;
+    const view = await crash.persist(() => client.call('key_request', { request: envelope }));
+    assert.equal(view.requestId, id);
+    const final = await net.final(id);
+    // A party that died when the others could have confirmed, and had not yet itself, can only ask for a new request.
+    if (isLostRun(final) && died.slice(before).some((point) => beforeConfirming.has(point))) lost.push(id);
+    else {
+      assertFulfilled(net, final);
+      keys.push(id);
+    }
+  }
+
+  async function sign(): Promise<void> {
+    const { net } = crash;
+    const { alice, bob } = net.owners;
+    const { networkId } = net.network;
+    const { workspace } = net;
+    const data = toHex(new TextEncoder().encode(`message ${signatures.length + 1}`));
+    const items = [{ keyId: keys[0]!, payload: { kind: 'message', data } }] as const;
+    const { id, envelope } = buildSignRequest({ networkId, workspace, items: [...items] }, alice.signer);
+    subject = id;
+    signatures.push(id);
+    const asked = await crash.persist(() => alice.client.call('sign_request', { request: envelope }));
+    assert.equal(asked.requestId, id);
+    const about = { networkId, workspace, subject: id, decision: 'approve', decisions: [] } as const;
+    const decision = buildDecision(about, bob.signer).envelope;
+    const view = await crash.persist(() => bob.client.call('action_decide', { decision }));
+    assert.equal(view.decisions.length, 1);
+    assertFulfilled(net, await net.final(id));
+  }
+
+  it('has queues that name every point once', () => {
+    for (const [queues, points] of [
+      [startQueues, startPoints],
+      [keyQueues, keyPoints],
+      [signQueues, signPoints],
+    ] as const) {
+      assert.deepEqual(pointsOf(queues).toSorted(), [...points].toSorted());
+    }
+  });
+
+  it('starts again wherever its start was interrupted', async () => {
+    const { net } = crash;
+    for (const name of net.names) await net.kill(name);
+    await Promise.all(
+      Object.entries(startQueues).map(([name, points]) => crash.dieAt(name, points, inspect)),
+    );
+    assert.equal(died.length, startPoints.length);
+  });
+
+  it('makes one key, with one certificate', async () => {
+    await dieWhile(keyQueues, makeKey);
+    while (keys.length === 0) await makeKey();
+  });
+
+  it('signs what was asked for', async () => {
+    await dieWhile(signQueues, sign);
+  });
+
+  it('registers keyrings and workspaces', async () => {
+    const { net } = crash;
+    const { networkId } = net.network;
+    const parties = [1, 2, 3].map((number) => ({ name: `p${number}`, signer: newSigner() }));
+    const admin = newSigner();
+    const draft = buildRosterDraft(
+      {
+        networkId,
+        name: 'second',
+        threshold: 2,
+        parties: parties.map(({ name, signer }) => ({ name, key: signer.credential, addresses: [] })),
+      },
+      admin,
+    );
+    const roster = parties.reduce(
+      (signed, { signer }) => addSignature(signed, networkId, signer),
+      draft.envelope,
+    );
+    const owner = newSigner();
+    const owners = [{ name: 'dora', credentials: [owner.credential] }];
+    const genesis = buildGenesis({ networkId, name: 'second', owners, keyrings: [draft.id] }, owner);
+    const deaths = crash.dieAt('coordinator', registrationPoints, inspect);
+    deaths.catch(() => undefined); // Awaited below.
+    const { client } = net.owners.alice;
+    const keyring = await crash.persist(() => client.call('keyring_create', { roster }));
+    assert.equal(keyring.keyringId, draft.id);
+    const made = await crash.persist(() => client.call('workspace_create', { genesis: genesis.envelope }));
+    assert.equal(made.workspaceId, genesis.id);
+    await deaths;
+  });
+
+  it('has reached the points that this test knows, and no others', async () => {
+    const expected = [...startPoints, ...keyPoints, ...signPoints, ...registrationPoints];
+    const boot = ['coordinator.schema:before', 'coordinator.schema:after'];
+    assert.deepEqual([...new Set(await crash.reached())].toSorted(), [...expected, ...boot].toSorted());
+    assert.deepEqual(died.toSorted(), expected.toSorted(), 'each of them once');
+  });
+
+  it('is as if nothing had happened', async function () {
+    await judge(crash.net, { keys, lost, signatures }, seen);
+    const requests = `${keys.length} keys, ${lost.length} lost, ${signatures.length} signatures`;
+    this.test!.title += ` (${died.length} kills, ${requests})`;
+  });
+});

@@ -1,0 +1,121 @@
+// A local network of a test build, whose processes can be made to die at crash points and are started again.
+import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { LocalNetwork } from './local-network.ts';
+import { makeTestBuild, type TestBuild } from './test-build.ts';
+import { until } from './until.ts';
+
+const variable = 'COUNTERSIGN_TEST_CRASH_POINTS';
+/** Generous: a machine may be slow and busy. */
+const deathWithinMs = 90_000;
+
+export class CrashNetwork {
+  readonly net: LocalNetwork;
+  readonly #build: TestBuild;
+  readonly #folder: string;
+  readonly #doomed: Set<string>;
+
+  private constructor(net: LocalNetwork, build: TestBuild, folder: string, doomed: Set<string>) {
+    this.net = net;
+    this.#build = build;
+    this.#folder = folder;
+    this.#doomed = doomed;
+  }
+
+  static async start(): Promise<CrashNetwork> {
+    const build = await makeTestBuild();
+    const folder = await mkdtemp(join(tmpdir(), 'countersign-crash-points-'));
+    const doomed = new Set<string>();
+    const at = (name: string) => ({ [variable]: join(folder, name) });
+    try {
+      const net = await LocalNetwork.start(3, 2, {
+        entry: build.command,
+        environment: at('bootstrap'),
+        environmentOf: at,
+        mayEnd: (name) => doomed.has(name),
+      });
+      return new CrashNetwork(net, build, folder, doomed);
+    } catch (error) {
+      await rm(folder, { recursive: true, force: true });
+      await build.remove();
+      throw error;
+    }
+  }
+
+  async stop(): Promise<void> {
+    try {
+      await this.net.stop();
+    } finally {
+      await rm(this.#folder, { recursive: true, force: true });
+      await this.#build.remove();
+    }
+  }
+
+  /** Names passed so far, by all processes or by one since it was first restarted. */
+  async reached(process?: string): Promise<readonly string[]> {
+    const files = (await readdir(this.#folder)).filter((file) => file.endsWith('.reached'));
+    const wanted = process === undefined ? files : files.filter((file) => file === `${process}.reached`);
+    const texts = await Promise.all(wanted.map((file) => readFile(join(this.#folder, file), 'utf8')));
+    return texts.flatMap((text) => text.split('\n').filter((line) => line !== ''));
+  }
+
+  #armedFile(process: string): string {
+    return join(this.#folder, `${process}.armed`);
+  }
+
+  /**
+   * Lets a process die at each of these points, one after the other, and starts it again each time; `inspect` sees what
+   * it left each time. Returns once it runs as if nothing had happened.
+   */
+  async dieAt(
+    process: string,
+    points: readonly string[],
+    inspect: (process: string, point: string) => Promise<void>,
+    arm: (process: string, point: string) => Promise<void> = async () => undefined,
+  ): Promise<void> {
+    const { net } = this;
+    this.#doomed.add(process);
+    for (const point of points) {
+      await arm(process, point);
+      await writeFile(this.#armedFile(process), point);
+      const started = net.runs(process) ? Promise.resolve() : net.restart(process);
+      // It may die before it is ready: whether it did at the point is seen below.
+      const settled = started.catch(() => undefined);
+      await until(() => !net.runs(process), `${process} dies at ${point}`, deathWithinMs);
+      await settled;
+      assert.ok(!existsSync(this.#armedFile(process)), `${process} ended, but not at ${point}`);
+      await inspect(process, point);
+    }
+    await net.restart(process);
+    this.#doomed.delete(process);
+  }
+
+  /** Waits for a call that the coordinator answers at last, however often it dies meanwhile. */
+  async persist<Answer>(call: () => Promise<Answer>): Promise<Answer> {
+    let answer: { readonly value: Answer } | undefined;
+    let last: unknown;
+    await until(
+      async () => {
+        try {
+          answer = { value: await call() };
+        } catch (error) {
+          const { code } = error as { code?: string };
+          if (code !== 'unreachable' && code !== 'timeout') throw error;
+          last = error;
+        }
+        return answer !== undefined;
+      },
+      () => `an answer (${String(last)})`,
+      60_000,
+    );
+    return answer!.value;
+  }
+}
+
+export async function temporaryFilesUnder(root: string): Promise<string[]> {
+  await mkdir(root, { recursive: true });
+  return (await readdir(root, { recursive: true })).filter((file) => file.endsWith('.tmp'));
+}
