@@ -2,38 +2,26 @@
 // other, while requests are under way: nothing acknowledged is lost, nothing happens twice, every request is fulfilled.
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
-import {
-  buildDecision,
-  buildGenesis,
-  buildKeyRequest,
-  buildRosterDraft,
-  buildSignRequest,
-} from '../../client/records.ts';
-import { type Hex, toHex } from '../../protocol/hex.ts';
+import { buildGenesis, buildRosterDraft } from '../../client/records.ts';
 import { addSignature, ed25519Signer } from '../../protocol/records/envelope.ts';
-import {
-  assertFulfilled,
-  type Cursors,
-  cursorsOf,
-  inspectDead,
-  isLostRun,
-  judge,
-} from '../support/crash-judge.ts';
+import { type Cursors, cursorsOf, inspectDead, judge } from '../support/crash-judge.ts';
 import { CrashNetwork } from '../support/crash-network.ts';
 import { keyPoints, registrationPoints, signPoints, startPoints } from '../support/crash-points.ts';
+import { persist, PersistentOwners } from '../support/persistent-owners.ts';
 import { until } from '../support/until.ts';
 
 type Queues = Readonly<Record<string, readonly string[]>>;
 
 /** Each process dies in turn at its points; together they are all of `points`. */
 const startQueues: Queues = {
-  coordinator: startPoints.filter((point) => point.startsWith('coordinator.')),
+  // Backwards: a start is interrupted before it listens when the one before it did listen.
+  coordinator: startPoints.filter((point) => point.startsWith('coordinator.')).toReversed(),
   'node-1': ['node.database:before', 'node.boot:before', 'node.bound:before', 'node.ready:before'],
   'node-2': ['node.database:after', 'node.boot:after', 'node.bound:beside', 'node.ready:beside'],
-  'node-3': ['node.bound:after', 'node.ready:after'],
-  'connector-1': ['connector.lock:before', 'connector.ready:before'],
+  'node-3': ['node.ready:after', 'node.bound:after'],
+  'connector-1': ['connector.ready:after', 'connector.ready:before'],
   'connector-2': ['connector.lock:after', 'connector.ready:beside'],
-  'connector-3': ['connector.ready:after'],
+  'connector-3': ['connector.lock:before'],
 };
 const keyQueues: Queues = {
   'node-1': ['node.head:before', 'node.head:after', 'node.epoch-key:before'],
@@ -63,47 +51,18 @@ const newSigner = () => {
 describe('a network that is killed at every durable write', function () {
   this.timeout(400_000);
   let crash: CrashNetwork;
-  const keys: Hex[] = [];
-  /** Key requests that ended refused, because a party had lost its run. */
-  const lost: Hex[] = [];
-  const signatures: Hex[] = [];
-  /** What the workspace's stream has told an owner. */
-  const seen = new Map<number, string>();
-  const watching = new AbortController();
-  let watch: Promise<void> = Promise.resolve();
-  /** The request under way. */
-  let subject: Hex = '0x';
+  let owners: PersistentOwners;
   const died: string[] = [];
 
   before(async () => {
     crash = await CrashNetwork.start();
-    watch = watchEvents();
+    owners = new PersistentOwners(crash.net);
   });
 
   after(async () => {
-    watching.abort();
-    await watch;
+    await owners?.stop();
     await crash?.stop();
   });
-
-  async function watchEvents(): Promise<void> {
-    const { net } = crash;
-    const stream = { kind: 'workspace', id: net.network.workspaceId } as const;
-    const { signal } = watching;
-    let last = 0;
-    while (!signal.aborted) {
-      try {
-        for await (const { sequence, event } of net.owners.carol.client.events(stream, last, { signal })) {
-          assert.equal(sequence, last + 1);
-          seen.set(sequence, JSON.stringify(event));
-          last = sequence;
-        }
-      } catch (error) {
-        if (error instanceof assert.AssertionError) throw error;
-        await new Promise((resolve) => setTimeout(resolve, 20));
-      }
-    }
-  }
 
   const cursors = new Map<string, Cursors>();
   const arm = async (process: string): Promise<void> => {
@@ -111,7 +70,7 @@ describe('a network that is killed at every durable write', function () {
   };
   const inspect = async (process: string, point: string): Promise<void> => {
     died.push(point);
-    await inspectDead(crash.net, process, point, subject, cursors.get(process));
+    await inspectDead(crash.net, process, point, owners.subject, cursors.get(process));
   };
 
   /** Lets the processes die at their points while `ask` makes one request after the other. */
@@ -131,44 +90,10 @@ describe('a network that is killed at every durable write', function () {
     await deaths;
   }
 
+  /** A party that died when the others could have confirmed, and had not yet itself, can only ask for a new request. */
   async function makeKey(): Promise<void> {
-    const { net } = crash;
-    const { signer, client } = net.owners.alice;
-    const { networkId, keyringId } = net.network;
-    const { workspace } = net;
-    const label = `key-${keys.length + 1}`;
-    const options = { networkId, workspace, keyringId, keyType: 'ed25519', label } as const;
-    const { id, envelope } = buildKeyRequest(options, signer);
-    subject = id;
     const before = died.length;
-    const view = await crash.persist(() => client.call('key_request', { request: envelope }));
-    assert.equal(view.requestId, id);
-    const final = await net.final(id);
-    // A party that died when the others could have confirmed, and had not yet itself, can only ask for a new request.
-    if (isLostRun(final) && died.slice(before).some((point) => beforeConfirming.has(point))) lost.push(id);
-    else {
-      assertFulfilled(net, final);
-      keys.push(id);
-    }
-  }
-
-  async function sign(): Promise<void> {
-    const { net } = crash;
-    const { alice, bob } = net.owners;
-    const { networkId } = net.network;
-    const { workspace } = net;
-    const data = toHex(new TextEncoder().encode(`message ${signatures.length + 1}`));
-    const items = [{ keyId: keys[0]!, payload: { kind: 'message', data } }] as const;
-    const { id, envelope } = buildSignRequest({ networkId, workspace, items: [...items] }, alice.signer);
-    subject = id;
-    signatures.push(id);
-    const asked = await crash.persist(() => alice.client.call('sign_request', { request: envelope }));
-    assert.equal(asked.requestId, id);
-    const about = { networkId, workspace, subject: id, decision: 'approve', decisions: [] } as const;
-    const decision = buildDecision(about, bob.signer).envelope;
-    const view = await crash.persist(() => bob.client.call('action_decide', { decision }));
-    assert.equal(view.decisions.length, 1);
-    assertFulfilled(net, await net.final(id));
+    await owners.makeKey(() => died.slice(before).some((point) => beforeConfirming.has(point)));
   }
 
   it('has queues that name every point once', () => {
@@ -192,11 +117,11 @@ describe('a network that is killed at every durable write', function () {
 
   it('makes one key, with one certificate', async () => {
     await dieWhile(keyQueues, makeKey);
-    while (keys.length === 0) await makeKey();
+    while (owners.keys.length === 0) await makeKey();
   });
 
   it('signs what was asked for', async () => {
-    await dieWhile(signQueues, sign);
+    await dieWhile(signQueues, () => owners.sign());
   });
 
   it('registers keyrings and workspaces', async () => {
@@ -223,9 +148,9 @@ describe('a network that is killed at every durable write', function () {
     const deaths = crash.dieAt('coordinator', registrationPoints, inspect);
     deaths.catch(() => undefined); // Awaited below.
     const { client } = net.owners.alice;
-    const keyring = await crash.persist(() => client.call('keyring_create', { roster }));
+    const keyring = await persist(() => client.call('keyring_create', { roster }));
     assert.equal(keyring.keyringId, draft.id);
-    const made = await crash.persist(() => client.call('workspace_create', { genesis: genesis.envelope }));
+    const made = await persist(() => client.call('workspace_create', { genesis: genesis.envelope }));
     assert.equal(made.workspaceId, genesis.id);
     await deaths;
   });
@@ -238,7 +163,8 @@ describe('a network that is killed at every durable write', function () {
   });
 
   it('is as if nothing had happened', async function () {
-    await judge(crash.net, { keys, lost, signatures }, seen);
+    const { keys, lost, signatures, seen } = owners;
+    await judge(crash.net, owners, seen);
     const requests = `${keys.length} keys, ${lost.length} lost, ${signatures.length} signatures`;
     this.test!.title += ` (${died.length} kills, ${requests})`;
   });

@@ -1,6 +1,7 @@
 // What must hold of a network whose processes are killed: right after a kill, of what the dead process left on its disk;
 // at the end, of everything together.
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoredRequest } from '../../coordinator/state/request.ts';
@@ -114,6 +115,9 @@ export async function inspectDead(
       : partyOf(net, process)[kind === 'node' ? 'nodeDir' : 'connectorDir'];
   const beside = await temporaryFilesUnder(dir);
   if (moment === 'beside') assert.ok(beside.length > 0, `${point}: no temporary file is left`);
+  // Whoever waits for a process to listen must not find the word of the one that was killed before.
+  if (/^(port|bound|ready):/.test(`${what}:`) && !(what === 'ready' && moment === 'after'))
+    assert.ok(!existsSync(join(dir, 'ready.json')), `${point}: ready.json of an earlier run`);
   let there: boolean | undefined;
   if (kind === 'node') there = await onNode(net, process, what, subject);
   if (kind === 'coordinator') there = await onCoordinator(net, what, subject);

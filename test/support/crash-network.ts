@@ -92,27 +92,6 @@ export class CrashNetwork {
     await net.restart(process);
     this.#doomed.delete(process);
   }
-
-  /** Waits for a call that the coordinator answers at last, however often it dies meanwhile. */
-  async persist<Answer>(call: () => Promise<Answer>): Promise<Answer> {
-    let answer: { readonly value: Answer } | undefined;
-    let last: unknown;
-    await until(
-      async () => {
-        try {
-          answer = { value: await call() };
-        } catch (error) {
-          const { code } = error as { code?: string };
-          if (code !== 'unreachable' && code !== 'timeout') throw error;
-          last = error;
-        }
-        return answer !== undefined;
-      },
-      () => `an answer (${String(last)})`,
-      60_000,
-    );
-    return answer!.value;
-  }
 }
 
 export async function temporaryFilesUnder(root: string): Promise<string[]> {

@@ -1,6 +1,18 @@
 // Files that are whole or not there: what is left when a write fails, and when the writer was killed.
 import assert from 'node:assert/strict';
-import { type link, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import {
+  type FileHandle,
+  type link,
+  mkdir,
+  mkdtemp,
+  open,
+  readdir,
+  readFile,
+  rm,
+  stat,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { makeFolder, removeLeftovers, takeName, writeAtomically } from '../../storage/atomic-file.ts';
@@ -23,6 +35,31 @@ describe('a file written whole', () => {
     assert.deepEqual([...(await readFile(path))], [1, 2]);
     assert.equal((await stat(path)).mode & 0o777, 0o644 & ~process.umask());
     assert.deepEqual(await readdir(folder), ['file']);
+  });
+
+  it('is synced before it gets its name, and its folder after', async () => {
+    const path = join(folder, 'file');
+    const handle = await open(folder, 'r');
+    const prototype = Object.getPrototypeOf(handle) as FileHandle;
+    await handle.close();
+    const { sync } = prototype;
+    const synced: string[] = [];
+    prototype.sync = async function (this: FileHandle): Promise<void> {
+      const isFolder = (await this.stat()).isDirectory();
+      synced.push(`${isFolder ? 'folder' : 'file'}, ${existsSync(path) ? 'named' : 'not named'}`);
+      await sync.call(this);
+    };
+    try {
+      for (const replace of [true, false]) {
+        await rm(path, { force: true });
+        await writeAtomically(path, 'x', { name, replace });
+        assert.deepEqual(synced.splice(0), ['file, not named', 'folder, named']);
+      }
+      await makeFolder(join(folder, 'a', 'b'));
+      assert.deepEqual(synced, ['folder, named', 'folder, named']);
+    } finally {
+      prototype.sync = sync;
+    }
   });
 
   it('takes no name that is taken, when told not to', async () => {
