@@ -27,7 +27,7 @@ function generator(from: number): (end: number) => number {
 }
 
 describe(`a network that is killed at random (RANDOM_SEED=${seed})`, function () {
-  this.timeout(400_000);
+  this.timeout(300_000 + kills * 10_000);
   let net: LocalNetwork;
   let owners: PersistentOwners;
 

@@ -42,7 +42,7 @@ describe('a file written whole', () => {
     const handle = await open(folder, 'r');
     const prototype = Object.getPrototypeOf(handle) as FileHandle;
     await handle.close();
-    const { sync } = prototype;
+    const sync = Reflect.get(prototype, 'sync') as (this: FileHandle) => Promise<void>;
     const synced: string[] = [];
     prototype.sync = async function (this: FileHandle): Promise<void> {
       const isFolder = (await this.stat()).isDirectory();
