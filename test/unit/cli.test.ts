@@ -1,7 +1,7 @@
 // The command line without a coordinator: usage, identities, profile, and the way from party.json to a signed roster.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import { access, copyFile, readFile, stat } from 'node:fs/promises';
+import { access, copyFile, readFile, rm, stat } from 'node:fs/promises';
 import { promisify } from 'node:util';
 import { printable, printableJson, printableLine } from '../../cli/printable.ts';
 import { addSignature, ed25519Signer, type Envelope, verifyRecord } from '../../protocol/records/envelope.ts';
@@ -296,6 +296,25 @@ describe('countersign, without a coordinator', () => {
       const again = ['node', 'init', '--dir', world.path('acme'), '--name', 'acme', '--network', network];
       fails(await world.run(again), 1, /already exists.*never replaced/);
       assert.equal((await openIdentity(world.path('acme', 'identity.json'), 'right')).credential, party.key);
+    });
+
+    it('completes a folder whose init was interrupted, with the key that was made', async () => {
+      const dir = world.path('acme');
+      const init = (name: string) =>
+        world.run(['node', 'init', '--dir', dir, '--name', name, '--network', network]);
+      assert.equal((await init('acme')).exitCode, 0);
+      const sealed = await readFile(world.path('acme', 'identity.json'), 'utf8');
+      for (const unwritten of [['config.yaml'], ['config.yaml', 'party.json']]) {
+        for (const file of unwritten) await rm(world.path('acme', file));
+        fails(await init('other'), 1, /interrupted init of acme/);
+        assert.equal((await init('acme')).exitCode, 0);
+        assert.equal(await readFile(world.path('acme', 'identity.json'), 'utf8'), sealed);
+        const party = await readJson(world.path('acme', 'party.json'));
+        assert.equal(
+          party.key,
+          (await openIdentity(world.path('acme', 'identity.json'), 'right')).credential,
+        );
+      }
     });
 
     it('announces only addresses that mean something to others', async () => {

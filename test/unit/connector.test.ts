@@ -592,6 +592,23 @@ describe('connector', () => {
       assert.equal(logged('connector.failed').length, 1);
     });
 
+    it('removes what a killed run had half written, and nothing else', async () => {
+      const first = await start();
+      await reaches('events', 0);
+      await first.stop();
+      const names = ['ready.json', ...(await readdir(dir)).filter((file) => /^(events|results)-/.test(file))];
+      assert.ok(names.length > 1);
+      const left = names.map((file) => `.${file}.0123456789abcdef.tmp`);
+      const kept = '.grant.json.0123456789abcdef.tmp';
+      for (const file of [...left, kept]) await writeFile(join(dir, file), 'x');
+      await start();
+      const files = await readdir(dir);
+      assert.deepEqual(
+        files.filter((file) => file.endsWith('.tmp')),
+        [kept],
+      );
+    });
+
     it('refuses a folder that another connector of this process uses', async () => {
       const first = await start();
       await assert.rejects(start(), fails('locked', /is in use by another connector: stop/));

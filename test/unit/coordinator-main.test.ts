@@ -131,6 +131,22 @@ describe('coordinator/main', () => {
     assert.deepEqual(JSON.parse(await readFile(ready(), 'utf8')), { pid: process.pid, url });
   });
 
+  it('removes what a killed run had half written, and nothing else', async () => {
+    await (await start()).stop();
+    const left = ['.ready.json.0123456789abcdef.tmp', '.port.json.0123456789abcdef.tmp'];
+    const kept = ['.config.yaml.0123456789abcdef.tmp', 'notes.tmp'];
+    for (const file of [...left, ...kept]) await writeFile(join(dir, file), 'x');
+    await start();
+    const files = new Set(await readdir(dir));
+    assert.deepEqual(
+      [left.map((file) => files.has(file)), kept.map((file) => files.has(file))],
+      [
+        [false, false],
+        [true, true],
+      ],
+    );
+  });
+
   it('stops when its signal aborts, and does not start after', async () => {
     const controller = new AbortController();
     const coordinator = await start({ signal: controller.signal });

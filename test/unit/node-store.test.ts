@@ -110,6 +110,25 @@ describe('node store', () => {
       );
     });
 
+    it('removes what a killed process had half written, and nothing else', async () => {
+      const store = await open();
+      await store.putPendingShare(keyCase(1).pending);
+      await store.close();
+      const [epochFile] = await readdir(join(dir, 'epochs'));
+      const left = [join(dir, '.storage.key.0123456789abcdef.tmp')];
+      left.push(join(dir, 'epochs', `.${epochFile}.0123456789abcdef.tmp`));
+      // Of an epoch key that never got its name.
+      left.push(join(dir, 'epochs', '.0x00-1.1.key.0123456789abcdef.tmp'));
+      const kept = join(dir, '.roster.json.0123456789abcdef.tmp');
+      for (const file of [...left, kept]) await writeFile(file, 'x');
+      await open();
+      const files = await filesUnder(dir);
+      assert.deepEqual(
+        files.filter((file) => file.endsWith('.tmp')),
+        [kept],
+      );
+    });
+
     it('refuses everything after close', async () => {
       const store = await open();
       await store.close();
