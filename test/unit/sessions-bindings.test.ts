@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { authorize } from '../../protocol/authorize.ts';
 import { acceptCommitment, checkPropose, sessionId } from '../../node/sessions/attempt.ts';
 import { defaultTiming, type SessionContext } from '../../node/sessions/context.ts';
+import { EarlyBudget } from '../../node/sessions/early-budget.ts';
 import { LiveAttempt } from '../../node/sessions/live-attempt.ts';
 import { acceptFrame } from '../../node/sessions/proposal.ts';
 import type { Prepared } from '../../node/sessions/purpose.ts';
@@ -148,11 +149,20 @@ describe('sessions: what an attempt takes', () => {
         discard: () => void burnt++,
       };
       const failures: string[] = [];
-      const attempt = new LiveAttempt('00', proposed, prepared, new Uint8Array(), context, {
-        onStarted: () => assert.fail('nothing started it'),
-        onOutput: () => assert.fail('nothing started it'),
-        onFailure: (_, { code }) => void failures.push(code),
-      });
+      const attempt = new LiveAttempt(
+        '00',
+        proposed,
+        prepared,
+        new Uint8Array(),
+        context,
+        new EarlyBudget(),
+        {
+          mayRelease: () => assert.fail('nothing started it'),
+          onStarted: () => assert.fail('nothing started it'),
+          onOutput: () => assert.fail('nothing started it'),
+          onFailure: (_, { code }) => void failures.push(code),
+        },
+      );
       const failure = { code: 'aborted_by_peer', message: 'for a test', awaited: [] };
       if (ending === 'fail') attempt.fail(failure, false);
       else if (ending === 'cancel') attempt.cancel();
