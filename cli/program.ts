@@ -76,17 +76,19 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   node: {
-    summary: 'run a party: init, join, allow-connector, start, status',
+    summary: 'run a party: init, join, allow-connector, start, status, pause, resume',
     load: async () => {
-      const [{ nodeInit }, { nodeJoin }, { nodeAllowConnector }, { nodeStart }, { nodeStatus }] =
+      const [{ nodeInit }, { nodeJoin }, { nodeAllowConnector }, { nodeStart }, { nodeStatus }, pausing] =
         await Promise.all([
           import('./commands/node-init.ts'),
           import('./commands/node-join.ts'),
           import('./commands/node-allow-connector.ts'),
           import('./commands/node-start.ts'),
           import('./commands/node-status.ts'),
+          import('./commands/node-pause.ts'),
         ]);
-      return [nodeInit, nodeJoin, nodeAllowConnector, nodeStart, nodeStatus];
+      const { nodePause, nodeResume } = pausing;
+      return [nodeInit, nodeJoin, nodeAllowConnector, nodeStart, nodeStatus, nodePause, nodeResume];
     },
   },
   connector: {

@@ -8,14 +8,17 @@ import { formatEpoch, timestamp } from '../protocol/records/fields.ts';
 import { type Keyring, openKeyring, partyIndex } from '../protocol/records/keyring-roster.ts';
 import { removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import { BlameFolder } from './blame-folder.ts';
+import { ClockWatch, judgeClocks } from './clocks.ts';
 import { type NodeConfig, nodePaths } from './config.ts';
 import { startControl } from './control.ts';
 import { DoorHandler } from './door.ts';
 import { Grants } from './grants.ts';
-import { createNetwork, type Network, type NetworkOptions, type PeerStatus } from './network/network.ts';
+import { createNetwork, type Network, type NetworkOptions } from './network/network.ts';
 import { type Clock, defaultTiming, type SessionContext } from './sessions/context.ts';
 import { bootId, Sessions } from './sessions/sessions.ts';
 import { sessionStore } from './sessions/storage.ts';
+import { OperatorPause, type Pause } from './pause.ts';
+import { clockWarnings, measuredClocks, type NodePeer, nodePeer } from './peers.ts';
 import { NodeStore } from './store/node-store.ts';
 import { defaultWorkers, ThreadedWork } from './work/threads.ts';
 import type { WorkStatus } from './work/work.ts';
@@ -41,6 +44,9 @@ export interface NodeOptions {
 }
 
 export interface NodeStatus {
+  /** `paused`: by its operator; it then takes part in no attempt. */
+  readonly state: 'running' | 'paused';
+  readonly paused?: Pause;
   readonly name: string;
   readonly party: string;
   readonly networkId: string;
@@ -52,7 +58,9 @@ export interface NodeStatus {
   /** When this process started: RFC 3339, UTC. */
   readonly started: string;
   readonly boots: number;
-  readonly peers: readonly (PeerStatus & { readonly name: string })[];
+  readonly peers: readonly NodePeer[];
+  /** What is wrong with this node's clock or its peers', a line each. */
+  readonly clocks: readonly string[];
   readonly connectors: readonly string[];
   readonly keys: { readonly active: number; readonly pending: number };
   /** Proofs of other parties' faults in the folder `blame`. */
@@ -203,9 +211,18 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       streamCopies: true,
     };
     const sessions: Sessions = new Sessions(context, () => door.resultStored());
+    const pause = new OperatorPause({ store, sessions, now: Date.now, log });
+    const clockWatch = new ClockWatch(log, () => performance.now());
     const peersUp = (): number => context.transport.up().size;
     const door = new DoorHandler({ networkId, keyring, party: signer.credential, sessions, store, peersUp });
     const names = new Map(parties.map((party) => [party.key, party.name]));
+    const noteBoot = (peer: string, counter: number): void => {
+      store
+        .rememberBoot(peer, counter)
+        .catch((error: unknown) =>
+          log('peer.boot.failed', { peer, message: `cannot be remembered: ${(error as Error).message}` }),
+        );
+    };
     const configuredAddresses = (party: {
       name: string;
       key: string;
@@ -222,7 +239,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         bootCounter: boots,
         grants: () => grants.current(),
         onMessage: ({ from, bytes }) => sessions.receive(from, bytes),
-        onPeer: ({ peer, up, bootId: boot }) => sessions.peer(peer, up, boot),
+        onPeer: ({ peer, up, bootId: boot, bootCounter }) => {
+          if (up) noteBoot(peer, bootCounter);
+          sessions.peer(peer, up, boot);
+        },
+        onClock: () => clockWatch.update(measuredClocks(link.network?.peers() ?? [])),
         onDoorRequest: (_, request, signal) => door.answer(request, signal),
         log,
         ...(tap && { tap }),
@@ -230,12 +251,19 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const running = await listenAt(await listenAddresses(config, boundFile), create);
     link.network = running;
     stops.push(() => running.stop());
+    await pause.open();
     await sessions.start();
     stops.push(() => sessions.stop());
     const status = async (): Promise<NodeStatus> => {
       const keys = await store.keys();
       const active = keys.filter((key) => key.certificate !== undefined).length;
+      const paused = pause.current;
+      const highestBoots = await store.highestBoots();
+      const peers = running.peers();
+      const nameOf = (party: string): string => names.get(party) ?? party;
       return {
+        state: paused ? 'paused' : 'running',
+        ...(paused && { paused }),
         name: config.name,
         party: signer.credential,
         networkId,
@@ -246,7 +274,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         pid: process.pid,
         started,
         boots,
-        peers: running.peers().map((peer) => ({ ...peer, name: names.get(peer.key) ?? '' })),
+        peers: peers.map((peer) => nodePeer(peer, nameOf(peer.key), highestBoots.get(peer.key))),
+        clocks: clockWarnings(judgeClocks(measuredClocks(peers)), nameOf),
         connectors: grants.current(),
         keys: { active, pending: keys.length - active },
         blame: blame.size,
@@ -256,7 +285,12 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     };
     const control = await startControl({
       dir: config.dir,
-      handlers: { status, reload: async () => ({ connectors: await grants.load() }) },
+      handlers: {
+        status,
+        reload: async () => ({ connectors: await grants.load() }),
+        pause: (params) => pause.pause(params),
+        resume: () => pause.resume(),
+      },
       log,
     });
     stops.push(() => control.stop());

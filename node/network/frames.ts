@@ -4,7 +4,7 @@ import { decode, encode } from 'cborg';
 import { NetworkError } from './network-error.ts';
 
 /** The version of this format, in every HELLO. */
-export const frameVersion = 1;
+export const frameVersion = 2;
 /** Length of a boot id, in bytes. */
 export const bootIdLength = 16;
 /** What a data frame needs besides its message, at most, in bytes. */
@@ -48,7 +48,27 @@ export interface PingFrame {
   type: 'ping';
 }
 
-export type Frame = HelloFrame | DataFrame | AckFrame | PingFrame;
+/** Asks for the receiver's clock. `sent`: the sender's own, in milliseconds since 1970; it comes back as it was. */
+export interface ClockFrame {
+  type: 'clock';
+  sent: number;
+}
+
+/** Answers a `clock` frame: its `sent`, and this party's clock in milliseconds since 1970. */
+export interface ClockAnswerFrame {
+  type: 'clock_answer';
+  sent: number;
+  now: number;
+}
+
+/** What a HELLO of another version of this format is read as: nothing else in it is known. Never sent. */
+export interface OtherHelloFrame {
+  type: 'other_hello';
+  version: number;
+}
+
+export type Frame =
+  HelloFrame | OtherHelloFrame | DataFrame | AckFrame | PingFrame | ClockFrame | ClockAnswerFrame;
 
 /** The bytes of a frame, its length prefix included. */
 export function encodeFrame(frame: Frame): Uint8Array {
@@ -68,7 +88,10 @@ const isName: Check = (value) =>
 const isBytes: Check = (value) => value instanceof Uint8Array;
 const isBootId: Check = (value) => value instanceof Uint8Array && value.length === bootIdLength;
 
-const schemas: Record<Frame['type'], Record<string, Check>> = {
+/** Of what is on the wire. */
+type WireType = Exclude<Frame['type'], 'other_hello'>;
+
+const schemas: Record<WireType, Record<string, Check>> = {
   hello: {
     version: isCount,
     networkId: isName,
@@ -82,6 +105,8 @@ const schemas: Record<Frame['type'], Record<string, Check>> = {
   data: { sequence: isSequence, bytes: isBytes },
   ack: { sequence: isSequence },
   ping: {},
+  clock: { sent: isCount },
+  clock_answer: { sent: isCount, now: isCount },
 };
 
 const decodeOptions = {
@@ -96,7 +121,8 @@ const decodeOptions = {
 };
 
 /**
- * One frame without its length prefix.
+ * One frame without its length prefix. Of a HELLO the version is read first: a peer with another one must be told so,
+ * whatever else its HELLO holds.
  *
  * @throws {NetworkError} `frame`
  */
@@ -110,8 +136,12 @@ export function decodeFrame(body: Uint8Array): Frame {
   if (!(value instanceof Map)) throw new NetworkError('frame', 'a frame is not a CBOR map');
   const type: unknown = value.get('type');
   const schema =
-    typeof type === 'string' && Object.hasOwn(schemas, type) ? schemas[type as Frame['type']] : undefined;
+    typeof type === 'string' && Object.hasOwn(schemas, type) ? schemas[type as WireType] : undefined;
   if (schema === undefined) throw new NetworkError('frame', 'a frame has no known type');
+  const version: unknown = value.get('version');
+  if (type === 'hello' && isCount(version) && version !== frameVersion) {
+    return { type: 'other_hello', version: version as number };
+  }
   const names = Object.keys(schema);
   if (value.size !== names.length + 1) {
     throw new NetworkError(

@@ -17,6 +17,8 @@ export interface NetworkLimits {
   heartbeatMs: number;
   /** A peer that is not heard for this long is taken for dead, in milliseconds. */
   heartbeatDeadlineMs: number;
+  /** How often a peer is asked for its clock, in milliseconds; in steps of `heartbeatMs`. */
+  clockMs: number;
   /** A new connection or stream must have brought the peer's HELLO by then, in milliseconds. */
   helloDeadlineMs: number;
   /** How long one attempt to dial may take, in milliseconds. */
@@ -42,6 +44,7 @@ export const defaultLimits: NetworkLimits = {
   maxGossipQueueBytes: 2 * 1024 * 1024,
   heartbeatMs: 5_000,
   heartbeatDeadlineMs: 20_000,
+  clockMs: 60_000,
   helloDeadlineMs: 10_000,
   dialDeadlineMs: 10_000,
   dialBackMs: 10_000,

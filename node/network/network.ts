@@ -1,6 +1,7 @@
 // The network of one node, as its owner sees it: opaque bytes to and from the other parties of the keyring, over peer
 // channels and gossip, and the connector's door. It knows nothing of sessions (design: "Transport").
 import type { NetworkLimits } from './limits.ts';
+import type { PeerClock } from './peer-channel.ts';
 import { PartyNetwork } from './party-network.ts';
 
 export interface NetworkOptions {
@@ -26,6 +27,8 @@ export interface NetworkOptions {
   onMessage: (message: { from: string; bytes: Uint8Array; via: 'stream' | 'gossip' }) => void | Promise<void>;
   /** A peer came up, or went down. A restarted one goes down and comes up with another boot id (0x-hex). */
   onPeer: (event: { peer: string; up: boolean; bootId: string; bootCounter: number }) => void;
+  /** A peer's clock was measured: `peers()` tells. */
+  onClock?: () => void;
   /** Answers a connector. The signal aborts when the connector is gone or its time is over. A failure is logged here. */
   onDoorRequest: (connector: string, request: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>;
   log: (event: string, fields: Record<string, unknown>) => void;
@@ -42,6 +45,11 @@ export interface PeerStatus {
   bootCounter?: number;
   /** Since when it is up, in milliseconds of Unix time. */
   since?: number;
+  /** Since when it is down, in milliseconds of Unix time: since this network was made, if it never was up. */
+  downSince?: number;
+  /** The last failure to dial it since it was up. */
+  lastDial?: { at: number; failures: number; reason: string };
+  clock?: PeerClock;
   queuedBytes: number;
 }
 

@@ -28,6 +28,8 @@ interface Peer {
   addresses: Multiaddr[];
   channel: PeerChannel;
   redial: Redial;
+  /** The last failure to dial since it was up. */
+  lastDial?: NonNullable<PeerStatus['lastDial']>;
 }
 
 export class PartyNetwork implements Network {
@@ -161,7 +163,11 @@ export class PartyNetwork implements Network {
   }
 
   peers(): PeerStatus[] {
-    return [...this.#peers.values()].map(({ key, channel }) => ({ key, ...channel.status() }));
+    return [...this.#peers.values()].map(({ key, channel, lastDial }) => ({
+      key,
+      ...channel.status(),
+      ...(lastDial !== undefined && { lastDial }),
+    }));
   }
 
   setAddresses(party: string, addresses: string[]): void {
@@ -198,6 +204,7 @@ export class PartyNetwork implements Network {
       limits: this.#limits,
       onMessage: (bytes) => this.#deliver(key, bytes, 'stream'),
       onChange: (event) => this.#onChange(peer, event),
+      onClock: () => this.#call('onClock', () => this.#options.onClock?.()),
       ...(tap !== undefined && {
         onSent: (bytes: Uint8Array) => this.#call('tap', () => tap('out', 'stream', key, bytes)),
       }),
@@ -207,8 +214,11 @@ export class PartyNetwork implements Network {
       first,
       isUp: () => channel.up,
       dial: (signal) => this.#dial(peer, signal),
-      onFailure: (error, failures, retryMs) =>
-        this.#log('peer.dial.failed', { peer: key, failures, retryMs, reason: reasonOf(error) }),
+      onFailure: (error, failures, retryMs) => {
+        const reason = reasonOf(error);
+        peer.lastDial = { at: Date.now(), failures, reason };
+        this.#log('peer.dial.failed', { peer: key, failures, retryMs, reason });
+      },
       dialBackMs: this.#limits.dialBackMs,
       minMs: this.#limits.redialMinMs,
       maxMs: this.#limits.redialMaxMs,
@@ -274,6 +284,7 @@ export class PartyNetwork implements Network {
 
   #onChange(peer: Peer, event: { up: boolean; bootId: string; bootCounter: number }): void {
     if (!event.up) this.#gossip.disconnected(peer.id);
+    else delete peer.lastDial;
     peer.redial.changed();
     this.#call('onPeer', () => this.#options.onPeer({ peer: peer.key, ...event }));
   }

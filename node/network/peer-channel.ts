@@ -33,9 +33,17 @@ export interface PeerChannelOptions {
   onMessage: (bytes: Uint8Array) => void | Promise<void>;
   /** The peer came up or went down. A restarted peer goes down and comes up; a change of streams alone is not told. */
   onChange: (event: { up: boolean; bootId: string; bootCounter: number }) => void;
+  /** The peer's clock was measured. */
+  onClock?: () => void;
   /** Sees the bytes of every message as it leaves, resent ones included. */
   onSent?: (bytes: Uint8Array) => void;
   log: (event: string, fields: Record<string, unknown>) => void;
+}
+
+/** By how much a peer's clock is ahead of this party's as last measured, give or take half a round trip; milliseconds. */
+export interface PeerClock {
+  aheadMs: number;
+  roundTripMs: number;
 }
 
 interface RemoteBoot {
@@ -54,6 +62,10 @@ export class PeerChannel {
   #received = 0;
   /** The boot that the owner was told to be up, and since when. */
   #told: (RemoteBoot & { since: number }) | undefined;
+  /** Since when nobody is there, in milliseconds of Unix time. */
+  #downSince = Date.now();
+  /** Of the peer while it is up: see PeerStreamHandlers.onClock. */
+  #clock: PeerClock | undefined;
   #stopped = false;
 
   constructor(options: PeerChannelOptions) {
@@ -71,12 +83,21 @@ export class PeerChannel {
     return this.#chosen !== undefined;
   }
 
-  /** Of the peer: its last known boot, since when it is up (milliseconds of Unix time), and what waits for it. */
-  status(): { up: boolean; bootId?: string; bootCounter?: number; since?: number; queuedBytes: number } {
+  /** Of the peer: its last known boot, since when it is up or down (milliseconds of Unix time), and what waits for it. */
+  status(): {
+    up: boolean;
+    bootId?: string;
+    bootCounter?: number;
+    since?: number;
+    downSince?: number;
+    clock?: PeerClock;
+    queuedBytes: number;
+  } {
     return {
       up: this.up,
       ...(this.#remote !== undefined && { bootId: this.#remote.id, bootCounter: this.#remote.counter }),
-      ...(this.#told !== undefined && { since: this.#told.since }),
+      ...(this.#told === undefined ? { downSince: this.#downSince } : { since: this.#told.since }),
+      ...(this.#clock !== undefined && { clock: this.#clock }),
       queuedBytes: this.#outbox.queuedBytes,
     };
   }
@@ -109,6 +130,12 @@ export class PeerChannel {
         onHello: (hello) => {
           this.#onHello(stream, hello);
           if (this.#chosen === stream) resolve();
+        },
+        onOtherVersion: (version) => this.#onOtherVersion(stream, version),
+        onClock: (aheadMs, roundTripMs) => {
+          if (this.#chosen !== stream) return;
+          this.#clock = { aheadMs, roundTripMs };
+          this.#options.onClock?.();
         },
         onData: (sequence, bytes) => this.#onData(stream, sequence, bytes),
         onAck: (sequence) => {
@@ -159,22 +186,30 @@ export class PeerChannel {
         ours,
       });
     };
-    if (hello.version !== frameVersion) refuse('protocol version', hello.version, frameVersion);
     if (hello.networkId !== own.networkId) refuse('network', hello.networkId, own.networkId);
     if (hello.keyringId !== own.keyringId) refuse('keyring', hello.keyringId, own.keyringId);
     if (hello.epoch !== own.epoch) refuse('epoch', hello.epoch, own.epoch);
     if (toHex(hello.bootId) === toHex(own.bootId)) refuse('boot id', toHex(hello.bootId), 'the same');
   }
 
+  /** In order, so that the peer reads our HELLO too and its operator learns the reason as well. */
+  #refuse(stream: PeerStream, error: NetworkError): void {
+    this.#options.log('peer.refused', { peer: this.#options.peer, reason: reasonOf(error) });
+    stream.end(error);
+  }
+
+  #onOtherVersion(stream: PeerStream, version: number): void {
+    const what = 'protocol version';
+    const fields = { what, theirs: version, ours: frameVersion };
+    const message = `the peer's ${what} is ${version}, ours is ${frameVersion}`;
+    this.#refuse(stream, new NetworkError('hello_refused', message, fields));
+  }
+
   #onHello(stream: PeerStream, hello: HelloFrame): void {
-    const { peer } = this.#options;
     try {
       this.#check(hello);
     } catch (error) {
-      // In order, so that the peer reads our HELLO too and its operator learns the reason as well.
-      this.#options.log('peer.refused', { peer, reason: reasonOf(error) });
-      stream.end(error as NetworkError);
-      return;
+      return this.#refuse(stream, error as NetworkError);
     }
     const boot = { id: toHex(hello.bootId), counter: hello.bootCounter };
     if (!this.#prefers(stream, boot)) {
@@ -263,6 +298,8 @@ export class PeerChannel {
     const told = this.#told;
     if (told === undefined) return;
     this.#told = undefined;
+    this.#downSince = Date.now();
+    this.#clock = undefined;
     this.#tell(told, false);
   }
 

@@ -19,8 +19,12 @@ export interface Carrier {
 export interface PeerStreamHandlers {
   /** The first frame, exactly once. */
   onHello: (hello: HelloFrame) => void;
+  /** Instead: a HELLO of another version of the format. */
+  onOtherVersion: (version: number) => void;
   onData: (sequence: number, bytes: Uint8Array) => void;
   onAck: (sequence: number) => void;
+  /** By how much the peer's clock is ahead of this party's, and how long the question travelled; in milliseconds. */
+  onClock: (aheadMs: number, roundTripMs: number) => void;
   /** The next message to send, asked for after `open()` while the stream takes more. */
   next: () => { sequence: number; bytes: Uint8Array } | undefined;
   /** Once, when the stream is of no more use, whoever ended it. */
@@ -45,6 +49,12 @@ export class PeerStream {
   #hello: HelloFrame | undefined;
   #acknowledgeUpTo: number | undefined;
   #pingDue = false;
+  /** A question about the clock to be answered: of several only the last. */
+  #clockAsked: number | undefined;
+  /** This party's own question: what it sent, and when by the steady clock. */
+  #clockQuestion: { sent: number; at: number } | undefined;
+  #clockDue = false;
+  #lastClock = Number.NEGATIVE_INFINITY;
   #flushScheduled = false;
   #blocked = false;
   #wroteSinceBeat = false;
@@ -97,6 +107,7 @@ export class PeerStream {
   open(): void {
     if (this.#state === 'ended') return;
     this.#state = 'open';
+    this.#clockDue = true;
     this.#scheduleFlush();
   }
 
@@ -168,7 +179,7 @@ export class PeerStream {
   }
 
   #dispatch(frame: Frame): void {
-    if ((frame.type === 'hello') === this.#greeted) {
+    if ((frame.type === 'hello' || frame.type === 'other_hello') === this.#greeted) {
       throw new NetworkError(
         'protocol',
         this.#greeted ? 'a second HELLO' : `a ${frame.type} frame before HELLO`,
@@ -178,6 +189,14 @@ export class PeerStream {
       case 'hello':
         this.#greeted = true;
         return this.#handlers.onHello(frame);
+      case 'other_hello':
+        this.#greeted = true;
+        return this.#handlers.onOtherVersion(frame.version);
+      case 'clock':
+        this.#clockAsked = frame.sent;
+        return this.#scheduleFlush();
+      case 'clock_answer':
+        return this.#onClockAnswer(frame.sent, frame.now);
       case 'data':
         return this.#handlers.onData(frame.sequence, frame.bytes);
       case 'ack':
@@ -185,6 +204,16 @@ export class PeerStream {
       case 'ping':
         return;
     }
+  }
+
+  /** The question took a round trip: at half of it the peer is assumed to have read its clock. */
+  #onClockAnswer(sent: number, peerNow: number): void {
+    const question = this.#clockQuestion;
+    // Not asked, or not now: an answer counts once.
+    if (question?.sent !== sent) return;
+    this.#clockQuestion = undefined;
+    const roundTrip = performance.now() - question.at;
+    this.#handlers.onClock(Math.round(peerNow - (sent + roundTrip / 2)), Math.round(roundTrip));
   }
 
   #applyFlow(): void {
@@ -213,6 +242,7 @@ export class PeerStream {
       throw new NetworkError('silent', `nothing heard for ${Math.round(silence)} ms`);
     }
     if (!this.#wroteSinceBeat) this.#pingDue = true;
+    if (this.#state === 'open' && now - this.#lastClock >= this.#limits.clockMs) this.#clockDue = true;
     this.#wroteSinceBeat = false;
     if (this.#blocked && !this.#carrier.stream.writableNeedsDrain) this.#blocked = false;
     this.#scheduleFlush();
@@ -251,6 +281,16 @@ export class PeerStream {
     if (this.#acknowledgeUpTo !== undefined) {
       add({ type: 'ack', sequence: this.#acknowledgeUpTo });
       this.#acknowledgeUpTo = undefined;
+    }
+    if (this.#clockAsked !== undefined) {
+      add({ type: 'clock_answer', sent: this.#clockAsked, now: Date.now() });
+      this.#clockAsked = undefined;
+    }
+    if (this.#clockDue) {
+      this.#clockDue = false;
+      this.#lastClock = performance.now();
+      this.#clockQuestion = { sent: Date.now(), at: this.#lastClock };
+      add({ type: 'clock', sent: this.#clockQuestion.sent });
     }
     while (this.#state === 'open' && size < batchBytes) {
       const message = this.#handlers.next();

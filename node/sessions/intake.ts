@@ -173,7 +173,7 @@ export class Intake {
     const sound = { ...evidence, roster: keyring.envelope };
     await store.putJob(requestId, sound);
     await this.#outcomes.confirmations.offerCertificates(evidence.keys);
-    const job = held ?? newJob(requestId, sound, verdict);
+    const job = held ?? newJob(requestId, sound, verdict, this.#state.context.clock.now());
     const before = held?.authorised ?? false;
     job.authorisation = verdict.authorisation;
     this.#stand(job, sound, isAuthorised, isAuthorised ? '' : detail);
@@ -218,7 +218,7 @@ export class Intake {
       return { requestId, state: 'done', detail: describe(bare) };
     }
     // Also one that was rejected before this node had seen it: until then owners may decide otherwise.
-    const job = held ?? (isNew && isKnown ? newJob(requestId, evidence, bare) : undefined);
+    const job = held ?? (isNew && isKnown ? newJob(requestId, evidence, bare, this.#state.context.clock.now()) : undefined);
     if (job) {
       this.#stand(job, evidence, false, describe(verdict));
       this.#state.jobs.set(requestId, job);

@@ -20,9 +20,18 @@ export interface HeldProposal {
 const maxBoots = 8;
 const maxFailedSets = 1000;
 
+/** The last attempt that came to nothing here, for the operator. */
+export interface LastAbort extends Omit<Failure, 'unattributed'> {
+  /** RFC 3339, UTC. */
+  readonly at: string;
+  readonly attemptId: string;
+}
+
 /** In memory, for a request without a result. */
 export interface Job {
   readonly requestId: Hex;
+  /** When this process took it up, in milliseconds since 1970. */
+  readonly taken: number;
   evidence: Evidence;
   /** What the request asks for, as established from this log, roster, request and these keys. */
   authorisation: Authorisation;
@@ -54,6 +63,8 @@ export interface Job {
   readonly confirmations: Map<string, Envelope>;
   /** Parties to which the evidence was sent in the attempt this party last proposed: `attempt id/party`. */
   readonly evidenceSent: Set<string>;
+  /** The attempt that came to nothing last. */
+  lastAbort: LastAbort | undefined;
   cancelTimer: () => void;
 }
 
@@ -61,9 +72,11 @@ export function newJob(
   requestId: Hex,
   evidence: Evidence,
   verdict: Exclude<Verdict, { verdict: 'refused' }>,
+  taken: number,
 ): Job {
   return {
     requestId,
+    taken,
     evidence,
     authorisation: verdict.authorisation,
     authorised: verdict.verdict === 'authorised',
@@ -81,6 +94,7 @@ export function newJob(
     failedSets: new Set(),
     confirmations: new Map(),
     evidenceSent: new Set(),
+    lastAbort: undefined,
     cancelTimer: () => undefined,
   };
 }

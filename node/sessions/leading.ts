@@ -46,8 +46,8 @@ export class Leading {
     });
   }
 
-  /** A peer came up: what waits for parties is tried at once. The time of a leader goes on. */
-  peerUp(): void {
+  /** A peer came up, or this node was resumed: what waits for parties is tried at once. The time of a leader goes on. */
+  retryAll(): void {
     for (const job of this.#state.jobs.values()) {
       job.tries = 0;
       if (job.authorised && job.live.size === 0) this.#later(job, 0);
@@ -98,6 +98,7 @@ export class Leading {
     const { expires, request } = job.authorisation;
     const untilEnd = expires - clock.now();
     if (untilEnd <= 0) return this.#attend(job, () => this.#expire(job));
+    if (this.#state.paused) return this.rest(job);
     if (!this.#state.authorisedNow(job)) return this.rest(job);
     const idle = Math.min(timing.maxProposalDeadline, untilEnd);
     const needed = setSize(request.kind === 'key' ? 'generate' : 'sign', keyring);
@@ -150,7 +151,7 @@ export class Leading {
     }
     // Durable before anything of the signing rounds leaves: a PROPOSE commits to this party's ACCEPT.
     await store.markStarted(requestId);
-    if (!this.#state.isOpen(job)) return;
+    if (!this.#state.isOpen(job) || this.#state.paused) return;
     job.lastProposed = clock.now();
     job.patience = undefined;
     job.evidenceSent.clear();

@@ -50,6 +50,8 @@ export class LiveAttempt {
   readonly id: AttemptId;
   /** What could prove a member guilty. */
   readonly record: AttemptRecord;
+  /** When this party accepted it, in milliseconds since 1970. */
+  readonly began: number;
   readonly #proposed: FrameOf<'propose'>;
   readonly #context: SessionContext;
   readonly #prepared: Prepared;
@@ -84,6 +86,7 @@ export class LiveAttempt {
     events: AttemptEvents,
   ) {
     this.id = id;
+    this.began = context.clock.now();
     this.#proposed = proposed;
     this.record = new AttemptRecord(proposed);
     this.#prepared = prepared;
@@ -116,6 +119,19 @@ export class LiveAttempt {
 
   get ended(): boolean {
     return this.#ended;
+  }
+
+  /** How far it is; `watching`: others sign. */
+  get stage(): 'accepted' | 'rounds' | 'watching' | 'ended' {
+    if (this.#ended) return 'ended';
+    if (this.#started === undefined) return 'accepted';
+    return this.#running === undefined ? 'watching' : 'rounds';
+  }
+
+  /** Members whose round message is missing. */
+  get awaited(): readonly string[] {
+    if (this.stage !== 'rounds') return [];
+    return this.#awaited?.filter((party) => !this.#waiting.has(party)) ?? [];
   }
 
   get #wire(): WireContext {

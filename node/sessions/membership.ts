@@ -5,7 +5,7 @@ import { NonceStore } from '../mpc/frost/nonces.ts';
 import { attemptIdOf, checkPropose, same } from './attempt.ts';
 import { Accuser } from './blame/accuser.ts';
 import { SessionError } from './error.ts';
-import { sameLogHead } from '../../protocol/records/fields.ts';
+import { sameLogHead, timestamp } from '../../protocol/records/fields.ts';
 import { type HeldProposal, isRepeated, type Job, noteFailure, rememberAnswered } from './job.ts';
 import { BoundedMaps } from './bounded-map.ts';
 import { EarlyBudget } from './early-budget.ts';
@@ -80,6 +80,8 @@ export class Membership {
     if (live !== undefined) return live.proposedAgain(frame);
     checkPropose(frame, keyring, this.#state.wire);
     if (await this.#outcomes.answerFinished(from, attemptId, requestId)) return;
+    if (this.#state.paused)
+      return this.#state.send(from, 'decline', { attemptId, requestId, reason: 'paused' });
     // The second copy, or one of long ago.
     if (job !== undefined && isRepeated(job, propose)) return;
     // Before anything costly: a leader may have one attempt at a time.
@@ -98,6 +100,8 @@ export class Membership {
     await store.markStarted(requestId);
     // Approvals may have run out meanwhile: the leader hears nothing, and asks again.
     if (!this.#state.isOpen(job) || !this.#state.authorisedNow(job)) return;
+    // The operator may have paused this node meanwhile.
+    if (this.#state.paused) return this.#decline(job, attemptId, propose, 'paused');
     rememberAnswered(job, propose);
     job.lastAccepted.set(from, clock.now());
     const prepared = purpose.prepare();
@@ -237,8 +241,10 @@ export class Membership {
       job.proposal = undefined;
     }
     const { requestId } = job;
-    const { log, transport } = this.#state.context;
+    const { log, transport, clock } = this.#state.context;
     log('session.aborted', { requestId, attemptId: attempt.id, ...failure });
+    const { unattributed: _, ...told } = failure;
+    job.lastAbort = { at: timestamp(clock.now()), attemptId: attempt.id, ...told };
     noteFailure(job, failure, attempt.members, this.#state.self);
     this.#accuser.failed(job, attempt, failure);
     if (tell && !this.#state.stopped) {
@@ -296,6 +302,12 @@ export class Membership {
     const attempt = this.#state.jobs.get(requestId)?.live.get(attemptId);
     // Only a member can know that an attempt is over; the claim about others is noted, not believed.
     if (attempt === undefined || !attempt.members.includes(from)) return;
+    if (code === 'paused') {
+      // What a party says of itself can be held against itself alone. It may have spoken before the START reached the
+      // others, to whom it was no member then: of the leader they believe it.
+      const paused = { code: 'peer_paused', message: `${from} is paused`, awaited: [from] };
+      return attempt.fail(paused, attempt.leader === this.#state.self);
+    }
     const blamed = culprit ? `, it blames ${culprit}` : '';
     const awaits = awaited.length > 0 ? `, it awaited ${awaited.join(', ')}` : '';
     attempt.fail(
@@ -307,6 +319,24 @@ export class Membership {
       },
       false,
     );
+  }
+
+  /**
+   * Ends this party's part in every attempt under way: nothing of it leaves any more. A leader that still gathers ACCEPTs
+   * learns from the DECLINE that this one no longer counts, and goes on with others at once.
+   */
+  withdraw(): void {
+    for (const job of this.#state.jobs.values()) {
+      for (const attempt of job.live.values()) {
+        const { id: attemptId, leader, started } = attempt;
+        attempt.fail(
+          { code: 'paused', message: 'the operator of this party has paused it', awaited: [] },
+          true,
+        );
+        if (started || leader === this.#state.self) continue;
+        this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason: 'paused' });
+      }
+    }
   }
 
   /** A process that restarted has lost its sessions: what it took part in cannot end. */

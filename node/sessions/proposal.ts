@@ -86,6 +86,11 @@ export class Proposal {
     return setSize(this.propose.purpose, this.#context.keyring);
   }
 
+  /** Parties that have neither accepted nor declined. */
+  get awaited(): readonly string[] {
+    return this.propose.order.filter((party) => !this.#accepts.has(party) && !this.#declined.has(party));
+  }
+
   #possible(): boolean {
     return this.#accepts.size >= this.#wanted;
   }
@@ -111,16 +116,18 @@ export class Proposal {
 
   /** An ACCEPT whose sender is authenticated. Throws SessionError when it is not one for this attempt. */
   accept(frame: FrameOf<'accept'>): void {
-    if (this.#ended || this.#accepts.has(frame.content.party)) return;
+    const { party } = frame.content;
+    if (this.#ended || this.#accepts.has(party) || this.#declined.has(party)) return;
     const { networkId, keyring } = this.#context;
     checkAccept(frame, this.propose, this.attemptId, keyring, { networkId, keyringId: keyring.id });
-    this.#accepts.set(frame.content.party, frame.bytes);
+    this.#accepts.set(party, frame.bytes);
     this.#decide();
   }
 
-  /** A party that will not take part: the attempt fails at once when too few are left. */
+  /** A party that will not take part, or no longer: the attempt fails at once when too few are left. */
   decline(party: string): void {
-    if (this.#ended || this.#accepts.has(party)) return;
+    if (this.#ended) return;
+    this.#accepts.delete(party);
     this.#declined.add(party);
     const left = this.#context.keyring.roster.parties.length - this.#declined.size;
     if (left < this.#wanted) this.#fail('declined');

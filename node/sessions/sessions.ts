@@ -12,18 +12,11 @@ import { Leading } from './leading.ts';
 import { Membership } from './membership.ts';
 import { Outcomes } from './outcomes.ts';
 import { SessionState } from './state.ts';
+import { requestStatus, type RequestStatus } from './status.ts';
 import { decodeFrame, type Frame } from './wire.ts';
 
 export { EvidenceError, type IntakeResult } from './intake.ts';
-
-/** How an open request stands; for `node status`. */
-export interface RequestStatus {
-  readonly requestId: Hex;
-  readonly authorised: boolean;
-  /** Attempts in a row that came to nothing. */
-  readonly tries: number;
-  readonly detail: string;
-}
+export type { RequestStatus } from './status.ts';
 
 /** All open requests are looked at when a peer comes up: at most this often for one peer, in milliseconds. */
 const attendSpacing = 1000;
@@ -85,9 +78,29 @@ export class Sessions {
     this.#membership.destroy();
   }
 
+  get paused(): boolean {
+    return this.#state.paused;
+  }
+
+  /**
+   * From now on this party proposes nothing and accepts nothing, and it leaves every attempt that is under way. Requests,
+   * evidence, others' results and confirmations are taken in as before.
+   */
+  pause(): void {
+    if (this.#state.paused) return;
+    this.#state.paused = true;
+    this.#membership.withdraw();
+  }
+
+  /** Takes up every open request again, at once. */
+  resume(): void {
+    if (!this.#state.paused) return;
+    this.#state.paused = false;
+    this.#leading.retryAll();
+  }
+
   status(): readonly RequestStatus[] {
-    const jobs = [...this.#state.jobs.values()];
-    return jobs.map(({ requestId, authorised, tries, detail }) => ({ requestId, authorised, tries, detail }));
+    return [...this.#state.jobs.values()].map((job) => requestStatus(job, this.#state));
   }
 
   /**
@@ -157,7 +170,7 @@ export class Sessions {
       return;
     }
     this.#attended.set(party, clock.now());
-    this.#leading.peerUp();
+    this.#leading.retryAll();
     void this.#outcomes.confirmations.ask(party).catch((error: unknown) => this.#state.reject(party, error));
   }
 

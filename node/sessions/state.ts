@@ -15,6 +15,8 @@ export class SessionState {
   readonly verdicts = new Verdicts();
   readonly peerLog: PeerLog;
   stopped = false;
+  /** The operator has paused this node: it takes part in no attempt. */
+  paused = false;
   readonly #queues = new Map<string, Promise<void>>();
   readonly #detached = new Set<Promise<void>>();
   /** Aborted when the sessions stop. */

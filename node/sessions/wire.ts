@@ -82,7 +82,7 @@ const bodySchemas = {
   decline: z.strictObject({
     attemptId: attemptIdSchema,
     requestId: recordIdSchema,
-    reason: z.enum(['refused', 'digests', 'log_head', 'no_share', 'busy']),
+    reason: z.enum(['refused', 'digests', 'log_head', 'no_share', 'busy', 'paused']),
   }),
   /** Everything signed about a request, as JSON: it authenticates itself. */
   evidence: z.strictObject({ requestId: recordIdSchema, evidence: bytesUpTo(900 * 1024) }),

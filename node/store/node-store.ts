@@ -15,6 +15,8 @@ import { NodeStoreError } from './error.ts';
 import { Heads, type RememberedHead } from './heads.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
 import { Journal, type Kind } from './journal.ts';
+import { type Pause, pauseKind } from './pause.ts';
+import { peerBootKind } from './peer-boots.ts';
 import { type ActiveKey, type PendingShare, Shares, type StoredKey } from './shares.ts';
 
 export interface NodeStoreOptions {
@@ -128,6 +130,34 @@ export class NodeStore {
       const count = (change.get(bootKind, only)?.count ?? 0) + 1;
       change.put(bootKind, only, { count });
       return count;
+    });
+  }
+
+  /** Remembers a peer's boot counter, unless a higher one is known. */
+  rememberBoot(party: string, counter: number): Promise<void> {
+    return this.#journal.change('peerBoot', (change) => {
+      const known = change.get(peerBootKind, party);
+      if (known === undefined || counter > known.highest)
+        change.put(peerBootKind, party, { party, highest: counter });
+    });
+  }
+
+  /** The highest boot counter that each peer has shown. */
+  async highestBoots(): Promise<ReadonlyMap<string, number>> {
+    const known = await this.#journal.list(peerBootKind);
+    return new Map(known.map(({ party, highest }) => [party, highest]));
+  }
+
+  /** The operator's pause, if one stands. */
+  pause(): Promise<Pause | undefined> {
+    return this.#journal.get(pauseKind, only);
+  }
+
+  /** Sets the operator's pause, or ends it. */
+  setPause(pause: Pause | undefined): Promise<void> {
+    return this.#journal.change('pause', (change) => {
+      if (pause === undefined) change.del(pauseKind, only);
+      else change.put(pauseKind, only, pause);
     });
   }
 

@@ -4,7 +4,13 @@ import assert from 'node:assert/strict';
 import { type AddressInfo, type Server, type Socket, connect, createServer } from 'node:net';
 import type { Stream } from '@libp2p/interface';
 import { streamPair } from '@libp2p/utils';
-import { type Frame, FrameDecoder, type HelloFrame, encodeFrame } from '../../node/network/frames.ts';
+import {
+  type Frame,
+  FrameDecoder,
+  frameVersion,
+  type HelloFrame,
+  encodeFrame,
+} from '../../node/network/frames.ts';
 import { peerIdOfCredential } from '../../node/network/peer-identity.ts';
 import type { Carrier } from '../../node/network/peer-stream.ts';
 import { toHex } from '../../protocol/hex.ts';
@@ -80,7 +86,7 @@ export async function carrierPair(openedHere: boolean): Promise<{ carrier: Carri
 export function helloFrame(changes: Partial<HelloFrame> = {}): HelloFrame {
   return {
     type: 'hello',
-    version: 1,
+    version: frameVersion,
     networkId: 'local-test',
     keyringId: '0xabc',
     epoch: '1.0',

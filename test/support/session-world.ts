@@ -153,6 +153,8 @@ export interface SimulatedNode {
   sessions: Sessions;
   boot: string;
   alive: boolean;
+  /** As its disk says when it boots. */
+  paused: boolean;
   readonly logged: { event: string; fields: Record<string, unknown> }[];
   /** Proofs of others' faults that it has kept. */
   readonly blamed: BlameFile[];
@@ -201,6 +203,7 @@ export class SessionWorld {
         sessions: undefined as unknown as Sessions,
         boot: '',
         alive: false,
+        paused: false,
         logged: [],
         blamed: [],
       };
@@ -252,6 +255,7 @@ export class SessionWorld {
       streamCopies: this.#options.streamCopies ?? true,
     };
     node.sessions = new Sessions(context, () => undefined);
+    if (node.paused) node.sessions.pause();
     await node.sessions.start();
     for (const other of this.nodes) {
       if (other === node || !other.alive || !lives() || !this.#connected(node, other)) continue;

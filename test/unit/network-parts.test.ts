@@ -4,7 +4,13 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import { peerIdFromPrivateKey } from '@libp2p/peer-id';
 import fc from 'fast-check';
 import { dialAddress, listenAddress } from '../../node/network/addresses.ts';
-import { type Frame, FrameDecoder, dataFrameOverhead, encodeFrame } from '../../node/network/frames.ts';
+import {
+  type Frame,
+  FrameDecoder,
+  dataFrameOverhead,
+  encodeFrame,
+  frameVersion,
+} from '../../node/network/frames.ts';
 import { Inbox } from '../../node/network/inbox.ts';
 import { defaultLimits, resolveLimits } from '../../node/network/limits.ts';
 import { createNetwork } from '../../node/network/network.ts';
@@ -67,9 +73,11 @@ describe('frames', () => {
     fc.record({ type: fc.constant('data' as const), sequence: count.map((n) => Math.max(1, n)), bytes }),
     fc.record({ type: fc.constant('ack' as const), sequence: count.map((n) => Math.max(1, n)) }),
     fc.record({ type: fc.constant('ping' as const) }),
+    fc.record({ type: fc.constant('clock' as const), sent: count }),
+    fc.record({ type: fc.constant('clock_answer' as const), sent: count, now: count }),
     fc.record({
       type: fc.constant('hello' as const),
-      version: count,
+      version: fc.constant(frameVersion),
       networkId: name,
       keyringId: name,
       epoch: name,
@@ -454,7 +462,10 @@ describe('network options', () => {
     assert.throws(() => network.send(two.key, new Uint8Array(1)), { code: 'not_running' });
     assert.throws(() => network.publish(new Uint8Array(1)), { code: 'not_running' });
     assert.deepEqual(network.addresses(), []);
-    assert.deepEqual(network.peers(), [{ key: two.key, up: false, queuedBytes: 0 }]);
+    const [{ downSince, ...peer }, ...more] = network.peers() as [ReturnType<typeof network.peers>[number]];
+    assert.deepEqual(peer, { key: two.key, up: false, queuedBytes: 0 });
+    assert.equal(typeof downSince, 'number');
+    assert.equal(more.length, 0);
     await network.stop();
     await assert.rejects(network.start(), { code: 'not_running' });
   });

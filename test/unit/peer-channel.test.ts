@@ -1,7 +1,7 @@
 // The channel to one peer, against a peer that sends frames by hand over a stream in memory.
 import assert from 'node:assert/strict';
 import { encode } from 'cborg';
-import { type Frame, type HelloFrame, encodeFrame } from '../../node/network/frames.ts';
+import { type Frame, frameVersion, type HelloFrame, encodeFrame } from '../../node/network/frames.ts';
 import { resolveLimits } from '../../node/network/limits.ts';
 import type { NetworkError } from '../../node/network/network-error.ts';
 import { PeerChannel, type PeerChannelOptions } from '../../node/network/peer-channel.ts';
@@ -116,7 +116,11 @@ describe('peer channel', () => {
       ['of another network', { networkId: 'local-other' }],
       ['of another keyring', { keyringId: '0xabd' }],
       ['of another epoch', { epoch: '1.1' }],
-      ['of another version', { version: 2 }],
+      ['of another version', { version: frameVersion + 1 }],
+      [
+        'of another version, with what only that one knows',
+        { version: 1, epoch: 7 as never, more: true } as never,
+      ],
       ["with this party's own boot id", { bootId: ownBootId }],
     ];
     for (const [what, changes] of wrong) {

@@ -1,0 +1,171 @@
+// The status of a node for a person: first what is wrong, then peers, then what every open request waits for. The answer
+// comes from another process, perhaps of another version: what is not understood is shown as it came.
+import * as z from 'zod';
+import { fields, shortId } from './output.ts';
+
+const awaitedSchema = z.object({ party: z.string(), owes: z.string() });
+const waitingSchema = z.discriminatedUnion('for', [
+  z.object({ for: z.literal('approvals') }),
+  z.object({ for: z.literal('resume') }),
+  z.object({ for: z.literal('peers'), have: z.number(), need: z.number(), awaited: z.array(awaitedSchema) }),
+  z.object({ for: z.literal('leader'), leader: z.string(), until: z.string().optional() }),
+  z.object({
+    for: z.literal('attempts'),
+    attempts: z.array(
+      z.object({
+        leader: z.string(),
+        since: z.string(),
+        phase: z.string(),
+        awaited: z.array(awaitedSchema),
+      }),
+    ),
+  }),
+]);
+const requestSchema = z.object({
+  requestId: z.string(),
+  kind: z.string(),
+  since: z.string(),
+  expires: z.string(),
+  tries: z.number(),
+  detail: z.string(),
+  waiting: waitingSchema,
+  lastAbort: z
+    .object({
+      at: z.string(),
+      code: z.string(),
+      awaited: z.array(z.string()),
+      culprit: z.string().optional(),
+    })
+    .optional(),
+});
+const peerSchema = z.object({
+  name: z.string(),
+  key: z.string(),
+  up: z.boolean(),
+  since: z.string(),
+  bootCounter: z.number().optional(),
+  highestBoot: z.number().optional(),
+  wentBack: z.boolean().optional(),
+  lastDial: z.object({ at: z.string(), failures: z.number(), error: z.string() }).optional(),
+});
+const statusSchema = z.looseObject({
+  name: z.string(),
+  party: z.string(),
+  state: z.string(),
+  paused: z.object({ since: z.string(), reason: z.string().optional() }).optional(),
+  clocks: z.array(z.string()),
+  peers: z.array(peerSchema),
+  requests: z.array(requestSchema),
+});
+type Status = z.output<typeof statusSchema>;
+type Request = z.output<typeof requestSchema>;
+type NameOf = (party: string) => string;
+
+const owed: Readonly<Record<string, string>> = {
+  connection: 'not connected',
+  accept: 'no ACCEPT',
+  start: 'no START',
+  round: 'no round message',
+  result: 'no result',
+};
+
+function awaited(parties: readonly { party: string; owes: string }[], nameOf: NameOf): string {
+  if (parties.length === 0) return 'nobody';
+  return parties.map(({ party, owes }) => `${nameOf(party)} (${owed[owes] ?? owes})`).join(', ');
+}
+
+function peerLine({
+  name,
+  up,
+  since,
+  bootCounter,
+  highestBoot,
+  wentBack,
+  lastDial,
+}: Status['peers'][number]): string {
+  const boots = bootCounter === undefined ? '' : `, boot ${bootCounter}`;
+  const back =
+    wentBack === true ? `: WENT BACK from ${highestBoot}, it runs on an old copy of its folder` : '';
+  const dial =
+    lastDial === undefined
+      ? ''
+      : `, dialled ${lastDial.failures} times, last at ${lastDial.at}: ${lastDial.error}`;
+  return `${name} ${up ? 'up' : 'down'} since ${since}${boots}${back}${dial}`;
+}
+
+function waitingLines({ waiting, detail }: Request, nameOf: NameOf): string[] {
+  switch (waiting.for) {
+    case 'approvals':
+      return [`waits for approvals: ${detail}`];
+    case 'resume':
+      return ['waits for this node to be resumed'];
+    case 'peers':
+      return [
+        `waits for parties, ${waiting.have} of ${waiting.need} here: ${awaited(waiting.awaited, nameOf)}`,
+      ];
+    case 'leader':
+      return [
+        `waits for ${nameOf(waiting.leader)} to propose${waiting.until ? `, until ${waiting.until}` : ''}`,
+      ];
+    case 'attempts':
+      return waiting.attempts.map(
+        ({ leader, since, phase, awaited: parties }) =>
+          `attempt of ${nameOf(leader)} since ${since}, ${phase}: waits for ${awaited(parties, nameOf)}`,
+      );
+  }
+}
+
+function requestLines(request: Request, nameOf: NameOf): string[] {
+  const { requestId, kind, since, expires, tries, lastAbort } = request;
+  const indented = waitingLines(request, nameOf);
+  if (lastAbort !== undefined) {
+    const { at, code, awaited: missing, culprit } = lastAbort;
+    const blamed = culprit === undefined ? '' : `, culprit ${nameOf(culprit)}`;
+    const without = missing.length === 0 ? '' : `, it awaited ${missing.map(nameOf).join(', ')}`;
+    indented.push(`last attempt ended at ${at}: ${code}${without}${blamed}; ${tries} in a row`);
+  }
+  return [
+    `${shortId(requestId)} ${kind}, here since ${since}, until ${expires}`,
+    ...indented.map((line) => `  ${line}`),
+  ];
+}
+
+/** A value that has no form of its own here, a list's items one a line. */
+function plainLines(value: unknown): string[] {
+  if (Array.isArray(value)) return value.length === 0 ? ['none'] : value.map(plain);
+  return [plain(value)];
+}
+
+function plain(value: unknown): string {
+  if (typeof value !== 'object' || value === null) return String(value);
+  return Object.entries(value)
+    .map(([key, part]) => `${key} ${typeof part === 'object' ? JSON.stringify(part) : String(part)}`)
+    .join(', ');
+}
+
+/** Lines for a terminal, not yet made safe for it. */
+export function statusLines(value: unknown): string[] {
+  const parsed = statusSchema.safeParse(value);
+  if (!parsed.success) {
+    const entries =
+      typeof value === 'object' && value !== null && !Array.isArray(value) ? Object.entries(value) : [];
+    return entries.length === 0
+      ? plainLines(value)
+      : fields(entries.map(([key, part]) => [key, plainLines(part)] as const));
+  }
+  const { paused, clocks, peers, requests, ...rest } = parsed.data;
+  const names = new Map(peers.map(({ key, name }) => [key, name]));
+  const nameOf: NameOf = (party) =>
+    party === rest.party ? `${rest.name} (this node)` : (names.get(party) ?? party);
+  const reason = paused?.reason === undefined ? '' : `: ${paused.reason}`;
+  return fields([
+    ['PAUSED', paused && `since ${paused.since}${reason}`],
+    ['CLOCKS', clocks.length > 0 ? clocks : undefined],
+    ...Object.entries(rest).map(([key, part]) => [key, plainLines(part)] as const),
+    ['peers', peers.length === 0 ? 'none' : peers.map(peerLine)],
+    [
+      'requests',
+      requests.length === 0 ? 'none' : requests.flatMap((request) => requestLines(request, nameOf)),
+    ],
+  ]);
+}
