@@ -3,8 +3,9 @@
 //
 // Bounded for each accused party, so that nobody can push out the proofs against another by many faults of its own: the
 // first ones stay, for what a party did first is what an operator must know, and later ones are no news.
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
+import { makeFolder, removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import type { BlameFile, BlameSink } from './sessions/context.ts';
 
 /** About each accused party; with the 50 parties of the largest keyring, 800 files at most. */
@@ -36,10 +37,14 @@ export class BlameFolder implements BlameSink {
   async load(): Promise<void> {
     const { folder, log } = this.#options;
     try {
-      for (const name of await readdir(folder)) {
+      const files = await readdir(folder);
+      // What a killed node left half written: bundles are written by the node alone.
+      await removeLeftovers(
+        folder,
+        files.flatMap((file) => /^\.(.+\.json)\./.exec(file)?.[1] ?? []),
+      );
+      for (const name of files) {
         const accused = fileName.exec(name)?.[1];
-        // What a crash left half written.
-        if (name.endsWith('.part')) await rm(join(folder, name), { force: true });
         if (accused === undefined) continue;
         const { size } = await stat(join(folder, name));
         this.#count(accused, 1, size);
@@ -72,8 +77,8 @@ export class BlameFolder implements BlameSink {
     // Counted before the write: of several at once none may pass the bound.
     this.#count(name, 1, bytes.length);
     try {
-      await mkdir(folder, { recursive: true, mode: 0o700 });
-      await writeWhole(path, bytes);
+      await makeFolder(folder);
+      await writeAtomically(path, bytes, { name: 'node.blame' });
       log('blame.recorded', { ...about, path });
     } catch (error) {
       this.#count(name, -1, -bytes.length);
@@ -94,22 +99,4 @@ export class BlameFolder implements BlameSink {
 /** The first 8 bytes of a party's public key, in hex. */
 function shortName(credential: string): string {
   return credential.replace(/^[^:]*:0x/, '').slice(0, 16);
-}
-
-/** A file that is there whole, or not at all, whenever the machine stops. */
-async function writeWhole(path: string, bytes: Uint8Array): Promise<void> {
-  const temporary = `${path}.part`;
-  try {
-    const handle = await open(temporary, 'w', 0o600);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true }).catch(() => undefined);
-    throw error;
-  }
 }

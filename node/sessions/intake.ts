@@ -218,7 +218,9 @@ export class Intake {
       return { requestId, state: 'done', detail: describe(bare) };
     }
     // Also one that was rejected before this node had seen it: until then owners may decide otherwise.
-    const job = held ?? (isNew && isKnown ? newJob(requestId, evidence, bare, this.#state.context.clock.now()) : undefined);
+    const job =
+      held ??
+      (isNew && isKnown ? newJob(requestId, evidence, bare, this.#state.context.clock.now()) : undefined);
     if (job) {
       this.#stand(job, evidence, false, describe(verdict));
       this.#state.jobs.set(requestId, job);

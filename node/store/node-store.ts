@@ -135,7 +135,7 @@ export class NodeStore {
 
   /** Remembers a peer's boot counter, unless a higher one is known. */
   rememberBoot(party: string, counter: number): Promise<void> {
-    return this.#journal.change('peerBoot', (change) => {
+    return this.#journal.change('peer.boot', (change) => {
       const known = change.get(peerBootKind, party);
       if (known === undefined || counter > known.highest)
         change.put(peerBootKind, party, { party, highest: counter });

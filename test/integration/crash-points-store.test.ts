@@ -10,6 +10,7 @@ import { pathToFileURL } from 'node:url';
 import { readPrivateFile } from '../../client/identity/sealed-file.ts';
 import { createNodeFolder, readNodeFolder, storedRoster } from '../../cli/node-folder.ts';
 import { LevelStore } from '../../coordinator/store/level.ts';
+import { BlameFolder } from '../../node/blame-folder.ts';
 import { nodePaths } from '../../node/config.ts';
 import { Grants } from '../../node/grants.ts';
 import { NodeStoreError } from '../../node/store/error.ts';
@@ -109,7 +110,7 @@ describe('a process that is killed', function () {
   });
 
   it('while it erases an epoch: the shares are there, or gone for good', async () => {
-    await each(names(rarePoints, 'node.'), async (point) => {
+    await each(names(rarePoints, 'node.epoch'), async (point) => {
       const dir = await newFolder();
       const { pending, certificate } = keyCase(1);
       const store = await NodeStore.open(openOptions(dir));
@@ -138,6 +139,46 @@ describe('a process that is killed', function () {
       } finally {
         await again.close();
       }
+    });
+  });
+
+  it('while it notes a pause or a peer’s restart: the note is there, or it is not', async () => {
+    const imports = { NodeStore: 'node/store/node-store.js' };
+    const pause = { since: '2030-01-01T00:00:00.000Z', reason: 'an audit' };
+    await each(names(rarePoints, 'node.pause'), async (point) => {
+      const options = openOptions(await newFolder());
+      const open = `(await NodeStore.open(${JSON.stringify(options)}))`;
+      await dieAt(point, imports, `await ${open}.setPause(${JSON.stringify(pause)});`);
+      const store = await NodeStore.open(options);
+      assert.deepEqual(await store.pause(), point.endsWith(':after') ? pause : undefined);
+      await store.close();
+    });
+    const party = createWorld().parties[0]!.credential;
+    await each(names(rarePoints, 'node.peer.boot'), async (point) => {
+      const options = openOptions(await newFolder());
+      const open = `(await NodeStore.open(${JSON.stringify(options)}))`;
+      await dieAt(point, imports, `await ${open}.rememberBoot(${JSON.stringify(party)}, 7);`);
+      const store = await NodeStore.open(options);
+      const expected = point.endsWith(':after') ? [[party, 7]] : [];
+      assert.deepEqual([...(await store.highestBoots())], expected);
+      await store.close();
+    });
+  });
+
+  it('while it keeps a proof of a fault: the proof is there whole, or not at all', async () => {
+    await each(names(rarePoints, 'node.blame'), async (point) => {
+      const folder = await newFolder();
+      const { credential } = createWorld().parties[0]!;
+      const file = `{ id: 'a'.repeat(64), accused: ${JSON.stringify(credential)}, code: 'invalid_share',
+        requestId: '0x00', attemptId: '00', bytes: new TextEncoder().encode('the proof') }`;
+      const made = `new BlameFolder({ folder: ${JSON.stringify(folder)}, log() {} })`;
+      await dieAt(point, { BlameFolder: 'node/blame-folder.js' }, `await ${made}.keep(${file});`);
+      const blame = new BlameFolder({ folder, log: (event) => assert.fail(event) });
+      await blame.load();
+      assert.equal(blame.size, point.endsWith(':after') ? 1 : 0);
+      const files = await readdir(folder);
+      assert.equal(files.length, blame.size, 'nothing half written is left');
+      for (const name of files) assert.equal(await readFile(join(folder, name), 'utf8'), 'the proof');
     });
   });
 

@@ -85,7 +85,7 @@ describe('blame: the folder', () => {
     const folder = await folderAt();
     await folder.keep(bundle(1));
     const [name] = await readdir(join(dir, 'blame'));
-    await writeFile(join(dir, 'blame', `${name}.part`), 'half');
+    await writeFile(join(dir, 'blame', `.${name}.${'0a'.repeat(8)}.tmp`), 'half');
     await writeFile(join(dir, 'blame', 'notes.txt'), "the operator's own");
     const again = await folderAt();
     assert.deepEqual((await readdir(join(dir, 'blame'))).toSorted(), [name, 'notes.txt']);
