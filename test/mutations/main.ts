@@ -15,7 +15,7 @@ interface Options {
   readonly limit: number;
   readonly check?: true;
   readonly complete: boolean;
-  readonly add?: readonly string[];
+  readonly add?: true | readonly string[];
 }
 
 function positive(text: string): number {
@@ -28,7 +28,7 @@ const command = new Command('test:mutations')
   .description('Takes defences out of the code, one at a time, and requires that a test notices each.')
   .option('--only <text>', 'entries whose defence, file or test contains this')
   .option('--check', 'run nothing: entries fit the tree, and every attack and code has one')
-  .option('--add <files...>', 'add entries of these files to the list, and put it in order')
+  .option('--add [files...]', 'add entries of these files to the list, and put it in order')
   .option('--jobs <n>', 'copies to work in at once', positive, 2)
   .option('--limit <seconds>', 'longest run of one test with a mutation', positive, 120)
   .option('--root <folder>', 'the tree', '.')
@@ -43,7 +43,7 @@ async function main(options: Options): Promise<boolean> {
   const root = realpathSync(options.root);
   const list = options.list ?? join(root, 'test', 'mutations.json');
   if (options.add !== undefined) {
-    print(`${addMutations(list, options.add)} entries added`);
+    print(`${addMutations(list, options.add === true ? [] : options.add)} entries added`);
     return true;
   }
   const all = readMutations(list);

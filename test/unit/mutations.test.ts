@@ -165,7 +165,8 @@ describe('the runner of mutations', () => {
     assert.equal(problems.length, wanted.length, problems.join('\n'));
     for (const [index, pattern] of wanted.entries()) assert.match(problems[index] ?? '', pattern);
     assert.deepEqual(misfits(project, [caught, survivor]), []);
-    assert.match(misfits(project, [survivor, caught]).join(), /not in order/);
+    assert.match(gaps(repository, [survivor, caught]).join(), /not in order/);
+    assert.doesNotMatch(gaps(repository, [caught, survivor]).join(), /not in order/);
     assert.match(misfits(project, [caught, caught]).join(), /twice/);
   });
 

@@ -149,6 +149,22 @@ describe('frames', () => {
     }
   });
 
+  it('with a key twice are refused', () => {
+    // {"type": "ping"}, and {"type": "ping", "type": "ping"}
+    const [once, twice] = [1, 2].map((count) => {
+      const entries = Array.from({ length: count }, () => [
+        0x64,
+        ...bytesOf('type'),
+        0x64,
+        ...bytesOf('ping'),
+      ]);
+      const body = [0xa0 + count, ...entries.flat()];
+      return Uint8Array.from([0, 0, 0, body.length, ...body]);
+    }) as [Uint8Array, Uint8Array];
+    assert.deepEqual([...new FrameDecoder(4096).push(once)], [{ type: 'ping' }]);
+    assert.throws(() => [...new FrameDecoder(4096).push(twice)], { code: 'frame' });
+  });
+
   for (const [field, value] of [
     ['bootId', new Uint8Array(15)],
     ['bootId', new Uint8Array(0)],

@@ -154,6 +154,9 @@ describe('message payload', () => {
     throwsCode('wrong_key', () =>
       decodePayload(payloadOf(utf8('hi')), { ...key, publicKey: new Uint8Array(31) }),
     );
+    throwsCode('wrong_key', () =>
+      decodePayload(payloadOf(utf8('hi')), { ...key, keyType: 'secp256k1' as typeof key.keyType }),
+    );
   });
 
   it('assembles an envelope that another implementation verifies', async () => {

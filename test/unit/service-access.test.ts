@@ -206,6 +206,16 @@ for (const [name, open] of Object.entries(stores)) {
         // A key of another keyring beside an own one.
         const neighbour = new ServiceWorld(foreign, at.store);
         const theirs = await (await neighbour.register()).key('theirs');
+        // Nor does a connector get evidence of another keyring's requests, whichever it names.
+        const snapshot = await at.call(
+          'connector_pending',
+          { keyringId: world.keyring.id, requestIds: [theirs.id, idOf(unmade)] },
+          at.connector(0),
+        );
+        assert.deepEqual(
+          snapshot.items.map(({ requestId }) => requestId),
+          [idOf(unmade)],
+        );
         await at.refuses(
           'invalid_params',
           'sign_request',

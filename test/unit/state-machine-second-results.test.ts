@@ -44,7 +44,7 @@ describe('a batch', () => {
       const result = signing.signature(party, good);
       if (party === 2)
         signing.unchangedBy('wrong_state', () => signing.result(result), /was rejected: parties/);
-      else assert.equal(signing.result(result).conflict, true);
+      else assert.doesNotThrow(() => assert.equal(signing.result(result).conflict, true));
     }
     assert.equal(signing.request.state, 'rejected');
     assert.equal(signing.request.results.length, 2);

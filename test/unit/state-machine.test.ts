@@ -194,7 +194,7 @@ describe('a partial request', () => {
     const rejected = against(signing, 'bob');
     signing.decide(rejected);
     const before = signing.request;
-    signing.decide(rejected).decide(structuredClone(rejected));
+    assert.doesNotThrow(() => signing.decide(rejected).decide(structuredClone(rejected)));
     assert.equal(signing.request, before);
     assert.deepEqual(signing.happened, ['partial', 'decision']);
     // Who does not sign it does not send it again: the answer shows the request.
@@ -236,7 +236,8 @@ describe('a partial request', () => {
       () => signing.decide(by(signing, 'alice', { seq: 21 })),
       /decided 20 times/,
     );
-    assert.equal(signing.decide(against(signing, 'alice', { seq: 21 })).request.reason?.code, 'cancelled');
+    assert.doesNotThrow(() => signing.decide(against(signing, 'alice', { seq: 21 })));
+    assert.equal(signing.request.reason?.code, 'cancelled');
   });
 
   it('gives nodes the decisions that count, however often approvers decide', () => {
