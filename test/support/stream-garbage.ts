@@ -32,7 +32,7 @@ export function streamGarbage(choices: Choices, hello: HelloFrame): StreamGarbag
     { type: 'ack', sequence: 1 },
   ];
   const kinds: (() => StreamGarbage)[] = [
-    () => ({ name: 'random', parts: [new Uint8Array([0xff]), choices.someBytes()] }),
+    () => ({ name: 'random', parts: [new Uint8Array([0xff, 0, 0, 0]), choices.someBytes()] }),
     () => ({ name: 'an empty frame', parts: [prefixed(new Uint8Array(0))] }),
     () => ({
       name: 'oversized',
