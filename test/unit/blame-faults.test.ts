@@ -250,8 +250,13 @@ describe('blame: the agreement on an attempt', () => {
         .nonces;
       attacker.send(from, attacker.accept(attemptId, frame.content, { nonces: [pair!, pair!] }));
     };
-    // The cheat is preferred: the leader waits for what it sends.
-    const { id, full } = net.messageLedBy(0, 2);
+    // The other ACCEPT comes later, or the leader may have its set before it looks at this one.
+    net.intercept = ({ from, to, bytes }) => {
+      if (decodeFrame(bytes).type !== 'accept' || to !== net.node(0).party.credential) return bytes;
+      net.clock.after(50, () => void net.node(0).sessions.receive(from, bytes));
+      return undefined;
+    };
+    const { id, full } = net.messageLedBy(0);
     await net.submit(full, [0, 1]);
     await net.signedBy(id, [0, 1]);
     assertProven(net, [0], 'item_count', 2);
