@@ -5,8 +5,8 @@ import { CliError } from '../errors.ts';
 import { withExample } from '../options.ts';
 
 interface Options {
-  readonly parties: string;
-  readonly threshold: string;
+  readonly parties?: string;
+  readonly threshold?: string;
   readonly stop: string;
   readonly dir?: string;
   readonly wait?: string;
@@ -35,20 +35,33 @@ export const testnet: CommandFactory = (context) =>
         'Run a coordinator, nodes and connectors on this machine, make a key, sign and execute a transfer step by step, ' +
           'and stay up to be tried. Its keys are worth nothing: for tests only.',
       )
-      .option('--parties <n>', 'how many parties, 2 to 9', '3')
-      .option('--threshold <t>', 'how many of them sign, from 2', '2')
+      .option('--parties <n>', 'how many parties, 2 to 9 (default: 3)')
+      .option('--threshold <t>', 'how many of them sign, from 2 (default: 2)')
       .option('--once', 'end after one verified run, with exit code 0 only then')
       .option('--stop <k>', 'kill so many nodes once the key exists', '0')
       .option(
         '--wait <seconds>',
         `how long the parties may take (default: ${patientSeconds}, or ${hopelessSeconds} when too few are left to sign)`,
       )
-      .option('--dir <dir>', 'a new folder for it (default: a temporary one, removed at the end)')
+      .option(
+        '--dir <dir>',
+        'a folder for it, new or of an earlier testnet to continue (default: a temporary one, removed at the end)',
+      )
       .option('--json', 'print one JSON object a line')
       .action(async (options: Options) => {
         const { dir, once = false, json = false } = options;
-        const parties = count('--parties', options.parties, 2, maxParties);
-        const threshold = count('--threshold', options.threshold, 2, parties);
+        const { readMark, requireSame } = await import('../testnet/folder.ts');
+        const earlier = dir === undefined ? undefined : await readMark(dir);
+        const { parties: askedParties, threshold: askedThreshold } = options;
+        const parties =
+          askedParties === undefined
+            ? (earlier?.parties ?? 3)
+            : count('--parties', askedParties, 2, maxParties);
+        const threshold =
+          askedThreshold === undefined
+            ? (earlier?.threshold ?? 2)
+            : count('--threshold', askedThreshold, 2, earlier ? maxParties : parties);
+        if (dir !== undefined && earlier !== undefined) requireSame(dir, earlier, { parties, threshold });
         const stop = count('--stop', options.stop, 0, parties - 1);
         const usual = stop > parties - threshold ? hopelessSeconds : patientSeconds;
         const waitSeconds =

@@ -1,15 +1,18 @@
 // Brings a network up from nothing: identities, party keys, a roster that every operator signs, the daemons, the
 // keyring and the workspace. Each step is the command that an operator would run.
 import { randomBytes } from 'node:crypto';
-import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { existsSync } from 'node:fs';
+import { mkdir, rm } from 'node:fs/promises';
+import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
+import { readPublicIdentity } from '../../client/identity/identity.ts';
 import { nodePaths } from '../../node/config.ts';
 import { peerIdOfCredential } from '../../node/network/peer-identity.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
 import { recordIdSchema } from '../../protocol/records/fields.ts';
+import { keyringRoster } from '../../protocol/records/keyring-roster.ts';
 import { connectorInit } from '../commands/connector-init.ts';
 import { identityShow } from '../commands/identity-list.ts';
 import { identityNew } from '../commands/identity-new.ts';
@@ -20,8 +23,13 @@ import { nodeInit } from '../commands/node-init.ts';
 import { nodeJoin } from '../commands/node-join.ts';
 import { profileSet } from '../commands/profile.ts';
 import { workspaceCreate } from '../commands/workspace-create.ts';
+import { readConnectorConfig } from '../connector-folder.ts';
 import type { CommandContext } from '../context.ts';
-import { writeOut } from '../record-file.ts';
+import { CliError } from '../errors.ts';
+import { identityPath } from '../identities.ts';
+import { readNodeFolder } from '../node-folder.ts';
+import { readProfileFile } from '../profile.ts';
+import { readRecord, writeOut } from '../record-file.ts';
 import type { Layout, PartyPlace } from './layout.ts';
 import { command, testnetOnlyScryptCost } from './operators.ts';
 import type { Daemon, DaemonSpec, Processes } from './processes.ts';
@@ -77,29 +85,84 @@ function idIn(printed: Record<string, unknown>, field: string): Hex {
   return recordIdSchema.parse(printed[field]);
 }
 
+/** Whether a file holds a roster: a run that was killed may have left an empty one. */
+async function isRoster(path: string): Promise<boolean> {
+  return await readRecord(path, keyringRoster.type).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** A party's folder, made unless it is there; the party key. What a killed run left half made is made anew. */
+async function nodeFolder(
+  people: CommandContext,
+  { nodeDir, name }: PartyPlace,
+  networkId: string,
+): Promise<string> {
+  const paths = nodePaths(nodeDir);
+  try {
+    return (await readNodeFolder(nodeDir, {})).party.key;
+  } catch (error) {
+    // With a roster signed by that key, a new one would be another party.
+    if (existsSync(paths.roster)) throw error;
+  }
+  await rm(nodeDir, { recursive: true, force: true });
+  const listen = ['--listen', '/ip4/127.0.0.1/tcp/0'];
+  const named = ['--dir', nodeDir, '--name', name, '--network', networkId];
+  return String((await command(people, nodeInit, ...named, ...listen)).key);
+}
+
+/** A connector's folder, made unless it is there, with the addresses that hold now; its credential. */
+async function connectorFolder(people: CommandContext, dir: string, node: string): Promise<string> {
+  const path = join(dir, 'config.yaml');
+  try {
+    const { networkId, coordinator: before, node: nodeBefore, key } = await readConnectorConfig(path, {}, {});
+    const { credential } = await readPublicIdentity(key);
+    const coordinator = (await readProfileFile(people)).coordinator ?? before;
+    if (coordinator !== before || node !== nodeBefore) {
+      const settings = { networkId, coordinator, node, dir: '.', key: basename(key), grant: 'grant.json' };
+      await writeOut(path, stringify(settings), { replace: true });
+    }
+    return credential;
+  } catch {
+    await rm(dir, { recursive: true, force: true });
+    return String((await command(people, connectorInit, '--dir', dir, '--node', node)).credential);
+  }
+}
+
 /** Makes keys and folders of everybody, and the roster with everybody's signature. Nothing runs yet. */
 async function prepare(options: BootstrapOptions, networkId: string): Promise<Member[]> {
   const { people, layout, threshold } = options;
   const { parties, passphrase, roster, signedRoster } = layout;
-  await Promise.all([...owners, admin].map((name) => command(people, identityNew, name)));
+  const identities = [...owners, admin].filter((name) => !existsSync(identityPath(people, name)));
+  await Promise.all(identities.map((name) => command(people, identityNew, name)));
   await command(people, profileSet, 'networkId', networkId);
   const members = await Promise.all(
     parties.map(async (place): Promise<Member> => {
-      const listen = ['--listen', '/ip4/127.0.0.1/tcp/0'];
-      const named = ['--dir', place.nodeDir, '--name', place.name, '--network', networkId];
-      const { key } = await command(people, nodeInit, ...named, ...listen);
+      const key = await nodeFolder(people, place, networkId);
       // The node itself would seal its storage key at full cost when it first starts.
       const sealing = { passphrase, networkId, testOnlyScryptCost: testnetOnlyScryptCost };
-      await (await NodeStore.open({ dir: place.nodeDir, ...sealing })).close();
-      return { ...place, key: String(key) };
+      if (!existsSync(join(place.nodeDir, 'storage.key')))
+        await (await NodeStore.open({ dir: place.nodeDir, ...sealing })).close();
+      return { ...place, key };
     }),
   );
   const introductions = members.map(({ nodeDir }) => nodePaths(nodeDir).party);
   const draft = ['--name', keyringName, '--threshold', String(threshold), '--admin', admin, '--out', roster];
-  await command(people, keyringDraft, ...introductions, ...draft);
+  if (!(await isRoster(roster))) {
+    const joined = members.find(({ nodeDir }) => existsSync(nodePaths(nodeDir).roster));
+    if (joined !== undefined) {
+      const what = `${roster} is missing or damaged, and ${joined.name} has signed another`;
+      throw new CliError('failed', what, 'name a new folder with --dir');
+    }
+    await rm(roster, { force: true });
+    await command(people, keyringDraft, ...introductions, ...draft);
+  }
   // From operator to operator, then back to each with the signatures of all.
-  for (const [index, { nodeDir }] of members.entries()) {
-    await command(people, nodeJoin, index === 0 ? roster : signedRoster, '--dir', nodeDir, '--yes');
+  if (!(await isRoster(signedRoster))) await rm(signedRoster, { force: true });
+  for (const { nodeDir } of members) {
+    const handed = existsSync(signedRoster) ? signedRoster : roster;
+    await command(people, nodeJoin, handed, '--dir', nodeDir, '--yes');
   }
   for (const { nodeDir } of members) await command(people, nodeJoin, signedRoster, '--dir', nodeDir);
   return members;
@@ -112,6 +175,7 @@ async function startCoordinator(options: BootstrapOptions, networkId: string): P
   await writeOut(
     layout.coordinatorConfig,
     `# A test network's: anybody may register keyrings and workspaces.\n${stringify(config)}`,
+    { replace: true },
   );
   const { url } = await start(options, {
     name: 'coordinator',
@@ -169,9 +233,11 @@ async function startNode(options: BootstrapOptions, member: Member): Promise<str
 async function startConnector(options: BootstrapOptions, member: Member, node: string): Promise<void> {
   const { people, layout } = options;
   const dir = member.connectorDir;
-  const { credential } = await command(people, connectorInit, '--dir', dir, '--node', node);
+  const credential = await connectorFolder(people, dir, node);
   const grant = join(dir, 'grant.json');
-  await command(people, nodeAllowConnector, String(credential), '--dir', member.nodeDir, '--out', grant);
+  // Again after a restart: of two grants for one key the later one counts.
+  await rm(grant, { force: true });
+  await command(people, nodeAllowConnector, credential, '--dir', member.nodeDir, '--out', grant);
   await start(options, {
     name: member.connector,
     kind: 'connector',
@@ -213,20 +279,10 @@ async function startParties(
   for (const member of members) await writePeers(member, networkId, addresses);
 }
 
-/** Brings the whole network up. Throws what a command throws, or CliError of a daemon that did not start. */
-export async function bootstrap(options: BootstrapOptions, networkId: string): Promise<TestNetwork> {
-  const { people, layout } = options;
-  const members = await prepare(options, networkId);
-  await writeOut(layout.policy, stringify(signPolicy));
-  const coordinator = startCoordinator(options, networkId);
-  const registered = coordinator.then(() => command(people, keyringCreate, layout.signedRoster));
-  registered.catch(options.abort); // Awaited below, after the first node has started.
-  try {
-    await startParties(options, networkId, members, registered);
-  } finally {
-    await Promise.allSettled([registered]);
-  }
-  const keyringId = idIn(await registered, 'keyringId');
+/** The owners' workspace, made unless the profile knows it from an earlier run. */
+async function workspaceOf(people: CommandContext, layout: Layout, keyringId: Hex): Promise<Hex> {
+  const known = (await readProfileFile(people)).workspaceId;
+  if (known !== undefined) return recordIdSchema.parse(known);
   const listed = await Promise.all(
     owners.map(async (name) => `${name}=${String((await command(people, identityShow, name)).credential)}`),
   );
@@ -246,12 +302,33 @@ export async function bootstrap(options: BootstrapOptions, networkId: string): P
     ...named,
     ...listed.flatMap((owner) => ['--owner', owner]),
   );
+  return idIn(created, 'workspaceId');
+}
+
+/**
+ * Brings the whole network up, and continues what an earlier run on the folder has begun: every step leaves alone what is
+ * there. Throws what a command throws, or CliError of a daemon that did not start.
+ */
+export async function bootstrap(options: BootstrapOptions, networkId: string): Promise<TestNetwork> {
+  const { people, layout } = options;
+  const members = await prepare(options, networkId);
+  await writeOut(layout.policy, stringify(signPolicy), { replace: true });
+  const coordinator = startCoordinator(options, networkId);
+  const registered = coordinator.then(() => command(people, keyringCreate, layout.signedRoster));
+  registered.catch(options.abort); // Awaited below, after the first node has started.
+  try {
+    await startParties(options, networkId, members, registered);
+  } finally {
+    await Promise.allSettled([registered]);
+  }
+  const keyringId = idIn(await registered, 'keyringId');
+  const workspaceId = await workspaceOf(people, layout, keyringId);
   await command(people, profileSet, 'identity', owners[0]);
   return {
     networkId,
     coordinator: await coordinator,
     keyringId,
-    workspaceId: idIn(created, 'workspaceId'),
+    workspaceId,
     members,
   };
 }

@@ -9,10 +9,10 @@ import type { Payload } from '../../protocol/payloads/payload.ts';
 import { transferMessage } from '../../protocol/payloads/solana-transfer.ts';
 import type { RequestView } from '../../protocol/rpc.ts';
 import { CliError } from '../errors.ts';
-import { fetchKey } from '../keys.ts';
+import { fetchKey, listKeys } from '../keys.ts';
 import { jsonText, writeOut } from '../record-file.ts';
 import { inWorkspace, trustedWorkspace, type WorkspaceSession } from '../session.ts';
-import { approve, ask, type Stage } from './requests.ts';
+import { approve, ask, Followed, type Stage } from './requests.ts';
 import type { SolanaChain } from './solana-chain.ts';
 
 /** Label of the key. */
@@ -39,9 +39,45 @@ function sol(lamports: bigint): string {
   return `${text.slice(0, -9)}.${text.slice(-9)} SOL`;
 }
 
+/**
+ * The key of an earlier run on this folder, its certificate verified here; one that is still being made is waited for.
+ * Undefined when there is none. Throws CliError, VerificationError.
+ */
+export async function earlierKey(stage: Stage): Promise<ProvenKey | undefined> {
+  const { people, network, narration } = stage;
+  return await inWorkspace(people, { as: initiator }, async (session) => {
+    const workspace = await trustedWorkspace(people, session);
+    const labelled = (await listKeys(people, session)).filter(({ label }) => label === keyLabel);
+    const found =
+      labelled.find(({ state }) => state === 'fulfilled') ??
+      labelled.find(({ state }) => state !== 'rejected');
+    if (found === undefined) return undefined;
+    const { keyId } = found;
+    narration.say('', `Key "${keyLabel}": asked for by an earlier run on this folder`);
+    if (found.state !== 'fulfilled') {
+      const followed = new Followed(stage, keyId, 'key');
+      try {
+        const { client } = session;
+        const view = await client.call('sign_get', { requestId: keyId }, { signal: people.signal });
+        await narration.during(() => 'the parties make the key', followed.fulfilled(session, view));
+      } catch (error) {
+        // One that the parties gave up is made anew.
+        if (error instanceof CliError && error.code === 'rejected') return undefined;
+        throw error;
+      } finally {
+        followed.end();
+      }
+    }
+    const key = await fetchKey(people, session, workspace, keyId);
+    narration.tell('key', { keyId, address: key.addresses[0]?.address, networkId: network.networkId });
+    return key;
+  });
+}
+
 /** A new key, its certificate verified here. Throws CliError, VerificationError. */
 export async function makeKey(stage: Stage): Promise<ProvenKey> {
   const { people, network, narration, feed } = stage;
+  narration.say('', 'Key: made by all parties together, so that nobody ever holds it');
   return await inWorkspace(people, { as: initiator }, async (session) => {
     const workspace = await trustedWorkspace(people, session);
     const { networkId, keyringId } = network;
@@ -107,7 +143,7 @@ export async function signTransfer(stage: Stage, options: TransferOptions): Prom
     kind: 'solana.transaction',
     message: toHex(transferMessage({ from, to, lamports, recentBlockhash: chain.latestBlockhash() })),
   });
-  await writeOut(transferFile, jsonText(payloadOf(trial)));
+  await writeOut(transferFile, jsonText(payloadOf(trial)), { replace: true });
   narration.say('', `Signature: ${sol(paid)} from the key's address to ${to}`);
   const [signed, requestId] = await inWorkspace(people, { as: initiator }, async (session) => {
     const workspace = await trustedWorkspace(people, session);

@@ -1,6 +1,6 @@
-// The folder of a local testnet: what stands where, and that nothing of another run is in it.
+// The folder of a local testnet: what stands where.
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, mkdtemp, readdir } from 'node:fs/promises';
+import { access, chmod, mkdir, mkdtemp, readFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { writePrivateFile } from '../../client/identity/sealed-file.ts';
@@ -34,50 +34,48 @@ export interface Layout {
   readonly signedRoster: string;
   /** An unsigned transfer, for whoever tries the network by hand. */
   readonly transfer: string;
+  /** Files with the numbers of its processes. */
+  readonly pidFolder: string;
   readonly parties: readonly PartyPlace[];
   /** The log of a process. */
   logOf(process: string): string;
 }
 
-async function entriesOf(dir: string): Promise<readonly string[]> {
-  try {
-    return await readdir(dir);
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    if (code === 'ENOENT') return [];
-    if (code !== 'ENOTDIR') throw error;
-    throw new CliError('usage', `${dir} is not a folder`, 'name a new folder with --dir');
-  }
-}
-
-/** Takes a folder for this run alone. Throws CliError `usage` when something is in it. */
-async function takeFolder(dir: string): Promise<void> {
-  const used = (await entriesOf(dir)).length > 0;
-  if (!used) {
-    await mkdir(dir, { recursive: true, mode: 0o700 });
-    await chmod(dir, 0o700);
-  }
-  try {
-    // Of two runs that found it empty, one makes this.
-    if (!used) return await mkdir(join(dir, 'logs'), { mode: 0o700 });
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-  }
-  throw new CliError(
-    'usage',
-    `${dir} is not empty, and a testnet does not continue from another`,
-    'name a new folder with --dir',
+async function exists(path: string): Promise<boolean> {
+  return await access(path).then(
+    () => true,
+    () => false,
   );
 }
 
-/** Makes the folder of a testnet with its passphrase; a new temporary one when none is named. Throws CliError `usage`. */
+/** The passphrase of a folder's keys, made when there is none yet. Throws CliError `failed` when it was lost. */
+async function passphraseIn(root: string, path: string): Promise<string> {
+  if (await exists(path)) return (await readFile(path, 'utf8')).trim();
+  if (await exists(join(root, 'home'))) {
+    throw new CliError(
+      'failed',
+      `${path} is missing, and nothing opens the keys in ${root}`,
+      'name a new folder',
+    );
+  }
+  const passphrase = randomBytes(16).toString('hex');
+  await writePrivateFile(path, `${passphrase}\n`);
+  return passphrase;
+}
+
+/**
+ * The folder of a testnet with its passphrase: a new temporary one when none is named, else one that is this run's alone.
+ * Throws CliError `failed`.
+ */
 export async function createLayout(dir: string | undefined, parties: number): Promise<Layout> {
   const root = dir === undefined ? await mkdtemp(join(tmpdir(), 'countersign-testnet-')) : resolve(dir);
-  await takeFolder(root);
   const at = (...names: readonly string[]): string => join(root, ...names);
-  const passphrase = randomBytes(16).toString('hex');
+  for (const folder of [root, at('logs'), at('pids')]) {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await chmod(folder, 0o700);
+  }
   const passphraseFile = at('passphrase');
-  await writePrivateFile(passphraseFile, `${passphrase}\n`);
+  const passphrase = await passphraseIn(root, passphraseFile);
   const party = (number: number): PartyPlace => ({
     name: `party-${number}`,
     node: `node-${number}`,
@@ -97,6 +95,7 @@ export async function createLayout(dir: string | undefined, parties: number): Pr
     roster: at('roster.json'),
     signedRoster: at('roster.signed.json'),
     transfer: at('transfer.json'),
+    pidFolder: at('pids'),
     parties: Array.from({ length: parties }, (_, index) => party(index + 1)),
     logOf: (process) => at('logs', `${process}.log`),
   };

@@ -2,8 +2,9 @@
 // stopped in reverse order within seconds. None is left behind, however this process ends: each holds the read end of a
 // pipe whose other end is here, and stops when it closes.
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync } from 'node:fs';
+import { closeSync, openSync, writeFileSync } from 'node:fs';
 import { open, readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { CliError } from '../errors.ts';
 
@@ -43,6 +44,8 @@ export interface ProcessesOptions {
   readonly environment: Readonly<Record<string, string | undefined>>;
   /** The command and its runtime's options; default: those that run now. */
   readonly entry?: readonly string[];
+  /** Folder for a file with each one's process id: whoever finds it left behind can tell what it is. */
+  readonly pidFolder?: string;
   /** Told of a daemon that ended by itself. */
   readonly onLoss: (error: CliError) => void;
 }
@@ -141,6 +144,9 @@ export class Processes {
     } finally {
       closeSync(output);
     }
+    const { pidFolder } = this.#options;
+    if (pidFolder !== undefined && child.pid !== undefined)
+      writeFileSync(join(pidFolder, `${name}.pid`), `${child.pid}\n`, { mode: 0o600 });
     child.stdin?.on('error', () => undefined); // It ended: told by `exit`.
     const exited = new Promise<string>((resolve) => {
       child.once('error', (error) => resolve(error.message));

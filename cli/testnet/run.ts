@@ -6,8 +6,9 @@ import { possibleControlPaths } from '../../node/control-path.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { bootstrap, newNetworkId, owners, type TestNetwork } from './bootstrap.ts';
-import { checkCertificate, type Demonstrated, makeKey, signTransfer } from './demonstration.ts';
+import { checkCertificate, type Demonstrated, earlierKey, makeKey, signTransfer } from './demonstration.ts';
 import { EventFeed } from './event-feed.ts';
+import { lockTestnet, readMark, requireNobodyLeft, requireSame, writeMark } from './folder.ts';
 import { createLayout, type Layout } from './layout.ts';
 import { LogTails } from './log-tail.ts';
 import { createNarration, type Narration } from './narration.ts';
@@ -38,6 +39,9 @@ const againAfterMs = 500;
 interface Run {
   readonly context: CommandContext;
   readonly options: TestnetOptions;
+  readonly networkId: string;
+  /** Whether the folder holds an earlier run's network. */
+  readonly resumed: boolean;
   readonly layout: Layout;
   readonly narration: Narration;
   readonly processes: Processes;
@@ -58,10 +62,11 @@ class Interrupted extends CliError {
 async function startNetwork(run: Run, people: CommandContext): Promise<TestNetwork> {
   const { layout, narration, options, processes, tails, stopping } = run;
   const { parties, threshold } = options;
-  const networkId = newNetworkId();
+  const { networkId } = run;
   narration.say(`Countersign test network ${networkId}: ${parties} parties, ${threshold} of them sign`);
-  narration.say(`Starting a coordinator, ${parties} nodes and ${parties} connectors in ${layout.root}`);
-  narration.tell('testnet', { networkId, folder: layout.root, parties, threshold });
+  const verb = run.resumed ? 'Continuing with' : 'Starting';
+  narration.say(`${verb} a coordinator, ${parties} nodes and ${parties} connectors in ${layout.root}`);
+  narration.tell('testnet', { networkId, folder: layout.root, parties, threshold, resumed: run.resumed });
   let up = 0;
   const network = await narration.during(
     () => `${up} of ${1 + 2 * parties} processes listen`,
@@ -92,8 +97,7 @@ async function demonstrate(run: Run, people: CommandContext, network: TestNetwor
   const { narration, options, processes, tails, chain, layout } = run;
   const { waitSeconds, stop, parties } = options;
   const stage: Stage = { people, network, feed: new EventFeed(tails), narration, waitSeconds };
-  narration.say('', 'Key: made by all parties together, so that nobody ever holds it');
-  const key = await makeKey(stage);
+  const key = (await earlierKey(stage)) ?? (await makeKey(stage));
   for (const { node } of network.members.slice(parties - stop)) {
     const killed = processes.list().find(({ name }) => name === node);
     await processes.kill(node);
@@ -157,13 +161,37 @@ async function removeTraces({ layout }: Run): Promise<void> {
  * itself is only kept after a failure that nobody asked for, for its logs.
  */
 export async function runTestnet(context: CommandContext, options: TestnetOptions): Promise<void> {
+  if (options.dir === undefined) return await runIn(context, options, newNetworkId(), false);
+  // Before anything is made or changed: whose folder it is, again once nobody else can take it.
+  await readMark(options.dir);
+  const unlock = await lockTestnet(options.dir);
+  try {
+    const found = await readMark(options.dir);
+    if (found) requireSame(options.dir, found, options);
+    const { parties, threshold } = options;
+    const mark = found ?? { networkId: newNetworkId(), parties, threshold };
+    if (!found) await writeMark(options.dir, mark);
+    await runIn(context, options, mark.networkId, found !== undefined);
+  } finally {
+    await unlock();
+  }
+}
+
+async function runIn(
+  context: CommandContext,
+  options: TestnetOptions,
+  networkId: string,
+  resumed: boolean,
+): Promise<void> {
   const narration = createNarration(context, options.json);
   // Before anything is made: a machine without the runtime is told at once.
   const chain = await createSolanaChain();
   const layout = await createLayout(options.dir, options.parties);
+  if (resumed) await requireNobodyLeft(layout, context.signal);
   const stopping = new AbortController();
   const { signal } = stopping;
   const processes = new Processes({
+    pidFolder: layout.pidFolder,
     environment: cleanEnvironment(context.environment),
     onLoss: (error) => {
       if (run.up) context.stderr.write(`countersign: ${error.message}\n`);
@@ -171,7 +199,19 @@ export async function runTestnet(context: CommandContext, options: TestnetOption
     },
   });
   const tails = new LogTails();
-  const run: Run = { context, options, layout, narration, processes, tails, stopping, chain, up: false };
+  const run: Run = {
+    context,
+    options,
+    networkId,
+    resumed,
+    layout,
+    narration,
+    processes,
+    tails,
+    stopping,
+    chain,
+    up: false,
+  };
   let toldAt: number | undefined;
   const onSignal = (name: string): void => {
     // Who asks again does not want to wait for an orderly end. One Ctrl-C may come twice: from the terminal, and from npm.
