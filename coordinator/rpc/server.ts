@@ -134,6 +134,7 @@ class HttpServer implements RpcServer {
     const server = createServer(
       {
         maxHeaderSize: maxHeaderBytes,
+        requireHostHeader: false, // Refused below, in the words of JSON-RPC.
         headersTimeout: headMs,
         requestTimeout: requestMs,
         keepAliveTimeout: idleMs,
@@ -216,6 +217,9 @@ class HttpServer implements RpcServer {
     if (this.#closed) throw closing();
     const key = addressKey(request.ip);
     await this.#addressRate.spend(key);
+    if (request.raw.headers.host === undefined && request.raw.httpVersion === '1.1') {
+      throw new RpcError('invalid_request', 'the header Host is missing', 'send the HTTP request with it');
+    }
     if (!this.#answering.take(key)) {
       const detail = 'too many requests from this address are being answered';
       throw new RpcError('rate_limited', detail, 'wait for some of them, then send it again', {

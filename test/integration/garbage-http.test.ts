@@ -30,11 +30,18 @@ const impatient = { headMs: 2500, requestMs: 3000, idleMs: 4000 };
 const maxRssGrowth = 160 * 1024 * 1024;
 const maxHeapGrowth = 24 * 1024 * 1024;
 
+/** With garbage behind a request the connection is closed, whatever answer is on its way; HEAD has an answer without body. */
+const mayBeShort = new Set(['garbage after a call', 'flipped bits', 'path']);
+
 function judge(input: Garbage, { received }: Outcome): void {
   const said = `${input.kind}: ${JSON.stringify(received.toString('latin1').slice(0, 600))}`;
-  for (const { status, body } of answersIn(received)) {
+  for (const { status, body, whole } of answersIn(received)) {
     assert.ok(status < 500 || status === 503, said);
     assert.ok(!/-32603|internal_error/.test(body), said);
+    if (!whole) {
+      assert.ok(input.end !== 'wait' || mayBeShort.has(input.kind), `cut short: ${said}`);
+      continue;
+    }
     if (status >= 400) {
       assert.ok(body.length <= maxErrorBytes, `${body.length} bytes for an error: ${said}`);
       if (input.end === 'wait' && body !== '') assert.match(body, /"remedy":"[^"]+"/, said);

@@ -123,6 +123,8 @@ export async function createVictim(events = 0): Promise<Victim> {
 export interface HttpAnswer {
   readonly status: number;
   readonly body: string;
+  /** Whether the connection was not closed in its midst. */
+  readonly whole: boolean;
 }
 
 /** The answers in what a connection gave back. Fails when it is no HTTP. */
@@ -137,7 +139,7 @@ export function answersIn(received: Buffer): HttpAnswer[] {
     rest = rest.slice(match[0].length);
     const without = status === 100 || status === 204;
     const size = without ? 0 : Number.isNaN(length) ? rest.length : Math.min(length, rest.length);
-    answers.push({ status, body: rest.slice(0, size) });
+    answers.push({ status, body: rest.slice(0, size), whole: Number.isNaN(length) || rest.length >= length });
     rest = rest.slice(size);
   }
   return answers;

@@ -154,6 +154,8 @@ describe('coordinator/rpc under attack', () => {
     assert.match(await raw(world.url, 'hello\r\n\r\n'), /^HTTP\/1\.1 400 [^]*invalid_request/);
     const chunked = http('zz\r\n', {}, 'transfer-encoding: chunked\r\n');
     assert.match(await raw(world.url, chunked), /^HTTP\/1\.1 400 [^]*invalid_request/);
+    const nowhere = 'GET /health/live HTTP/1.1\r\nconnection: close\r\n\r\n';
+    assert.match(await raw(world.url, nowhere), /^HTTP\/1\.1 400 [^]*Host is missing/);
     const expecting = http(openCall, { expect: 'wonders', connection: 'close' });
     assert.match(await raw(world.url, expecting), /^HTTP\/1\.1 417 [^]*"remedy":"leave it out"/);
   });
