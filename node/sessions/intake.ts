@@ -109,6 +109,7 @@ export class Intake {
         return this.#state.serial(requestId, () => this.#finished(requestId, received));
       const judgement = await this.#judge({ held, received, trust: this.#state.trust }, source);
       const result = await this.#state.serial(requestId, async () => {
+        if (this.#state.stopped) throw new EvidenceError('busy', 'the node stops', true);
         const current = await this.#held(requestId);
         if (current === 'finished') return this.#finished(requestId, received);
         // Decisions of owners came in between, so this ends: nobody else can add any.

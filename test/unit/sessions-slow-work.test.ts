@@ -369,6 +369,27 @@ describe('sessions: while work is under way', () => {
     await net.stop();
   });
 
+  it('evidence that was being judged when the node stopped is not taken in', async () => {
+    const { net, works } = await slow();
+    await net.bootAll();
+    const { id, full } = net.messageLedBy(0);
+    (works[0] as SlowWork).slowness.judge = () => 5000;
+    const work = works[0] as SlowWork;
+    const taken = net
+      .node(0)
+      .sessions.submit(full)
+      .then(({ state }) => state, String);
+    await net.until(() => work.underway > 0, 1000, 'the judgement');
+    // As a worker that has begun it: the answer comes all the same.
+    const stopped = net.node(0).sessions.stop();
+    await net.pass(6000);
+    await stopped;
+    assert.match(await taken, /EvidenceError/);
+    assert.equal(net.node(0).store.jobs.has(id), false);
+    net.node(0).alive = false;
+    await net.stop();
+  });
+
   it('a party cannot fill the memory with rounds of one attempt', async () => {
     const scene = await slow();
     const { net } = scene;
