@@ -1,5 +1,5 @@
-// Work that takes virtual time, as on a node with too much to do: each call begins when the one before it has ended, and
-// its result comes later still.
+// Work that takes virtual time, as on a node with too much to do: each call begins when the one before it has ended, is
+// computed then, and its result comes later, whoever has destroyed the machine or stopped the node meanwhile.
 import type { WorkErrorCode } from '../../node/work/error.ts';
 import { WorkError } from '../../node/work/error.ts';
 import type { HostedStep } from '../../node/work/machines.ts';
@@ -7,9 +7,9 @@ import type { HostedMachine, Work } from '../../node/work/work.ts';
 import type { VirtualClock } from './session-world.ts';
 
 export interface Slowness {
-  /** Milliseconds until a machine's call is carried out. */
+  /** Milliseconds until the result of a machine's call comes. */
   step: (call: 'start' | 'receive', source: string) => number;
-  /** Milliseconds until evidence of this source has been judged. */
+  /** Milliseconds until the judgement of this source's evidence comes. */
   judge: (source: string) => number;
   /** What becomes of a call instead. */
   fails: (call: 'start' | 'receive') => WorkErrorCode | undefined;
@@ -36,8 +36,9 @@ export class SlowWork implements Work {
   async #later<Result>(ms: number, work: () => Promise<Result>): Promise<Result> {
     this.underway += 1;
     try {
+      const result = await work();
       if (ms > 0) await new Promise<void>((resolve) => void this.#clock.after(ms, resolve));
-      return await work();
+      return result;
     } finally {
       this.underway -= 1;
     }
@@ -67,7 +68,6 @@ export class SlowWork implements Work {
 
   judge(...[task, source, signal]: Parameters<Work['judge']>): ReturnType<Work['judge']> {
     this.judged += 1;
-    // As a worker that has begun: it does not look at the signal any more.
     return this.#later(this.slowness.judge(source), () => this.#inline.judge(task, source, signal));
   }
 }
