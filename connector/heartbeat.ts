@@ -3,6 +3,7 @@ import type { Client } from '../client/rpc-client.ts';
 import { startDeadline } from '../client/deadline.ts';
 import { RpcClientError } from '../client/rpc-error.ts';
 import type { ConnectorGrant } from '../protocol/records/connector-grant.ts';
+import type { CoordinatorClock } from './clock.ts';
 import { askNode, type Door, NodeError } from './node-door.ts';
 import type { Outage } from './outage.ts';
 import type { Backoff } from './retry.ts';
@@ -16,20 +17,25 @@ export interface HeartbeatOptions {
   readonly backoff: Backoff;
   readonly coordinator: Outage;
   readonly node: Outage;
+  readonly clock: CoordinatorClock;
   readonly signal: AbortSignal;
 }
 
 /** Runs until the signal aborts, and throws its reason then. */
 export async function beat(options: HeartbeatOptions): Promise<never> {
-  const { client, grant, intervalMs, coordinator, backoff, signal } = options;
+  const { client, grant, intervalMs, coordinator, clock, backoff, signal } = options;
   for (;;) {
     const nodeUp = await isNodeUp(options);
+    const asked = performance.now();
     try {
-      await client.call('connector_heartbeat', { keyringId: grant.keyringId, nodeUp }, { signal });
+      const params = { keyringId: grant.keyringId, nodeUp };
+      const { time } = await client.call('connector_heartbeat', params, { signal });
+      clock.heard(time, performance.now() - asked);
       coordinator.worked('heartbeat');
     } catch (error) {
       signal.throwIfAborted();
       if (!(error instanceof RpcClientError)) throw error;
+      if (error.serverTime !== undefined) clock.heard(error.serverTime, performance.now() - asked);
       coordinator.failed('heartbeat', error);
     }
     await backoff.sleep(intervalMs, signal);

@@ -7,6 +7,7 @@ import { createClient } from '../client/rpc-client.ts';
 import { ed25519Signer, type Envelope } from '../protocol/records/envelope.ts';
 import { makeFolder, removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import { type ConnectorConfig, openGrant } from './config.ts';
+import { CoordinatorClock } from './clock.ts';
 import { ConnectorError, storageError } from './connector-error.ts';
 import { Cursor } from './cursor.ts';
 import { createDoorClient } from './door-client.ts';
@@ -131,7 +132,12 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
       onFatal: fail,
     }).run(),
     submitResults({ ...shared, cursor: results }),
-    beat({ ...shared, grant: grant.content, intervalMs: options.heartbeatMs ?? heartbeatMs }),
+    beat({
+      ...shared,
+      clock: new CoordinatorClock(log, now),
+      grant: grant.content,
+      intervalMs: options.heartbeatMs ?? heartbeatMs,
+    }),
   ];
   for (const loop of loops) loop.catch(fail);
 

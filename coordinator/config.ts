@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import * as z from 'zod';
 import { credentialSchema, networkIdSchema } from '../protocol/records/fields.ts';
 import { limitsSchema, timeoutsSchema } from './rpc/limits.ts';
+import { defaultEventsPerStream } from './retention.ts';
 
 const listenSchema = z.strictObject({
   host: z
@@ -15,6 +16,18 @@ const listenSchema = z.strictObject({
 
 const allowlistSchema = z.strictObject({ allowlist: z.array(credentialSchema).max(10_000) });
 
+/**
+ * How much history is kept. Readers of a stream that fell further behind start again from a snapshot (`cursor_too_old`),
+ * which holds everything that is still open: nothing is lost. Only records are kept for ever.
+ */
+const retentionSchema = z.strictObject({
+  /**
+   * Events of each stream. Not fewer than 50: what happens while a snapshot's pages are read must still be there when it
+   * is complete, or a reader would start again and again.
+   */
+  eventsPerStream: z.int().min(50).max(10_000_000).default(defaultEventsPerStream),
+});
+
 const schema = z.strictObject({
   networkId: networkIdSchema,
   /** Folder of the coordinator's data. */
@@ -24,6 +37,7 @@ const schema = z.strictObject({
   create: z.union([z.literal('open'), allowlistSchema]).default({ allowlist: [] }),
   limits: limitsSchema.prefault({}),
   timeouts: timeoutsSchema.prefault({}),
+  retention: retentionSchema.prefault({}),
 });
 export type CoordinatorConfig = z.output<typeof schema>;
 /** What a configuration file may leave out. */
@@ -48,6 +62,7 @@ const allowedKeys: Readonly<Record<string, readonly string[]>> = {
   create: Object.keys(allowlistSchema.shape),
   limits: Object.keys(limitsSchema.shape),
   timeouts: Object.keys(timeoutsSchema.shape),
+  retention: Object.keys(retentionSchema.shape),
   'limits.addressRate': ['requests', 'perSeconds'],
   'limits.credentialRate': ['requests', 'perSeconds'],
 };

@@ -102,7 +102,15 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
     // The folder is ours now: a file of a run that was killed must not be taken for this one's.
     await rm(readyFile, { force: true });
     await removeLeftovers(dir, Object.values(files));
-    const service = createCoordinatorService({ store, networkId, create, now, log, version });
+    const service = createCoordinatorService({
+      store,
+      networkId,
+      create,
+      now,
+      log,
+      version,
+      eventsPerStream: config.retention.eventsPerStream,
+    });
     undo.push(() => service.stop());
     service.start();
     const { server, url } = await listen(

@@ -11,6 +11,7 @@ import { request as requestRecord } from '../protocol/records/request.ts';
 import { Access, type CreateRule, known } from './access.ts';
 import { Repository, keyringStream, type Page, workspaceStream } from './repository.ts';
 import { Registry } from './registry.ts';
+import { defaultEventsPerStream, Retention } from './retention.ts';
 import { RpcError } from './rpc/error.ts';
 import type { Caller, CoordinatorService, Handlers } from './rpc/handlers.ts';
 import { StateError } from './state/error.ts';
@@ -35,7 +36,9 @@ export interface CoordinatorServiceOptions {
   readonly now: () => number;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
   readonly version: string;
-  /** How often requests whose time is over are ended, in milliseconds. */
+  /** Events of each stream that are kept; default 10,000. */
+  readonly eventsPerStream?: number;
+  /** How often requests whose time is over are ended, and old events forgotten, in milliseconds. */
   readonly sweepIntervalMs?: number;
 }
 
@@ -54,6 +57,7 @@ class Service implements CoordinatorService {
   readonly #repository: Repository;
   readonly #access: Access;
   readonly #registry: Registry;
+  readonly #retention: Retention;
   readonly #stopped = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
@@ -63,6 +67,7 @@ class Service implements CoordinatorService {
     this.#repository = new Repository(options.store, options.networkId, (outcome) => this.#tell(outcome));
     this.#access = new Access(this.#repository, options.networkId, options.create);
     this.#registry = new Registry(this.#repository, this.#access, options);
+    this.#retention = new Retention(options.store, options.eventsPerStream ?? defaultEventsPerStream);
     this.handlers = this.#guard({
       network_get: async () => ({
         networkId: options.networkId,
@@ -101,11 +106,13 @@ class Service implements CoordinatorService {
       sign_get: async ({ requestId }, caller) => this.#view(await this.#readable(requestId, caller)),
       sign_list: async ({ workspaceId, state, after, limit }, caller) => {
         await this.#access.mayReadWorkspace(workspaceId, caller);
+        // As in `connector_pending`: taken first.
+        const cursor = await options.store.last(workspaceStream(workspaceId));
         const page = await this.#repository.requestsOf(workspaceId, after, limit ?? defaultLimit);
         const views = await this.#pageOf(page, async (id) => this.#view(await this.#current(id)));
         return state === undefined
-          ? views
-          : { ...views, items: views.items.filter((view) => view.state === state) };
+          ? { ...views, cursor }
+          : { ...views, cursor, items: views.items.filter((view) => view.state === state) };
       },
       sign_wait: async ({ requestId, timeoutMs }, caller, signal) =>
         this.#wait(requestId, timeoutMs, caller, signal),
@@ -175,7 +182,7 @@ class Service implements CoordinatorService {
     await this.#sweeping;
   }
 
-  /** Ends requests whose time is over. */
+  /** Ends requests whose time is over, and forgets old events. */
   async sweep(): Promise<void> {
     const { now } = this.#options;
     for (const id of await this.#repository.ended(now(), 100)) {
@@ -185,6 +192,7 @@ class Service implements CoordinatorService {
         this.#options.log('sweep.failed', { requestId: id, message: (error as Error).message });
       });
     }
+    await this.#retention.trim();
   }
 
   async mayRead(stream: { kind: 'keyring' | 'workspace'; id: Hex }, caller: Caller): Promise<void> {
@@ -361,7 +369,8 @@ class Service implements CoordinatorService {
   }
 
   /** What was committed, into the log: the same events that went into the streams. */
-  #tell({ events }: Outcome): void {
-    for (const { type, at: _, ...fields } of events) this.#options.log(type, fields);
+  #tell(outcome: Outcome): void {
+    this.#retention.noted(outcome);
+    for (const { type, at: _, ...fields } of outcome.events) this.#options.log(type, fields);
   }
 }

@@ -246,10 +246,11 @@ export const methods = {
     result: requestViewSchema,
   },
   sign_list: {
-    summary: 'Requests of a workspace, oldest first',
+    summary:
+      'Requests of a workspace, oldest first; `cursor` of the first page is where to watch its events from',
     access: 'signed',
     params: z.strictObject({ workspaceId: recordIdSchema, state: requestStateSchema.optional(), ...page }),
-    result: pageOf(requestViewSchema),
+    result: pageOf(requestViewSchema).extend({ cursor: z.int().min(0).exactOptional() }),
   },
   sign_wait: {
     summary: 'Waits until a request is final, at most timeoutMs; answers with how it stands then',

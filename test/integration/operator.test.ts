@@ -1,6 +1,8 @@
 // What an operator does to a running node, on real processes: pause and resume, and what the status says meanwhile.
 import assert from 'node:assert/strict';
+import { readFile, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { cleanEnvironment } from '../../cli/testnet/operators.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { CliWorld, type Json } from '../support/cli-run.ts';
@@ -86,5 +88,72 @@ describe('the operator of a running node', function () {
     await node(2, 'resume');
     assert.match(await words(2, 'resume'), /^Nothing changed: this node is not paused\./);
     assert.equal((await node(2, 'status')).state, 'running');
+  });
+
+  it('brings a connector that fell behind what the coordinator keeps back to what is open', async () => {
+    const { coordinatorConfig } = net.layout;
+    const config = await readFile(coordinatorConfig, 'utf8');
+    await writeFile(coordinatorConfig, `${config}retention: { eventsPerStream: 50 }\n`);
+    const ready = await readFile(join(net.layout.parties[0]!.connectorDir, 'ready.json'), 'utf8');
+    const { pid } = JSON.parse(ready) as { pid: number };
+    const { alice } = net.owners;
+    const { workspaceId } = net.network;
+    process.kill(pid, 'SIGSTOP');
+    let open: Hex;
+    let done: Hex;
+    try {
+      // Its connection ends with the old process, and it does not notice.
+      await net.kill('coordinator');
+      await net.restart('coordinator');
+      done = await approved('signed while one connector stands still');
+      assert.equal((await net.final(done)).state, 'fulfilled');
+      // Both others wait: this one stays open.
+      for (const index of [1, 2]) await node(index, 'pause');
+      open = await approved('open while one connector stands still');
+      for (let index = 0; index < 20; index++) {
+        await net.decide(await net.requestSignature(keyId, `given up ${index}`), 'alice', 'reject');
+      }
+      const watched = async (after: number): Promise<string> => {
+        const ended = AbortSignal.timeout(60_000);
+        try {
+          const events = alice.client.events({ kind: 'workspace', id: workspaceId }, after, {
+            signal: ended,
+          });
+          for await (const { sequence } of events) return `event ${sequence}`;
+          return 'ended';
+        } catch (error) {
+          return (error as { code?: string }).code ?? String(error);
+        }
+      };
+      await until(async () => (await watched(0)) === 'cursor_too_old', 'old events to be forgotten', 30_000);
+      // An owner's client goes on from the list.
+      const { cursor } = await alice.client.call('sign_list', { workspaceId });
+      assert.equal(typeof cursor, 'number');
+      const next = watched(cursor ?? 0);
+      await net.decide(await net.requestSignature(keyId, 'one more'), 'alice', 'reject');
+      assert.equal(await next, `event ${(cursor ?? 0) + 1}`);
+    } finally {
+      process.kill(pid, 'SIGCONT');
+    }
+    await until(
+      async () =>
+        (await net.log('connector-1')).some(
+          ({ event, fields }) => event === 'watch.ended' && fields['code'] === 'cursor_too_old',
+        ),
+      'the connector to be told',
+      60_000,
+    );
+    await net.logged('connector-1', 'request.forwarded', open);
+    for (const index of [1, 2]) await node(index, 'resume');
+    assert.equal((await net.final(open)).state, 'fulfilled');
+    await until(
+      async () => (await net.view(done)).votes.have === 3,
+      'its result of what was signed meanwhile',
+      60_000,
+    );
+    // And it watches on: the next request needs no snapshot.
+    const later = await approved('after all that');
+    assert.equal((await net.final(later)).state, 'fulfilled');
+    await net.logged('connector-1', 'request.forwarded', later);
   });
 });

@@ -169,6 +169,7 @@ describe('coordinator/config', () => {
       create: { allowlist: [] },
       limits: defaultLimits,
       timeouts: { head: 10, request: 30, idle: 120, drain: 30 },
+      retention: { eventsPerStream: 10_000 },
     });
     assert.equal(parseCoordinatorConfig({ ...least, create: 'open' }).create, 'open');
     assert.equal(parseCoordinatorConfig({ ...least, limits: { batchCalls: 5 } }).limits.batchCalls, 5);
@@ -179,7 +180,7 @@ describe('coordinator/config', () => {
       [
         { ...least, listn: 1 },
         '',
-        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, limits, timeouts$/,
+        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, limits, timeouts, retention$/,
       ],
       [
         { ...least, listen: { port: 1, hots: 'x' } },
@@ -222,6 +223,8 @@ describe('coordinator/config', () => {
       [{ ...least, create: 'everybody' }, 'create'],
       [{ ...least, create: { allowlist: ['ed25519:0x00'] } }, 'create.allowlist.0'],
       [{ ...least, limits: { bodyBytes: 0 } }, 'limits.bodyBytes'],
+      [{ ...least, retention: { eventsPerStream: 49 } }, 'retention.eventsPerStream'],
+      [{ ...least, retention: { eventsPerStream: 10_000_001 } }, 'retention.eventsPerStream'],
       [{ ...least, limits: { addressRate: { requests: 1 } } }, 'limits.addressRate.perSeconds'],
     ];
     for (const [value, path] of wrong) {

@@ -1,0 +1,41 @@
+// Forgets old events, so that a stream does not grow for ever. A stream is looked at after it grew: one that nobody adds to
+// keeps what it has.
+import type { Outcome } from './state/request.ts';
+import { keyringStream, workspaceStream } from './repository.ts';
+import type { Store } from './store/store.ts';
+
+export const defaultEventsPerStream = 10_000;
+
+export class Retention {
+  readonly #store: Pick<Store, 'last' | 'trim'>;
+  readonly #keep: number;
+  #grown = new Set<string>();
+
+  /** `keep`: events of each stream, at least 1. */
+  constructor(store: Pick<Store, 'last' | 'trim'>, keep: number) {
+    this.#store = store;
+    this.#keep = keep;
+  }
+
+  /** Events of this outcome were appended. */
+  noted({ request, events }: Outcome): void {
+    if (events.length === 0) return;
+    this.#grown.add(keyringStream(request.keyringId)).add(workspaceStream(request.workspaceId));
+  }
+
+  /** Forgets all but the newest events of the streams that grew. Throws StoreError; what was not done is done next time. */
+  async trim(): Promise<void> {
+    // What is appended from here on counts anew.
+    const grown = this.#grown;
+    this.#grown = new Set();
+    try {
+      for (const stream of grown) {
+        const before = (await this.#store.last(stream)) - this.#keep + 1;
+        if (before > 1) await this.#store.trim(stream, before);
+      }
+    } catch (error) {
+      for (const stream of grown) this.#grown.add(stream);
+      throw error;
+    }
+  }
+}
