@@ -99,6 +99,8 @@ export async function runMocha(options: RunOptions): Promise<Run> {
     '--node-option=import=tsx',
     '--require=test/setup.ts',
     '--timeout=60000',
+    // What a failed test leaves open must not be waited for.
+    '--exit',
     '--reporter=json',
     `--reporter-option=output=${reportFile}`,
   ];

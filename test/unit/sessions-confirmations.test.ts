@@ -86,7 +86,7 @@ describe('sessions: confirmations of a key', () => {
     assert(!first.store.active.has(id));
     // The true one counts, also with a signature that somebody added on the way.
     await confirm(addSignature(true2, networkId, signerOf('stranger')));
-    assert(first.store.active.has(id));
+    assert.equal(first.store.active.has(id), true, 'the key is active');
     assert.deepEqual(
       first.store.active.get(id)?.certificate.find((each) => each.bytes === true2.bytes),
       true2,
