@@ -25,6 +25,9 @@ import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.
 
 const evidenceBytes = (full: Evidence): Uint8Array => utf8ToBytes(JSON.stringify(full));
 
+/** Stands where a key should: its request has no bytes that could be read. */
+const noKey = { request: { bytes: '*', signatures: [] }, certificate: [] };
+
 async function booted(): Promise<KeyedNetwork> {
   const net = await KeyedNetwork.create(3, 2);
   await net.bootAll();
@@ -124,6 +127,10 @@ describe('sessions: rejections', () => {
     const merged = mergeEvidence(held, { ...held, decisions: many }, verdict.authorisation, networkId);
     assert.deepEqual(merged.decisions, [held.decisions[0], many[399]]);
     assert.deepEqual(merged.keys, [], 'a key request needs no other key');
+    assert.doesNotThrow(
+      () => mergeEvidence({ ...held, keys: [noKey] }, held, verdict.authorisation, networkId),
+      'nor is one looked at',
+    );
     const again = reject(world, id, 'bob', { seq: 400 });
     const both = mergeEvidence(
       merged,
@@ -158,6 +165,40 @@ describe('sessions: evidence', () => {
       .node(0)
       .sessions.submit({ ...full, roster, keys: [entry], decisions: [garbage, ...full.decisions] });
     assert.deepEqual(net.node(0).store.jobs.get(id)?.evidence, full);
+    await net.stop();
+  });
+
+  it('without bytes that can be read is refused for good', async () => {
+    const net = await booted();
+    const { full } = net.messageLedBy(0);
+    const { request } = noKey;
+    await assert.rejects(net.node(0).sessions.submit({ ...full, request }), {
+      name: 'EvidenceError',
+      code: 'bad_evidence',
+      retry: false,
+    });
+    await net.stop();
+  });
+
+  it('with a decision that does not count says why', async () => {
+    const net = await booted();
+    const { id, full } = net.messageLedBy(0);
+    const forged = approve(net.world, id, 'carol', { signer: signerOf('stranger') });
+    const { state, detail } = await net.node(0).sessions.submit({ ...full, decisions: [forged] });
+    assert.equal(state, 'waiting');
+    assert.match(detail, /a decision was left out: .+/);
+    await net.stop();
+  });
+
+  it('of what is finished here may hold keys that are none', async () => {
+    const net = await booted();
+    const { id, full } = net.messageLedBy(0);
+    await net.submit(full, [0, 1, 2]);
+    await net.signedBy(id, [0, 1, 2]);
+    await assert.doesNotReject(async () => {
+      const { state } = await net.node(0).sessions.submit({ ...full, keys: [noKey, ...full.keys] });
+      assert.equal(state, 'done');
+    });
     await net.stop();
   });
 
