@@ -26,7 +26,7 @@ import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.
 const evidenceBytes = (full: Evidence): Uint8Array => utf8ToBytes(JSON.stringify(full));
 
 /** Stands where a key should: its request has no bytes that could be read. */
-const noKey = { request: { bytes: '*', signatures: [] }, certificate: [] };
+const noKey = { request: { type: 'request', bytes: '*', signatures: [] }, certificate: [] };
 
 async function booted(): Promise<KeyedNetwork> {
   const net = await KeyedNetwork.create(3, 2);

@@ -24,6 +24,7 @@ import {
   networkId,
   reject,
   seedOf,
+  signerOf,
   start,
   twoOfThree,
   type World,
@@ -182,6 +183,14 @@ describe('sessions: evidence that came before', () => {
       attacker.signer.credential,
       0,
       attacker.encode('evidence', { requestId: id, evidence: spaced }),
+    );
+    // So it does with what counts for nothing.
+    const forged = approve(net.world, id, 'carol', { signer: signerOf('stranger') });
+    const padded = bytesOf({ ...waiting, decisions: [forged] });
+    await net.deliver(
+      attacker.signer.credential,
+      0,
+      attacker.encode('evidence', { requestId: id, evidence: padded }),
     );
     assert.deepEqual(writes, []);
     writes = [];

@@ -38,12 +38,15 @@ describe('sessions: a paused party', () => {
   it('stores the request and declines, and the others sign at once without it', async () => {
     const net = await booted(3, 2, [2]);
     const { id, full } = net.messageLedBy(0);
+    const writes: string[] = [];
+    net.node(2).store.beforeWrite = (name) => writes.push(name);
     const began = net.clock.now();
     await net.submit(full, [0, 1, 2]);
     assert(net.node(2).store.jobs.has(id));
     await net.signedBy(id, [0, 1]);
     assert(net.clock.now() - began < defaultTiming.acceptDeadline, 'nobody waited for it');
     assert(reasons(net, 2).includes('paused'));
+    assert(!writes.includes('markStarted'), 'it has not begun anything');
     assert.deepEqual(tookPart(net, 2), []);
     await net.stop();
   });
@@ -104,7 +107,8 @@ describe('sessions: a paused party', () => {
     await net.pass(60_000);
     assert.deepEqual(tookPart(net, 1), []);
     net.node(1).sessions.resume();
-    await net.signedBy(id, [0, 1], 60_000);
+    // At once: it does not wait for its turn, nor for somebody else's.
+    await net.signedBy(id, [0, 1], defaultTiming.acceptDeadline);
     await net.stop();
   });
 
