@@ -1,5 +1,5 @@
 // Nobody honest can be blamed: an enemy with every other party's key, and all messages of all sessions, makes bundles of
-// whatever it has. Each is refused under its name. Then: a true bundle altered anywhere never blames anybody else.
+// whatever it has. Each is refused under its name.
 import assert from 'node:assert/strict';
 import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import { attemptIdOf } from '../../node/sessions/attempt.ts';
