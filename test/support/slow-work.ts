@@ -13,10 +13,12 @@ export interface Slowness {
   judge: (source: string) => number;
   /** What becomes of a call instead. */
   fails: (call: 'start' | 'receive') => WorkErrorCode | undefined;
+  /** Whether machines answer after they were destroyed: a result may be on its way already. */
+  outlives: boolean;
 }
 
 export class SlowWork implements Work {
-  readonly slowness: Slowness = { step: () => 0, judge: () => 0, fails: () => undefined };
+  readonly slowness: Slowness = { step: () => 0, judge: () => 0, fails: () => undefined, outlives: false };
   /** Calls of machines, and judgements, that have begun and not ended. */
   underway = 0;
   /** How often evidence was judged. */
@@ -62,7 +64,9 @@ export class SlowWork implements Work {
     return {
       start: () => call('start', () => machine.start()),
       receive: (from, bytes) => call('receive', () => machine.receive(from, bytes)),
-      destroy: () => machine.destroy(),
+      destroy: () => {
+        if (!this.slowness.outlives) machine.destroy();
+      },
     };
   }
 

@@ -146,6 +146,7 @@ describe('sessions: while work is under way', () => {
     const { net } = scene;
     await net.bootAll();
     scene.work.slowness.step = () => 5000;
+    scene.work.slowness.outlives = true;
     const { id, full } = net.messageLedBy(1);
     await net.submit(full, [0, 1]);
     await starting(scene);
