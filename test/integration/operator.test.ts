@@ -54,6 +54,12 @@ describe('the operator of a running node', function () {
     );
     await net.kill('node-3');
     await net.restart('node-3');
+    // What the others report while it has no channel to them it would learn only once it is resumed.
+    await until(
+      async () => (await node(2, 'status')).peers.every((peer: Json) => peer.up),
+      'its channels',
+      60_000,
+    );
     const status = await node(2, 'status');
     assert.equal(status.state, 'paused');
     assert.deepEqual(status.paused, { since: paused.since, reason: 'a new disk' });
@@ -88,6 +94,41 @@ describe('the operator of a running node', function () {
     await node(2, 'resume');
     assert.match(await words(2, 'resume'), /^Nothing changed: this node is not paused\./);
     assert.equal((await node(2, 'status')).state, 'running');
+  });
+
+  it('says who is down and what a request waits for', async () => {
+    const waitingId = await net.requestSignature(keyId, 'not approved yet');
+    await net.kill('node-3');
+    const peerOf = async (name: string): Promise<Json> =>
+      (await node(0, 'status')).peers.find((peer: Json) => peer.name === name);
+    await until(async () => (await peerOf('party-3')).up === false, 'party-3 down', 60_000);
+    const [up, down] = [await peerOf('party-2'), await peerOf('party-3')];
+    assert.equal(up.up, true);
+    assert.equal(up.highestBoot, up.bootCounter);
+    await until(async () => (await peerOf('party-2')).clock !== undefined, 'its clock', 60_000);
+    for (const peer of [up, down]) assert.match(peer.since, /^\d{4}-.*Z$/);
+    assert.match(await words(0, 'status'), /party-3 down since \d{4}-/);
+    // With the second paused, the first is alone.
+    await node(1, 'pause');
+    const id = await approved('for two');
+    await until(
+      async () =>
+        (await node(0, 'status')).requests.some(
+          (request: Json) => request.requestId === id && request.lastAbort?.code === 'proposal_timeout',
+        ),
+      'an attempt that came to nothing',
+      60_000,
+    );
+    assert.match(
+      await words(0, 'status'),
+      /last attempt ended at \d{4}-.*: proposal_timeout, it awaited party-2, party-3/,
+    );
+    await node(1, 'resume');
+    assert.equal((await net.final(id)).state, 'fulfilled');
+    await net.restart('node-3');
+    await until(async () => (await peerOf('party-3')).up === true, 'party-3 up', 60_000);
+    assert.equal((await peerOf('party-3')).bootCounter, down.bootCounter + 1);
+    await net.decide(waitingId, 'alice', 'reject');
   });
 
   it('brings a connector that fell behind what the coordinator keeps back to what is open', async () => {

@@ -1,10 +1,16 @@
 // What `node status` says of open requests and of peers: in sessions on virtual time, and in the words for a person.
 import assert from 'node:assert/strict';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { statusLines } from '../../cli/node-status-view.ts';
 import { nodePeer } from '../../node/peers.ts';
 import type { RequestStatus } from '../../node/sessions/sessions.ts';
 import { decodeFrame } from '../../node/sessions/wire.ts';
+import { NodeStore } from '../../node/store/node-store.ts';
+import { partyOf } from '../support/network.ts';
 import { KeyedNetwork } from '../support/session-attacker.ts';
+import { openOptions } from './node-store.case.ts';
 
 const times = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/;
 
@@ -119,6 +125,34 @@ describe('a peer in the status', () => {
     );
     assert.equal(down.since, '1970-01-01T00:00:01.000Z');
     assert.deepEqual(down.lastDial, { at: '1970-01-01T00:00:02.000Z', failures: 3, error: 'refused' });
+  });
+});
+
+describe('boot counters of peers', () => {
+  it('are remembered, the highest of each, over restarts', async () => {
+    const dir = await mkdtemp(join(tmpdir(), 'countersign-boots-'));
+    try {
+      const [one, other] = [partyOf(1).key, partyOf(2).key];
+      let store = await NodeStore.open(openOptions(dir));
+      for (const [party, counter] of [
+        [one, 5],
+        [one, 3],
+        [other, 1],
+      ] as const)
+        await store.rememberBoot(party, counter);
+      await store.close();
+      store = await NodeStore.open(openOptions(dir));
+      assert.deepEqual(
+        await store.highestBoots(),
+        new Map([
+          [one, 5],
+          [other, 1],
+        ]),
+      );
+      await store.close();
+    } finally {
+      await rm(dir, { recursive: true });
+    }
   });
 });
 

@@ -75,6 +75,7 @@ describe('sessions: a paused party', () => {
     await net.submit(full, [0, 1]);
     await net.signedBy(id, [0, 1, 2]);
     assert.deepEqual(tookPart(net, 2), []);
+    assert.deepEqual(framesSent(net, credential(net, 2), 'wait'), [], 'no leader waits for it');
     await net.stop();
   });
 
@@ -85,8 +86,19 @@ describe('sessions: a paused party', () => {
     await net.pass(300_000);
     assert.equal(net.resultAt(0, id), undefined);
     assert.deepEqual(tookPart(net, 1), []);
+    assert.equal(net.node(1).store.jobs.get(id)?.state, 'stored', 'it has begun nothing');
     net.node(1).sessions.resume();
     await net.signedBy(id, [0, 1], 60_000);
+    await net.stop();
+  });
+
+  it('goes on at once when it is resumed, though nobody else asks it to', async () => {
+    const net = await booted(2, 2, [0, 1]);
+    const { id, full } = net.messageLedBy(0);
+    await net.submit(full, [0, 1]);
+    await net.pass(60_000);
+    for (const index of [1, 0]) net.node(index).sessions.resume();
+    await net.signedBy(id, [0, 1], defaultTiming.acceptDeadline);
     await net.stop();
   });
 
