@@ -5,7 +5,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { defaultTiming } from '../../node/sessions/context.ts';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import { decodeFrame, encodeFrame, type WireContext } from '../../node/sessions/wire.ts';
+import { encodeFrame, type WireContext } from '../../node/sessions/wire.ts';
 import { approve, evidence, idOf, keyRequest, networkId, reject } from '../support/fixture.ts';
 import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
 import { SlowWork } from '../support/slow-work.ts';

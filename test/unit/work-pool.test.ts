@@ -18,14 +18,6 @@ function task(what: string, more: Partial<PoolTask> = {}): PoolTask {
   };
 }
 
-/** Fails by assertion when work does not end. */
-async function ends(work: Promise<unknown>, what: string): Promise<void> {
-  let ended = false;
-  const note = (): void => void (ended = true);
-  work.then(note, note);
-  await until(() => ended, what);
-}
-
 const fails =
   (code: WorkErrorCode, words = /./) =>
   (error: unknown) => {
