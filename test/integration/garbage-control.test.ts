@@ -58,7 +58,12 @@ describe('garbage on the control socket of a node', function () {
     const seed = Buffer.from(seedOf('garbage', 'party', 0)).toString('hex');
     const passphrase = 'a passphrase of a test';
     target = await RunningTarget.start({ role: 'node', config, seed, passphrase }, environment);
-    const status = (): Promise<unknown> => callControl(dir, 'status', undefined, { environment });
+    const status = async (): Promise<unknown> => {
+      const answer = await callControl(dir, 'status', undefined, { environment });
+      const { peers, ...rest } = answer as { peers: readonly Record<string, unknown>[] };
+      // The node goes on dialling its peers.
+      return { ...rest, peers: peers.map(({ lastDial: _, ...peer }) => peer) };
+    };
     const expected = await status();
     const files = await readdir(dir);
     const atFirst = await target.measure();
