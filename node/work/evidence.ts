@@ -22,7 +22,7 @@ export interface EvidenceTask {
 }
 
 export interface Judgement {
-  /** What is held and what came, in one. Of an authorised or waiting request without anything that proves nothing. */
+  /** What is held and what came, in one; without anything that proves nothing, unless it is refused whatever owners decide. */
   readonly evidence: Evidence;
   readonly verdict: Verdict;
   /** Of a request that approvers or its initiator rejected: the verdict without any decision. */
@@ -44,7 +44,11 @@ export function judgeEvidence({ held, received, trust }: EvidenceTask): Judgemen
   }
   const leftOut = reasons.slice(0, maxLeftOut);
   if (!isRejected(verdict)) return { evidence, verdict, leftOut };
-  return { evidence, verdict, leftOut, bare: authorize({ ...evidence, decisions: [] }, trust) };
+  const bare = authorize({ ...evidence, decisions: [] }, trust);
+  if (bare.verdict === 'refused') return { evidence, verdict, leftOut, bare };
+  // A forged copy of a decision that was kept would make this node take the true one for known.
+  const sound = mergeEvidence(evidence, evidence, bare.authorisation, trust.networkId, reasons);
+  return { evidence: sound, verdict, leftOut: reasons.slice(0, maxLeftOut), bare };
 }
 
 /** Whether a verdict says that approvers or the initiator rejected the request. */

@@ -106,6 +106,28 @@ describe('sessions: rejections', () => {
       await net.stop();
     });
 
+  it('are not taken for known because a forged copy came first', async () => {
+    const net = await booted();
+    const { id, full } = net.messageLedBy(0);
+    for (const index of [1, 2]) net.kill(index);
+    const { sessions } = net.node(0);
+    const cancelled = { code: 'cancelled' };
+    const [first, against] = [reject(net.world, id, 'alice'), reject(net.world, id, 'bob', { seq: 2 })];
+    const forged = {
+      ...against,
+      signatures: against.signatures.map((entry) => ({
+        ...entry,
+        signature: first.signatures[0]?.signature ?? '',
+      })),
+    };
+    await assert.rejects(sessions.submit({ ...full, decisions: [first, forged] }), cancelled);
+    await assert.rejects(sessions.submit({ ...full, decisions: [first, against] }), cancelled);
+    const decisions = [...full.decisions, approve(net.world, id, 'alice', { seq: 2 })];
+    const { state } = await sessions.submit({ ...full, decisions });
+    assert.equal(state, 'waiting', 'the rejection by bob is still there');
+    await net.stop();
+  });
+
   it('are not pushed out by hundreds of decisions of another owner', () => {
     const rule = { id: 'all', effect: 'allow' as const, when: { kind: ['message' as const] } };
     const rules = [{ ...rule, require: { k: 1, of: 'owners' as const }, reject: { k: 1, of: ['carol'] } }];
