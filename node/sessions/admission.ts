@@ -90,18 +90,23 @@ export class Admission {
   }
 
   #laneOf(source: string): Lane {
-    const now = this.#clock.now();
     const known = this.#lanes.get(source);
     if (known !== undefined) {
-      // A clock that was set back gives nothing, and takes nothing.
-      const elapsed = Math.max(0, now - known.filledAt);
-      known.budget = Math.min(this.#limits.burst, known.budget + (elapsed * this.#limits.rate) / 1000);
-      known.filledAt = now;
+      this.#fill(known);
       return known;
     }
-    const lane: Lane = { budget: this.#limits.burst, filledAt: now, waiting: [], cancelRest: undefined };
+    const filledAt = this.#clock.now();
+    const lane: Lane = { budget: this.#limits.burst, filledAt, waiting: [], cancelRest: undefined };
     this.#lanes.set(source, lane);
     return lane;
+  }
+
+  /** A clock that was set back gives nothing, and takes nothing; one that was set forward gives a burst. */
+  #fill(lane: Lane): void {
+    const now = this.#clock.now();
+    const elapsed = Math.max(0, now - lane.filledAt);
+    lane.budget = Math.min(this.#limits.burst, lane.budget + (elapsed * this.#limits.rate) / 1000);
+    lane.filledAt = now;
   }
 
   #take(lane: Lane, cost: number): void {
@@ -119,8 +124,7 @@ export class Admission {
     const ms = Math.max(minRest, Math.ceil((-lane.budget * 1000) / this.#limits.rate) + 1);
     lane.cancelRest = this.#clock.after(ms, () => {
       lane.cancelRest = undefined;
-      lane.budget += ((this.#clock.now() - lane.filledAt) * this.#limits.rate) / 1000;
-      lane.filledAt = this.#clock.now();
+      this.#fill(lane);
       this.#enqueue(lane);
     });
   }

@@ -112,6 +112,21 @@ describe('sessions: admission', () => {
     assert.equal(admission.resting, 0);
   });
 
+  it('a clock that is set back while a party rests does not make it rest longer', async () => {
+    const clock = new VirtualClock();
+    let back = 0;
+    const moved = { now: () => clock.now() - back, after: clock.after.bind(clock) };
+    const admission = new Admission(moved, { burst: 10, rate: 10, maxWaiting: 5 });
+    await admission.turn('a', 20);
+    let done = false;
+    void admission.turn('a', 1).then(() => (done = true));
+    back = hour;
+    const end = clock.now() + 10_000;
+    while (!done && clock.step(end)) await turnsOfLoop(3);
+    assert(done, 'it still rests after ten seconds');
+    admission.stop();
+  });
+
   it('refuses what waits beyond its bound, and lets all go when it stops', async () => {
     const clock = new VirtualClock();
     const admission = new Admission(clock, { burst: 10, rate: 1, maxWaiting: 5 });
