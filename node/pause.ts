@@ -31,6 +31,8 @@ const paramsSchema = z.strictObject({ reason: pauseReasonSchema.optional() }).op
 export class OperatorPause {
   readonly #options: OperatorPauseOptions;
   #current: Pause | undefined;
+  /** Whether the pause that stands is stored. */
+  #durable = false;
   #turn: Promise<unknown> = Promise.resolve();
 
   constructor(options: OperatorPauseOptions) {
@@ -47,6 +49,7 @@ export class OperatorPause {
     const { store, sessions, log } = this.#options;
     this.#current = await store.pause();
     if (this.#current === undefined) return;
+    this.#durable = true;
     sessions.pause();
     log('node.paused', { level: 'warn', ...this.#current });
   }
@@ -61,15 +64,19 @@ export class OperatorPause {
       throw new PauseError('pause takes {reason?}: a text of 1 to 200 characters without control characters');
     }
     return this.#inTurn(async () => {
-      const { store, sessions, now, log } = this.#options;
-      if (this.#current !== undefined) return { changed: false, pause: this.#current };
+      const { sessions, now, log } = this.#options;
+      if (this.#current !== undefined) {
+        // It could not be stored when it began.
+        if (!this.#durable) await this.#keep(this.#current);
+        return { changed: false, pause: this.#current };
+      }
       const { reason } = parsed.data ?? {};
       const pause: Pause = { since: timestamp(now()), ...(reason !== undefined && { reason }) };
       // At once: a disk that is full or slow must not keep this node signing.
       sessions.pause();
       this.#current = pause;
       log('node.paused', { level: 'warn', ...pause });
-      await store.setPause(pause);
+      await this.#keep(pause);
       return { changed: true, pause };
     });
   }
@@ -82,10 +89,16 @@ export class OperatorPause {
       if (pause === undefined) return { changed: false };
       await store.setPause(undefined);
       this.#current = undefined;
+      this.#durable = false;
       log('node.resumed', { level: 'warn', pausedSince: pause.since });
       sessions.resume();
       return { changed: true, pause };
     });
+  }
+
+  async #keep(pause: Pause): Promise<void> {
+    await this.#options.store.setPause(pause);
+    this.#durable = true;
   }
 
   #inTurn<Result>(work: () => Promise<Result>): Promise<Result> {

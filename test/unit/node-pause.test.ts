@@ -78,6 +78,21 @@ describe('the pause of a node', () => {
     assert(pause.current !== undefined);
   });
 
+  it('is stored by the next call when the disk had no room', async () => {
+    let room = false;
+    const pause = await open({
+      setPause: async (value) => {
+        if (!room) throw new Error('no space');
+        await store.setPause(value);
+      },
+    });
+    await assert.rejects(pause.pause({ reason: 'first' }), /no space/);
+    await assert.rejects(pause.pause(undefined), /no space/, 'it says again that it could not');
+    room = true;
+    assert.equal((await pause.pause({ reason: 'second' })).changed, false);
+    assert.equal((await open()).current?.reason, 'first');
+  });
+
   it('goes on when its end cannot be stored', async () => {
     await (await open()).pause(undefined);
     acts = [];
