@@ -238,7 +238,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         listen,
         bootCounter: boots,
         grants: () => grants.current(),
-        onMessage: ({ from, bytes }) => sessions.receive(from, bytes),
+        onMessage: ({ from, bytes, via }) => sessions.receive(from, bytes, via),
         onPeer: ({ peer, up, bootId: boot, bootCounter }) => {
           if (up) noteBoot(peer, bootCounter);
           sessions.peer(peer, up, boot);
@@ -248,10 +248,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         log,
         ...(tap && { tap }),
       });
+    // Before the first peer can be heard: a node that restarts paused takes part in nothing, not even for a moment.
+    await pause.open();
     const running = await listenAt(await listenAddresses(config, boundFile), create);
     link.network = running;
     stops.push(() => running.stop());
-    await pause.open();
     await sessions.start();
     stops.push(() => sessions.stop());
     const status = async (): Promise<NodeStatus> => {
