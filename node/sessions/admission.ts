@@ -34,7 +34,7 @@ interface Lane {
 export class Admission {
   readonly #clock: Clock;
   readonly #limits: AdmissionLimits;
-  /** One for each source that ever sent: parties of the roster and the connector, so bounded. */
+  /** One for each source that ever sent: parties of the roster, gossip of each, and the connector, so bounded. */
   readonly #lanes = new Map<string, Lane>();
   /** Lanes with messages whose source does not rest, the next one first. */
   #ready: Lane[] = [];

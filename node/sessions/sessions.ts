@@ -124,15 +124,19 @@ export class Sessions {
     return this.#admission.resting;
   }
 
-  /** A message of an authenticated roster party. Never throws: what is wrong with it is logged. */
-  async receive(from: string, bytes: Uint8Array): Promise<void> {
+  /**
+   * A message of an authenticated roster party. Never throws: what is wrong with it is logged. Gossip has a budget of its
+   * own: whoever passes it on can repeat what a party once said, and that must not use up what the party sends itself.
+   */
+  async receive(from: string, bytes: Uint8Array, via: 'stream' | 'gossip' = 'stream'): Promise<void> {
     if (this.#state.stopped || from === this.#state.self) return;
     try {
       if (!this.#state.others.includes(from))
         throw new SessionError('stranger', `${from} is not in the roster`);
-      await this.#admission.turn(from, costOfReading(bytes));
+      const source = via === 'gossip' ? `gossip of ${from}` : from;
+      await this.#admission.turn(source, costOfReading(bytes));
       const frame = decodeFrame(bytes);
-      this.#admission.charge(from, costOfFrame(frame));
+      this.#admission.charge(source, costOfFrame(frame));
       // Neither waits in the request's queue, nor does what the same peer sends next wait for it: a round must not seem late
       // because this party is busy, and judging evidence takes its time.
       if (frame.type === 'round') return this.#membership.onRound(from, frame);

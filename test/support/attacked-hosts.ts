@@ -95,7 +95,7 @@ async function startHost(world: World, index: number, options: HostsOptions): Pr
     bootCounter: 1,
     grants: options.grants ?? (() => []),
     onMessage: async ({ from, bytes, via }) => {
-      await link.sessions?.receive(from, bytes);
+      await link.sessions?.receive(from, bytes, via);
       count(handled, `${from} ${via}`);
     },
     onPeer: ({ peer, up, bootId: boot }) => link.sessions?.peer(peer, up, boot),

@@ -70,7 +70,7 @@ export async function startHosts(world: World, options: HostOptions = {}): Promi
       listen: ['/ip4/127.0.0.1/tcp/0'],
       bootCounter: 1,
       grants: () => [],
-      onMessage: async ({ from, bytes }) => link.sessions?.receive(from, bytes),
+      onMessage: async ({ from, bytes, via }) => link.sessions?.receive(from, bytes, via),
       onPeer: ({ peer, up, bootId: boot }) => {
         options.onPeer?.(up);
         link.sessions?.peer(peer, up, boot);

@@ -323,7 +323,7 @@ export class SessionWorld {
           const under = this.#busy.get(boot) ?? 0;
           this.#busy.set(boot, under + 1);
           void receiver.sessions
-            .receive(from.party.credential, arriving)
+            .receive(from.party.credential, arriving, to === undefined ? 'gossip' : 'stream')
             .finally(() => this.#busy.set(boot, (this.#busy.get(boot) ?? 1) - 1));
         });
       };

@@ -5,7 +5,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { authorize, type Evidence } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
-import { addSignature } from '../../protocol/records/envelope.ts';
+import { addSignature, type Envelope } from '../../protocol/records/envelope.ts';
 import { mergeEvidence } from '../../node/work/evidence.ts';
 import { decodeFrame } from '../../node/sessions/wire.ts';
 import {
@@ -113,13 +113,8 @@ describe('sessions: rejections', () => {
     const { sessions } = net.node(0);
     const cancelled = { code: 'cancelled' };
     const [first, against] = [reject(net.world, id, 'alice'), reject(net.world, id, 'bob', { seq: 2 })];
-    const forged = {
-      ...against,
-      signatures: against.signatures.map((entry) => ({
-        ...entry,
-        signature: first.signatures[0]?.signature ?? '',
-      })),
-    };
+    const { signature } = first.signatures[0] as Envelope['signatures'][number];
+    const forged = { ...against, signatures: against.signatures.map((entry) => ({ ...entry, signature })) };
     await assert.rejects(sessions.submit({ ...full, decisions: [first, forged] }), cancelled);
     await assert.rejects(sessions.submit({ ...full, decisions: [first, against] }), cancelled);
     const decisions = [...full.decisions, approve(net.world, id, 'alice', { seq: 2 })];

@@ -160,6 +160,23 @@ describe('sessions: admission', () => {
     await net.stop();
   });
 
+  it('old gossip that others repeat does not use up what its author sends itself', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    const author = new Attacker(net, 1);
+    await net.boot(0);
+    const { sessions } = net.node(0);
+    const { credential } = author.signer;
+    const bytes = author.encode('want', { requestId: net.messageLedBy(0).id });
+    for (let index = 0; index < 1200; index++) void sessions.receive(credential, bytes, 'gossip');
+    await turnsOfLoop(1500);
+    assert(sessions.resting > 0, 'the budget of gossip is used up');
+    let heard = false;
+    void sessions.receive(credential, bytes).then(() => (heard = true));
+    await turnsOfLoop(100);
+    assert(heard, 'its own stream waits for what others repeated');
+    await net.stop();
+  });
+
   it('drops nothing of fifty requests at once, nor when a party comes back in the midst of them', async () => {
     const net = await KeyedNetwork.create(3, 2);
     await net.bootAll();
