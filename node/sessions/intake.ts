@@ -250,10 +250,15 @@ export class Intake {
     if (!parsed.success || envelopeId(parsed.data.request, this.#state.context.networkId) !== requestId) {
       throw new SessionError('malformed_message', `${from} sent evidence that is none for ${requestId}`);
     }
+    const report = (): Promise<void> =>
+      this.#state.serial(requestId, async () => this.#outcomes.reportUnauthorised(requestId, from));
     try {
       await this.takeOnce(from, requestId, evidence, parsed.data);
-    } finally {
-      await this.#state.serial(requestId, async () => this.#outcomes.reportUnauthorised(requestId, from));
+    } catch (error) {
+      // Not judged, or without room: that says nothing about what `from` has reported.
+      if (!(error instanceof EvidenceError && error.code === 'busy')) await report();
+      throw error;
     }
+    await report();
   }
 }

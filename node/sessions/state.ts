@@ -8,6 +8,9 @@ import { PeerLog } from './peer-log.ts';
 import { Verdicts } from './verdicts.ts';
 import { type Body, encodeFrame, type MessageType, type WireContext } from './wire.ts';
 
+/** Pieces of work beside the queues, for messages of one party. */
+const maxDetached = 16;
+
 export class SessionState {
   readonly context: SessionContext;
   /** Requests without a result. */
@@ -18,7 +21,8 @@ export class SessionState {
   /** The operator has paused this node: it takes part in no attempt. */
   paused = false;
   readonly #queues = new Map<string, Promise<void>>();
-  readonly #detached = new Set<Promise<void>>();
+  /** By party whose message it is about. */
+  readonly #detached = new Map<string, Set<Promise<void>>>();
   /** Aborted when the sessions stop. */
   readonly stopping = new AbortController();
 
@@ -73,17 +77,23 @@ export class SessionState {
     void this.serial(job.requestId, work).catch((error: unknown) => this.reject(this.self, error));
   }
 
-  /** Runs `work` beside everything else: nobody waits for it but `idle`. A failure is logged as one of `from`'s message. */
-  detach(from: string, work: () => Promise<void>): void {
+  /**
+   * Runs `work` beside everything else. A failure is logged as one of `from`'s message. Resolves when there is room for
+   * more of the same party: fewer than the workers' queue takes of it, or what an honest burst brings would be refused.
+   */
+  async detach(from: string, work: () => Promise<void>): Promise<void> {
+    const own = this.#detached.get(from) ?? new Set<Promise<void>>();
+    this.#detached.set(from, own);
     const running = work()
       .catch((error: unknown) => this.reject(from, error))
-      .finally(() => this.#detached.delete(running));
-    this.#detached.add(running);
+      .finally(() => own.delete(running));
+    own.add(running);
+    while (own.size >= maxDetached) await Promise.race(own);
   }
 
   /** Returns when nothing is under way. */
   async idle(): Promise<void> {
-    await Promise.all(this.#detached);
+    for (const own of this.#detached.values()) await Promise.all(own);
     await Promise.all(this.#queues.values());
   }
 

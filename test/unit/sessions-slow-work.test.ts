@@ -4,7 +4,8 @@ import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { defaultTiming } from '../../node/sessions/context.ts';
 import type { Evidence } from '../../protocol/authorize.ts';
-import type { Hex } from '../../protocol/hex.ts';
+import { fromHex, type Hex } from '../../protocol/hex.ts';
+import { WorkError } from '../../node/work/error.ts';
 import { encodeFrame, type WireContext } from '../../node/sessions/wire.ts';
 import { approve, evidence, idOf, keyRequest, networkId, reject } from '../support/fixture.ts';
 import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
@@ -290,6 +291,65 @@ describe('sessions: while work is under way', () => {
     await net.signedBy(id, [0, 1], roundDeadline);
     assert.deepEqual(codes(net), []);
     await net.pass(3600_000);
+    await net.stop();
+  });
+
+  it('a burst of evidence waits on its stream, within what the workers take of one source', async () => {
+    const scene = await slow();
+    const { net } = scene;
+    await net.boot(0);
+    scene.work.slowness.judge = () => 100;
+    const peer = new Attacker(net, 1);
+    const requests = Array.from({ length: 40 }, () => net.messageLedBy(0));
+    let most = 0;
+    let sent = 0;
+    const stream = async (): Promise<void> => {
+      for (const { id, full } of requests) {
+        const content = { requestId: id, evidence: evidenceBytes({ ...full, decisions: [] }) };
+        await net.node(0).sessions.receive(peer.signer.credential, peer.encode('evidence', content));
+        sent += 1;
+        most = Math.max(most, scene.work.underway);
+      }
+    };
+    void stream();
+    await net.until(() => net.node(0).sessions.status().length === 40, 120_000, 'all requests to be here');
+    assert.equal(sent, 40);
+    assert(most > 1 && most <= 16, `${most} judgements of one party at a time`);
+    await net.stop();
+  });
+
+  it('evidence that cannot be judged now says nothing about the signatures reported with it', async () => {
+    const template = await KeyedNetwork.create(3, 2);
+    await template.bootAll();
+    const { id, full } = template.messageLedBy(0);
+    await template.submit(full, [0, 1, 2]);
+    await template.signedBy(id, [0, 1, 2]);
+    const result = template.resultAt(0, id);
+    assert(result?.kind === 'signatures');
+    await template.stop();
+    let busy = true;
+    const net = await KeyedNetwork.create(3, 2, {
+      work: (inline) => ({
+        ...inline,
+        judge: async (...task) => {
+          if (busy) throw new WorkError('busy', 'so the test says');
+          return inline.judge(...task);
+        },
+      }),
+    });
+    const peer = new Attacker(net, 2);
+    await net.boot(0);
+    const { credential: from } = peer.signer;
+    const signatures = result.signatures.map((each) => fromHex(each));
+    await net.deliver(from, 0, peer.encode('done', { requestId: id, signatures }));
+    const brought = peer.encode('evidence', { requestId: id, evidence: evidenceBytes(full) });
+    await net.deliver(from, 0, brought);
+    assert.deepEqual(net.logged(0, 'session.incident'), []);
+    busy = false;
+    await net.deliver(from, 0, brought);
+    await net.until(() => net.resultAt(0, id)?.kind === 'signatures');
+    assert.deepEqual(net.logged(0, 'session.incident'), []);
+    assert.equal(net.logged(0, 'session.learned')[0]?.['from'], from, 'what was reported was kept');
     await net.stop();
   });
 
