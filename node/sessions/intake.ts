@@ -102,7 +102,7 @@ export class Intake {
   async take(requestId: Hex, received: Evidence, source: string): Promise<IntakeResult> {
     const known = this.#state.jobs.get(requestId);
     // Copies come from every peer that proposes: they cost next to nothing.
-    if (known && holdsDecisions(known.evidence, received)) return this.#nothingNew(known);
+    if (known && !known.unsaved && holdsDecisions(known.evidence, received)) return this.#nothingNew(known);
     for (;;) {
       const held = await this.#held(requestId);
       if (held === 'finished')
@@ -177,6 +177,7 @@ export class Intake {
     const job = held ?? newJob(requestId, sound, verdict, this.#state.context.clock.now());
     const before = held?.authorised ?? false;
     job.authorisation = verdict.authorisation;
+    job.unsaved = false;
     this.#stand(job, sound, isAuthorised, isAuthorised ? '' : detail);
     this.#state.jobs.set(requestId, job);
     if (!before && job.authorised) {
@@ -211,7 +212,11 @@ export class Intake {
     const isKnown = verdict.requestId === requestId;
     const isNew = held === undefined && bare.verdict !== 'refused';
     if (isNew && !(await store.job(requestId))) this.#requireRoom(bare.authorisation);
-    if (isKnown && (verdict.final || isRejected(verdict))) await store.putJob(requestId, evidence);
+    if (isKnown && (verdict.final || isRejected(verdict))) {
+      if (held) held.unsaved = true;
+      await store.putJob(requestId, evidence);
+      if (held) held.unsaved = false;
+    }
     // A rejected request ends too.
     if (isKnown && bare.verdict === 'refused' && bare.final) {
       const reason = describe(bare).slice(0, 500);

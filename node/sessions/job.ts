@@ -33,6 +33,8 @@ export interface Job {
   /** When this process took it up, in milliseconds since 1970. */
   readonly taken: number;
   evidence: Evidence;
+  /** A rejection in it could not be stored: it is tried again when the same evidence comes again. */
+  unsaved: boolean;
   /** What the request asks for, as established from this log, roster, request and these keys. */
   authorisation: Authorisation;
   /** Whether the evidence authorises it, as of the last time it was judged. */
@@ -78,6 +80,7 @@ export function newJob(
     requestId,
     taken,
     evidence,
+    unsaved: false,
     authorisation: verdict.authorisation,
     authorised: verdict.verdict === 'authorised',
     detail: describe(verdict),

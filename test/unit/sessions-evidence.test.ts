@@ -106,6 +106,25 @@ describe('sessions: rejections', () => {
       await net.stop();
     });
 
+  it('are stored when they come again, after a write failed', async () => {
+    const net = await booted();
+    const { id, full } = net.messageLedBy(0);
+    for (const index of [1, 2]) net.kill(index);
+    const alone = net.node(0);
+    await alone.sessions.submit(full);
+    const against = { ...full, decisions: [reject(net.world, id, 'alice')] };
+    alone.store.beforeWrite = () => {
+      throw new Error('no space');
+    };
+    await assert.rejects(alone.sessions.submit(against), /no space/);
+    alone.store.beforeWrite = () => undefined;
+    await assert.rejects(alone.sessions.submit(against), { code: 'cancelled' });
+    net.kill(0);
+    await net.boot(0);
+    await assert.rejects(alone.sessions.submit(full), { code: 'cancelled' }, 'after a restart');
+    await net.stop();
+  });
+
   it('are not taken for known because a forged copy came first', async () => {
     const net = await booted();
     const { id, full } = net.messageLedBy(0);
