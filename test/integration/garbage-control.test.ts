@@ -62,7 +62,7 @@ describe('garbage on the control socket of a node', function () {
       const answer = await callControl(dir, 'status', undefined, { environment });
       const { peers, ...rest } = answer as { peers: readonly Record<string, unknown>[] };
       // The node goes on dialling its peers.
-      return { ...rest, peers: peers.map(({ lastDial: _, ...peer }) => peer) };
+      return { ...rest, peers: peers.map((peer) => ({ ...peer, lastDial: undefined })) };
     };
     const expected = await status();
     const files = await readdir(dir);
