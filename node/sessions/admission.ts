@@ -189,3 +189,8 @@ export function costOfFrame({ type, content, bytes }: Frame): number {
 export function costOfEvidence(length: number): number {
   return 5 + length / 200;
 }
+
+/** What it costs to write out so many bytes for whoever asked for them. */
+export function costOfAnswer(length: number): number {
+  return length / 4096;
+}

@@ -219,11 +219,14 @@ export class Leading {
     await this.sendEvidence(from, requestId);
   }
 
-  async sendEvidence(to: string, requestId: Hex): Promise<void> {
+  /** Returns how many bytes it was. */
+  async sendEvidence(to: string, requestId: Hex): Promise<number> {
     const { store } = this.#state.context;
-    const evidence = this.#state.jobs.get(requestId)?.evidence ?? (await store.job(requestId))?.evidence;
-    if (evidence === undefined) return;
-    this.#state.send(to, 'evidence', { requestId, evidence: utf8ToBytes(JSON.stringify(evidence)) });
+    const held = this.#state.jobs.get(requestId)?.evidence ?? (await store.job(requestId))?.evidence;
+    if (held === undefined) return 0;
+    const evidence = utf8ToBytes(JSON.stringify(held));
+    this.#state.send(to, 'evidence', { requestId, evidence });
+    return evidence.length;
   }
 
   async onDecline(from: string, { attemptId, requestId, reason }: Body<'decline'>): Promise<void> {

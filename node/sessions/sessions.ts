@@ -4,7 +4,7 @@ import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
-import { Admission, costOfEvidence, costOfFrame, costOfReading } from './admission.ts';
+import { Admission, costOfAnswer, costOfEvidence, costOfFrame, costOfReading } from './admission.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
 import { EvidenceError, Intake, type IntakeResult } from './intake.ts';
@@ -209,7 +209,11 @@ export class Sessions {
       case 'decline':
         return this.#leading.onDecline(from, frame.content);
       case 'want':
-        return this.#leading.sendEvidence(from, frame.content.requestId);
+        // A short question with a long answer: whoever asks pays for that too.
+        return this.#admission.charge(
+          from,
+          costOfAnswer(await this.#leading.sendEvidence(from, frame.content.requestId)),
+        );
       case 'abort':
         return this.#membership.onAbort(from, frame.content);
       case 'confirm':

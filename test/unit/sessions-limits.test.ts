@@ -177,6 +177,25 @@ describe('sessions: admission', () => {
     await net.stop();
   });
 
+  it('who asks for evidence pays for its length', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    const peer = new Attacker(net, 1);
+    await net.boot(0);
+    const { sessions, party } = net.node(0);
+    const { id, full } = net.messageLedBy(1);
+    await sessions.submit(full);
+    const bytes = peer.encode('want', { requestId: id });
+    for (let index = 0; index < 1200; index++) void sessions.receive(peer.signer.credential, bytes);
+    await turnsOfLoop(1500);
+    const answers = framesSent(net, party.credential, 'evidence');
+    const [first] = answers;
+    assert(first);
+    const each = 11 + first.frame.content.evidence.length / 4096;
+    assert(answers.length > 100);
+    assert(answers.length * each < 10_100, `${answers.length} answers of ${each} units each`);
+    await net.stop();
+  });
+
   it('drops nothing of fifty requests at once, nor when a party comes back in the midst of them', async () => {
     const net = await KeyedNetwork.create(3, 2);
     await net.bootAll();
