@@ -21,6 +21,8 @@ describe('local control', () => {
   let environment: Record<string, string>;
   const running: Control[] = [];
   const logged: string[] = [];
+  /** Calls of `hang` that were begun. */
+  let hanging = 0;
 
   beforeEach(async () => {
     // Short, because the whole path must fit into 107 bytes.
@@ -47,7 +49,10 @@ describe('local control', () => {
         fail: async () => {
           throw Object.assign(new Error('it broke\nbadly'), { code: 'broken' });
         },
-        hang: () => new Promise(() => undefined),
+        hang: () => {
+          hanging += 1;
+          return new Promise(() => undefined);
+        },
       },
       ...options,
     });
@@ -220,11 +225,12 @@ describe('local control', () => {
 
   it('stops at once, with a connection open and a handler at work', async () => {
     const control = await start();
-    const hanging = call('hang');
-    hanging.catch(() => undefined);
-    await call('status');
+    const begun = hanging;
+    const waiting = call('hang');
+    waiting.catch(() => undefined);
+    await until(() => hanging > begun, 'the handler to begin');
     await control.stop();
-    await assert.rejects(hanging, fails('no_answer'));
+    await assert.rejects(waiting, fails('no_answer'));
   });
 
   it('refuses a second process on the same folder', async () => {
