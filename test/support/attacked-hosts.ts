@@ -250,7 +250,7 @@ async function settled(): Promise<void> {
 export interface Memory {
   /** MiB that the heap and what it refers to has grown by, after collection. */
   readonly grown: number;
-  readonly largestHeap: number;
+  readonly risen: number;
   readonly largestResident: number;
 }
 
@@ -281,7 +281,7 @@ export async function measured(name: string, inputs: number, work: () => Promise
   const grown = used() - before;
   const mib = (value: number): string => `${Math.round(value)} MiB`;
   process.stdout.write(
-    `        ${name}: ${inputs} inputs in ${seconds} s; heap ${mib(largestHeap)} at most, ${mib(grown)} more afterwards; RSS ${mib(largestResident)}\n`,
+    `        ${name}: ${inputs} inputs in ${seconds} s; heap ${mib(largestHeap)} at most, ${mib(before)} before, ${mib(grown)} more afterwards; RSS ${mib(largestResident)}\n`,
   );
-  return { grown, largestHeap, largestResident };
+  return { grown, risen: largestHeap - before, largestResident };
 }
