@@ -139,7 +139,7 @@ function plainLines(value: unknown): string[] {
 function plain(value: unknown): string {
   if (typeof value !== 'object' || value === null) return String(value);
   return Object.entries(value)
-    .map(([key, part]) => `${key} ${typeof part === 'object' ? JSON.stringify(part) : String(part)}`)
+    .map(([key, part]) => `${key} ${typeof part === 'object' ? `(${plain(part)})` : String(part)}`)
     .join(', ');
 }
 

@@ -22,7 +22,7 @@ describe('peer channel: garbage', function () {
     const seed = garbageSeed();
     process.stdout.write(`      RANDOM_SEED=${seed}\n`);
     // A pair of streams in memory is numbered like a port.
-    const count = Math.min(garbageCount(2_000), 60_000);
+    const count = Math.min(garbageCount(2_000), 30_000);
     const choices = new Choices(seed);
     const codes = new Map<string, number>();
     const received: string[] = [];

@@ -89,7 +89,9 @@ export function decodeBundle(file: Uint8Array): { bundle: BlameBundle; id: strin
   try {
     value = decodeCanonical(bytes, maxBundleBytes);
   } catch (error) {
-    throw new BlameError('malformed', `not a blame bundle: ${(error as Error).message}`);
+    // What is wrong, without what a writer of records should do about it.
+    const [what] = (error as Error).message.split(': ');
+    throw new BlameError('malformed', `not a blame bundle: ${what}`);
   }
   const parsed = blameSchema.safeParse(value);
   if (!parsed.success) {
