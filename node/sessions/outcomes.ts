@@ -63,18 +63,21 @@ export class Outcomes {
 
   async onConfirm(from: string, content: Body<'confirm'>): Promise<void> {
     const { requestId } = content;
-    // What completes nothing here need not be verified.
-    if (!content.want && (await this.#state.context.store.keyOf(requestId))) return;
-    const received = this.confirmations.open(content);
+    const { store } = this.#state.context;
     const job = this.#state.jobs.get(requestId);
-    if (job?.authorisation.request.kind === 'key')
-      for (const { party, envelope } of received) job.confirmations.set(party, envelope);
-    if (await this.#state.context.store.confirmationOf(requestId)) {
+    const isConfirmed = (await store.confirmationOf(requestId)) !== undefined;
+    // What completes nothing here need not be verified.
+    if (!isConfirmed && job?.authorisation.request.kind !== 'key') return;
+    if (!content.want && (await store.keyOf(requestId))) return;
+    const received = this.confirmations.open(content);
+    if (isConfirmed) {
       await this.confirmations.collect(requestId, received);
       if (content.want) await this.confirmations.tell(from, requestId, false);
       return;
     }
-    if (job) await this.lostRun(job);
+    if (job === undefined) return;
+    for (const { party, envelope } of received) job.confirmations.set(party, envelope);
+    await this.lostRun(job);
   }
 
   /**
