@@ -70,19 +70,20 @@ describe('a network that is killed at every durable write', function () {
   };
   const inspect = async (process: string, point: string): Promise<void> => {
     died.push(point);
-    await inspectDead(crash.net, process, point, owners.subject, cursors.get(process));
+    await inspectDead(crash.net, process, point, owners.underWay, cursors.get(process));
   };
 
   /** Lets the processes die at their points while `ask` makes one request after the other. */
   async function dieWhile(queues: Queues, ask: () => Promise<void>): Promise<void> {
     let over = false;
+    owners.underWay = [];
     const deaths = Promise.all(
       Object.entries(queues).map(([process, points]) => crash.dieAt(process, points, inspect, arm)),
     ).finally(() => (over = true));
     // A process that did not die as it should must not hide behind a request that never ends.
     const failed = deaths.then(() => new Promise<never>(() => undefined));
     for (let requests = 0; !over; requests++) {
-      assert.ok(requests < 20, 'a point is not reached');
+      if (requests >= 20) assert.fail(`not reached in ${requests} requests: ${crash.awaited()}`);
       await Promise.race([ask(), failed]);
       // What comes after a request is final comes soon, or with the next one.
       await until(() => over, 'all points', 1500).catch(() => undefined);

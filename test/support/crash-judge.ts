@@ -69,21 +69,26 @@ export const cursorsOf = async (net: LocalNetwork, connector: string) => ({
 });
 export type Cursors = Awaited<ReturnType<typeof cursorsOf>>;
 
-/** Whether what a node's point names is on its disk; undefined when that cannot be told from outside. */
-async function onNode(net: LocalNetwork, node: string, what: string, subject: Hex) {
-  return withNodeStore(net, node, async (store) => {
-    if (what === 'head') return (await store.head(net.network.workspaceId)) !== undefined;
-    if (what === 'job.stored') return (await store.job(subject)) !== undefined;
-    if (what === 'job.started') {
-      const { state } = (await store.job(subject)) ?? {};
-      assert.ok(state === 'stored' || state === 'started', `${subject} is ${state}`);
-      return state === 'started';
-    }
-    if (what === 'result') return (await store.resultOf(subject)) !== undefined;
-    if (what === 'share.pending') return (await store.confirmationOf(subject)) !== undefined;
-    if (what === 'share.active') return (await store.keyOf(subject)) !== undefined;
-    return undefined;
-  });
+const toldOfNodes: ReadonlySet<string> = new Set([
+  'head',
+  'job.stored',
+  'job.started',
+  'result',
+  'share.pending',
+  'share.active',
+]);
+
+/** Whether what a node's point names is on its disk; undefined for a request that is not at the point. */
+async function onNode(net: LocalNetwork, store: NodeStore, what: string, subject: Hex) {
+  if (what === 'head') return (await store.head(net.network.workspaceId)) !== undefined;
+  if (what === 'job.stored') return (await store.job(subject)) !== undefined;
+  if (what === 'job.started') {
+    const { state } = (await store.job(subject)) ?? {};
+    return state === 'stored' || state === 'started' ? state === 'started' : undefined;
+  }
+  if (what === 'result') return (await store.resultOf(subject)) !== undefined;
+  if (what === 'share.pending') return (await store.confirmationOf(subject)) !== undefined;
+  return (await store.keyOf(subject)) !== undefined;
 }
 
 async function onCoordinator(net: LocalNetwork, what: string, subject: Hex) {
@@ -97,14 +102,14 @@ async function onCoordinator(net: LocalNetwork, what: string, subject: Hex) {
 }
 
 /**
- * Checks that what a point names was not on the dead process's disk before, and was after. `subject`: the request under
- * way; `cursors`: of a connector, when the point was armed.
+ * Checks that what a point names was not on the dead process's disk before, and was after. `underWay`: the requests it
+ * may have been at, of which the coordinator is at the last; `cursors`: of a connector, when the point was armed.
  */
 export async function inspectDead(
   net: LocalNetwork,
   process: string,
   point: string,
-  subject: Hex,
+  underWay: readonly Hex[],
   cursors: Cursors | undefined,
 ): Promise<void> {
   const [, kind = '', what = '', moment] = /^(\w+)\.(.+):(\w+)$/.exec(point) ?? [];
@@ -119,8 +124,14 @@ export async function inspectDead(
   if (/^(port|bound|ready):/.test(`${what}:`) && !(what === 'ready' && moment === 'after'))
     assert.ok(!existsSync(join(dir, 'ready.json')), `${point}: ready.json of an earlier run`);
   let there: boolean | undefined;
-  if (kind === 'node') there = await onNode(net, process, what, subject);
-  if (kind === 'coordinator') there = await onCoordinator(net, what, subject);
+  if (kind === 'node' && toldOfNodes.has(what)) {
+    const found = await withNodeStore(net, process, (store) =>
+      Promise.all(underWay.map((subject) => onNode(net, store, what, subject))),
+    );
+    // A node may still have been at a request that the others had fulfilled before.
+    there = found.includes(moment === 'after') ? moment === 'after' : moment !== 'after';
+  }
+  if (kind === 'coordinator') there = await onCoordinator(net, what, underWay.at(-1) ?? '0x');
   if (what === 'cursor.events' || what === 'cursor.results') {
     const of = what === 'cursor.events' ? 'events' : 'results';
     const now = await cursorOf(net, process, of);

@@ -1,7 +1,7 @@
 // A local network of a test build, whose processes can be made to die at crash points and are started again.
 import assert from 'node:assert/strict';
-import { existsSync } from 'node:fs';
-import { mkdir, mkdtemp, readFile, readdir, rm, writeFile } from 'node:fs/promises';
+import { existsSync, writeFileSync } from 'node:fs';
+import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalNetwork } from './local-network.ts';
@@ -17,6 +17,8 @@ export class CrashNetwork {
   readonly #build: TestBuild;
   readonly #folder: string;
   readonly #doomed: Set<string>;
+  /** Where each process is to die next. */
+  readonly #awaited = new Map<string, string>();
 
   private constructor(net: LocalNetwork, build: TestBuild, folder: string, doomed: Set<string>) {
     this.net = net;
@@ -62,6 +64,15 @@ export class CrashNetwork {
     return texts.flatMap((text) => text.split('\n').filter((line) => line !== ''));
   }
 
+  /** What is still waited for, with how each process stands: for a test that fails. */
+  awaited(): string {
+    const told = [...this.#awaited].map(([process, point]) => {
+      const armed = existsSync(this.#armedFile(process)) ? 'armed' : 'not armed';
+      return `${process} at ${point} (${this.net.runs(process) ? 'runs' : 'does not run'}, ${armed})`;
+    });
+    return told.length === 0 ? 'nothing' : told.join(', ');
+  }
+
   #armedFile(process: string): string {
     return join(this.#folder, `${process}.armed`);
   }
@@ -79,8 +90,10 @@ export class CrashNetwork {
     const { net } = this;
     this.#doomed.add(process);
     for (const point of points) {
+      this.#awaited.set(process, point);
       await arm(process, point);
-      await writeFile(this.#armedFile(process), point);
+      // At once: one that runs must neither pass the point before this is written nor be gone before it is looked at.
+      writeFileSync(this.#armedFile(process), point);
       const started = net.runs(process) ? Promise.resolve() : net.restart(process);
       // It may die before it is ready: whether it did at the point is seen below.
       const settled = started.catch(() => undefined);
@@ -89,6 +102,7 @@ export class CrashNetwork {
       assert.ok(!existsSync(this.#armedFile(process)), `${process} ended, but not at ${point}`);
       await inspect(process, point);
     }
+    this.#awaited.delete(process);
     await net.restart(process);
     this.#doomed.delete(process);
   }

@@ -38,8 +38,8 @@ export class PersistentOwners {
   readonly signatures: Hex[] = [];
   /** Events of the workspace by sequence, as an owner has seen them. */
   readonly seen = new Map<number, string>();
-  /** The request that was made last. */
-  subject: Hex = '0x';
+  /** Requests in order, since whoever watches for their processes to die has emptied it. */
+  underWay: readonly Hex[] = [];
   readonly #net: LocalNetwork;
   readonly #stopping = new AbortController();
   readonly #watch: Promise<void>;
@@ -77,7 +77,7 @@ export class PersistentOwners {
     const label = `key-${this.keys.length + this.lost.length + 1}`;
     const options = { networkId, workspace, keyringId, keyType: 'ed25519', label } as const;
     const { id, envelope } = buildKeyRequest(options, signer);
-    this.subject = id;
+    this.underWay = [...this.underWay, id];
     const view = await persist(() => client.call('key_request', { request: envelope }));
     assert.equal(view.requestId, id);
     const final = await this.#net.final(id);
@@ -95,7 +95,7 @@ export class PersistentOwners {
     const data = toHex(new TextEncoder().encode(`message ${this.signatures.length + 1}`));
     const items = [{ keyId: this.keys[0]!, payload: { kind: 'message' as const, data } }];
     const { id, envelope } = buildSignRequest({ networkId, workspace, items }, alice.signer);
-    this.subject = id;
+    this.underWay = [...this.underWay, id];
     this.signatures.push(id);
     const asked = await persist(() => alice.client.call('sign_request', { request: envelope }));
     assert.equal(asked.requestId, id);
