@@ -45,8 +45,9 @@ describe('docs/commands.md', function () {
       let said = '';
       const bash = spawn('bash', ['-c', script], { cwd: root, env: process.env, detached: true });
       const endGroup = (): void => {
+        if (bash.pid === undefined) return;
         try {
-          process.kill(-(bash.pid ?? 0), 'SIGKILL');
+          process.kill(-bash.pid, 'SIGKILL');
         } catch {
           // Nothing of it runs any more.
         }

@@ -589,9 +589,11 @@ describe('network', function () {
       const a = createNode(roster[0]!, roster, { limits: { helloDeadlineMs: 1_000 } });
       await a.network.start();
       const host = await startRawHost(roster[1]!);
-      const connection = await host.dial(multiaddr(a.network.addresses()[0]!));
-      await until('the cut', () => connection.status !== 'open');
-      assert.ok(a.log.some(([event]) => event === 'connection.idle'));
+      // On a busy machine it may be cut off before the dial returns.
+      const dialled = host.dial(multiaddr(a.network.addresses()[0]!)).catch(() => undefined);
+      await until('the cut', () => a.log.some(([event]) => event === 'connection.idle'));
+      const connection = await dialled;
+      await until('the end', () => connection?.status !== 'open');
     });
 
     it('has a bounded number of connections', async () => {
@@ -755,7 +757,7 @@ describe('network', function () {
       const signals: AbortSignal[] = [];
       const node = await startNode({
         // Long enough for a request to reach its handler, on a busy machine too.
-        limits: { doorDeadlineMs: 1500 },
+        limits: { doorDeadlineMs: 4000 },
         onDoorRequest: (_from, _request, signal) =>
           new Promise((_resolve, reject) => {
             signals.push(signal);

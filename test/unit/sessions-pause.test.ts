@@ -259,11 +259,12 @@ describe('sessions: a party that is paused while attempts run', () => {
     const fickle = new Attacker(net, 3);
     for (const index of [0, 1, 2]) await net.boot(index);
     const { id, full } = net.messageLedBy(0);
-    // The set is complete only after all that.
+    // The honest set is complete only after all that, and after the time in which a leader waits for its preferred set.
+    const late = [50, defaultTiming.acceptGrace + 500];
     net.intercept = (sent) => {
-      const isOthers = [1, 2].some((index) => sent.from === credential(net, index));
-      if (!isOthers || decodeFrame(sent.bytes).type !== 'accept') return sent.bytes;
-      net.clock.after(50, () => void net.node(0).sessions.receive(sent.from, sent.bytes));
+      const index = [1, 2].findIndex((party) => sent.from === credential(net, party));
+      if (index === -1 || decodeFrame(sent.bytes).type !== 'accept') return sent.bytes;
+      net.clock.after(late[index]!, () => void net.node(0).sessions.receive(sent.from, sent.bytes));
       return undefined;
     };
     fickle.onFrame = (from, frame) => {
