@@ -3,7 +3,9 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
+import { Authenticator } from '../../coordinator/rpc/authenticate.ts';
 import { httpStatusOf } from '../../coordinator/rpc/error.ts';
+import { defaultLimits } from '../../coordinator/rpc/limits.ts';
 import { ListenError } from '../../coordinator/rpc/listen.ts';
 import { nonceLifetime } from '../../coordinator/rpc/nonces.ts';
 import { ed25519Signer, type Envelope } from '../../protocol/records/envelope.ts';
@@ -16,6 +18,7 @@ import {
   connector,
   party,
   keyringId,
+  networkId,
   workspaceId,
   unknownId,
   type Answer,
@@ -214,6 +217,18 @@ describe('coordinator/rpc server', () => {
       world.now += nonceLifetime;
       assertError(await world.call('workspace_get', params, { nonce }), 'unauthenticated', /was used before/);
       assert.equal(world.service.calls.length, 2);
+    });
+
+    it('takes a nonce once of two requests that come together', async () => {
+      const authenticator = new Authenticator({ networkId, now: () => start, limits: defaultLimits });
+      const headers = world.headers('POST', '/rpc', '{}', {});
+      const body = new TextEncoder().encode('{}');
+      const request = { method: 'POST', path: '/rpc', body, headers, address: '127.0.0.1', calls: 1 };
+      const both = await Promise.allSettled([
+        authenticator.authenticate(request),
+        authenticator.authenticate(request),
+      ]);
+      assert.deepEqual(both.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
     });
 
     it('states its time to whoever has a wrong clock', async () => {

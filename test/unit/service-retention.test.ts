@@ -37,7 +37,8 @@ for (const [name, open] of Object.entries(stores)) {
         await at.service.sweep();
         for (const stream of streams) {
           const last = await at.store.last(stream);
-          assert.equal((await at.store.read(stream, last - keep, 100)).length, keep);
+          const kept = at.store.read(stream, last - keep, 100).then((events) => events.length);
+          assert.equal(await kept.catch(String), keep);
           await assert.rejects(at.store.read(stream, last - keep - 1, 1), tooOld);
         }
         const pending = await at.call('connector_pending', { keyringId }, at.connector(0));
@@ -45,10 +46,11 @@ for (const [name, open] of Object.entries(stores)) {
           pending.items.map(({ requestId, state }) => [requestId, state]),
           [[idOf(request), 'pending']],
         );
-        assert.deepEqual(await at.store.read(streams[0]!, pending.cursor, 10), []);
+        const after = (stream: string, position: number) => at.store.read(stream, position, 10).catch(String);
+        assert.deepEqual(await after(streams[0]!, pending.cursor), []);
         // An owner's client goes on from the list in the same way.
         const { cursor } = await at.call('sign_list', { workspaceId }, at.owner());
-        assert.deepEqual(await at.store.read(streams[1]!, cursor ?? 0, 10), []);
+        assert.deepEqual(await after(streams[1]!, cursor ?? 0), []);
         await cancelled(at, key);
         assert.ok((await at.store.read(streams[1]!, cursor ?? 0, 10)).length > 0);
       }),

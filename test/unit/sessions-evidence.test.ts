@@ -295,6 +295,7 @@ describe('sessions: evidence', () => {
     const rounds = framesSent(net, net.node(1).party.credential, 'round');
     assert.equal(rounds.length, 0);
     assert(net.logged(1, 'session.aborted').some((fields) => fields['code'] === 'not_authorised'));
+    assert.equal(net.logged(1, 'session.started').length, 0, 'no nonce was used for it');
   });
 });
 
