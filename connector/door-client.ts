@@ -5,6 +5,7 @@ import { tcp } from '@libp2p/tcp';
 import { messageStreamToDuplex } from '@libp2p/utils';
 import { yamux } from '@libp2p/yamux';
 import { type Multiaddr, multiaddr } from '@multiformats/multiaddr';
+import { anySignal } from 'any-signal';
 import { decode, encode } from 'it-length-prefixed';
 import { pipe } from 'it-pipe';
 import { createLibp2p } from 'libp2p';
@@ -131,7 +132,7 @@ class LibP2pDoorClient implements DoorClient {
     options.signal?.throwIfAborted();
     const deadline = AbortSignal.timeout(this.#deadlineMs);
     const given = options.signal === undefined ? [] : [options.signal];
-    const signal = AbortSignal.any([deadline, this.#stopped.signal, ...given]);
+    const signal = anySignal([deadline, this.#stopped.signal, ...given]);
     try {
       return await this.#exchange(bytes, signal);
     } catch (error) {
@@ -139,6 +140,8 @@ class LibP2pDoorClient implements DoorClient {
       // A node that is silent for so long may be behind a dead connection: the next request dials again.
       if (deadline.aborted) this.#drop(error);
       throw error instanceof DoorClientError ? error : this.#explain(error, false);
+    } finally {
+      signal.clear();
     }
   }
 
@@ -221,21 +224,23 @@ class LibP2pDoorClient implements DoorClient {
 
   /** Requests that need a connection at the same time share one attempt, which none of them can cancel for the others. */
   async #dial(signal: AbortSignal): Promise<Connection> {
-    this.#dialling ??= this.#host!.dial(this.#address, {
-      force: true,
-      signal: AbortSignal.any([this.#stopped.signal, AbortSignal.timeout(this.#deadlineMs)]),
-    })
-      .then((connection) => {
-        this.#connection = connection;
-        return connection;
-      })
-      .finally(() => {
-        this.#dialling = undefined;
-      });
+    this.#dialling ??= this.#dialOnce().finally(() => {
+      this.#dialling = undefined;
+    });
     try {
       return await Promise.race([this.#dialling, aborted(signal)]);
     } catch (error) {
       throw this.#explain(error, false);
+    }
+  }
+
+  async #dialOnce(): Promise<Connection> {
+    const signal = anySignal([this.#stopped.signal, AbortSignal.timeout(this.#deadlineMs)]);
+    try {
+      this.#connection = await this.#host!.dial(this.#address, { force: true, signal });
+      return this.#connection;
+    } finally {
+      signal.clear();
     }
   }
 

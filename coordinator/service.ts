@@ -1,5 +1,6 @@
 // The coordinator's methods: reads what a call names, applies a pure transition, commits, answers with a view. It holds
 // and counts what others signed; nothing here can authorise anything.
+import { anySignal } from 'any-signal';
 import type { Params, Result } from '../protocol/rpc.ts';
 import { RecordError, readContent, type Envelope } from '../protocol/records/envelope.ts';
 import type { Hex } from '../protocol/hex.ts';
@@ -324,12 +325,16 @@ class Service implements CoordinatorService {
     signal: AbortSignal,
   ): Promise<Result<'sign_wait'>> {
     const request = await this.#readable(requestId, caller);
-    const until = AbortSignal.any([signal, this.#stopped.signal, AbortSignal.timeout(timeoutMs)]);
-    for await (const _ of this.#options.store.watch(workspaceStream(request.workspaceId), {
-      signal: until,
-    })) {
-      const current = await this.#current(requestId);
-      if (isFinal(current)) return this.#view(current);
+    const until = anySignal([signal, this.#stopped.signal, AbortSignal.timeout(timeoutMs)]);
+    try {
+      for await (const _ of this.#options.store.watch(workspaceStream(request.workspaceId), {
+        signal: until,
+      })) {
+        const current = await this.#current(requestId);
+        if (isFinal(current)) return await this.#view(current);
+      }
+    } finally {
+      until.clear();
     }
     return this.#view(await this.#current(requestId));
   }

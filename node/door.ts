@@ -7,6 +7,7 @@ import {
   type doorResponseSchemas,
 } from '../protocol/door-messages.ts';
 import type { Keyring } from '../protocol/records/keyring-roster.ts';
+import { anySignal } from 'any-signal';
 import type * as z from 'zod';
 import { EvidenceError, type Sessions } from './sessions/sessions.ts';
 import { NodeStoreError } from './store/error.ts';
@@ -84,14 +85,18 @@ export class DoorHandler {
   ): Promise<Response<'results'>> {
     // The connector asks from where it durably has what came before.
     if (after > 0) await this.#acknowledge(after);
-    const until = AbortSignal.any([signal, AbortSignal.timeout(waitMs)]);
-    for (;;) {
-      const stored = this.#nextResult(until);
-      const results = await this.#options.store.results(after, limit);
-      if (results.length > 0 || until.aborted) {
-        return { results: results.map(({ sequence, result }) => ({ sequence, result })) };
+    const until = anySignal([signal, AbortSignal.timeout(waitMs)]);
+    try {
+      for (;;) {
+        const stored = this.#nextResult(until);
+        const results = await this.#options.store.results(after, limit);
+        if (results.length > 0 || until.aborted) {
+          return { results: results.map(({ sequence, result }) => ({ sequence, result })) };
+        }
+        await stored;
       }
-      await stored;
+    } finally {
+      until.clear();
     }
   }
 

@@ -3,6 +3,7 @@
 import { randomBytes } from 'node:crypto';
 import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
 import type { Multiaddr } from '@multiformats/multiaddr';
+import { anySignal } from 'any-signal';
 import { DOOR_PROTOCOL } from '../../protocol/door.ts';
 import { publicKeyOf } from '../../protocol/keys/ed25519.ts';
 import { toHex } from '../../protocol/hex.ts';
@@ -246,15 +247,19 @@ export class PartyNetwork implements Network {
         `no address of ${peer.key} is known: add it under 'peers' in the configuration`,
       );
     }
-    const signal = AbortSignal.any([stop, AbortSignal.timeout(this.#limits.dialDeadlineMs)]);
-    // A connection of its own: an existing one is another channel's try, possibly dead.
-    const connection = await this.#host!.dial(peer.addresses, { signal, force: true });
+    const signal = anySignal([stop, AbortSignal.timeout(this.#limits.dialDeadlineMs)]);
     try {
-      const stream = await connection.newStream(PEER_PROTOCOL, { signal });
-      await this.#attach(peer, connection, { stream, connection, openedHere: true });
-    } catch (error) {
-      connection.abort(error instanceof Error ? error : new Error(reasonOf(error)));
-      throw error;
+      // A connection of its own: an existing one is another channel's try, possibly dead.
+      const connection = await this.#host!.dial(peer.addresses, { signal, force: true });
+      try {
+        const stream = await connection.newStream(PEER_PROTOCOL, { signal });
+        await this.#attach(peer, connection, { stream, connection, openedHere: true });
+      } catch (error) {
+        connection.abort(error instanceof Error ? error : new Error(reasonOf(error)));
+        throw error;
+      }
+    } finally {
+      signal.clear();
     }
   }
 

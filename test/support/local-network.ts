@@ -223,17 +223,31 @@ export class LocalNetwork {
   /** Waits until a request is final. */
   async final(requestId: Hex, withinMs = 90_000): Promise<RequestView> {
     let view: RequestView | undefined;
-    await until(
-      async () => {
-        view = await this.owners.alice.client
-          .call('sign_wait', { requestId, timeoutMs: 5000 })
-          .catch(() => undefined);
-        return view?.state === 'fulfilled' || view?.state === 'rejected';
+    const isFinal = async (): Promise<boolean> => {
+      view = await this.owners.alice.client
+        .call('sign_wait', { requestId, timeoutMs: 5000 })
+        .catch(() => undefined);
+      return view?.state === 'fulfilled' || view?.state === 'rejected';
+    };
+    await until(isFinal, () => `${requestId} final; it is ${view?.state}`, withinMs).catch(
+      async (error: Error) => {
+        throw new Error(`${error.message}\n${await this.#lastOf(requestId)}`, { cause: error });
       },
-      () => `${requestId} final; it is ${view?.state}`,
-      withinMs,
     );
     return view as RequestView;
+  }
+
+  /** What each process logged last, and last about a request: for a test that fails. */
+  async #lastOf(requestId: Hex): Promise<string> {
+    const told = this.names.map(async (name) => {
+      const lines = await this.log(name);
+      const isAbout = ({ fields }: LogLine): boolean => JSON.stringify(fields).includes(requestId);
+      const last = [...lines.filter(isAbout).slice(-12), ...lines.slice(-6)];
+      return last.map(
+        ({ at, event, fields }) => `${name} ${at} ${event} ${JSON.stringify(fields).slice(0, 300)}`,
+      );
+    });
+    return (await Promise.all(told)).flat().join('\n');
   }
 
   async view(requestId: Hex): Promise<RequestView> {
