@@ -285,3 +285,15 @@ export function framesSent<Type extends MessageType>(
     return sent.from === from && frame.type === type ? [{ to: sent.to, frame: frame as FrameOf<Type> }] : [];
   });
 }
+
+/** Signatures of a request, one an item, made by all parties in another network of the same three. */
+export async function signedElsewhere(full: Evidence, id: Hex): Promise<Uint8Array[]> {
+  const net = await KeyedNetwork.create(3, 2);
+  await net.bootAll();
+  await net.submit(full, [0, 1, 2]);
+  await net.signedBy(id, [0, 1, 2]);
+  const result = net.resultAt(0, id);
+  await net.stop();
+  assert(result?.kind === 'signatures');
+  return result.signatures.map((signature) => fromHex(signature as Hex));
+}

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { authorize, type Evidence } from '../../protocol/authorize.ts';
-import { fromHex, type Hex } from '../../protocol/hex.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
 import { addSignature, type Envelope } from '../../protocol/records/envelope.ts';
 import { mergeEvidence } from '../../node/work/evidence.ts';
@@ -21,7 +20,7 @@ import {
   signerOf,
   signRequest,
 } from '../support/fixture.ts';
-import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
+import { Attacker, framesSent, KeyedNetwork, signedElsewhere } from '../support/session-attacker.ts';
 
 const evidenceBytes = (full: Evidence): Uint8Array => utf8ToBytes(JSON.stringify(full));
 
@@ -32,17 +31,6 @@ async function booted(): Promise<KeyedNetwork> {
   const net = await KeyedNetwork.create(3, 2);
   await net.bootAll();
   return net;
-}
-
-/** A signature of the request by all parties, made in another network of the same parties. */
-async function signedElsewhere(full: Evidence, id: Hex): Promise<Uint8Array[]> {
-  const net = await booted();
-  for (const node of net.nodes) await node.sessions.submit(full);
-  await net.signedBy(id, [0, 1, 2]);
-  const result = net.resultAt(0, id);
-  await net.stop();
-  assert(result?.kind === 'signatures');
-  return result.signatures.map((signature) => fromHex(signature as Hex));
 }
 
 describe('sessions: requests that wait', () => {

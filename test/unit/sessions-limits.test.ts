@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { authorize, type Evidence, type Verdict } from '../../protocol/authorize.ts';
-import { fromHex, toHex } from '../../protocol/hex.ts';
+import { toHex } from '../../protocol/hex.ts';
 import { defaultAdminPolicy } from '../../protocol/policy/schema.ts';
 import { createRecord, type Envelope } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
@@ -29,7 +29,7 @@ import {
   twoOfThree,
   type World,
 } from '../support/fixture.ts';
-import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
+import { Attacker, framesSent, KeyedNetwork, signedElsewhere } from '../support/session-attacker.ts';
 import { VirtualClock } from '../support/session-world.ts';
 
 const turnOfLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
@@ -384,18 +384,12 @@ describe('sessions: bounds', () => {
   });
 
   it('what one party reports of unknown requests does not push out what another one did', async () => {
-    const elsewhere = await KeyedNetwork.create(3, 2);
-    await elsewhere.bootAll();
-    const { id, full } = elsewhere.messageLedBy(0);
-    await elsewhere.submit(full, [0, 1, 2]);
-    await elsewhere.signedBy(id, [0, 1, 2]);
-    const result = elsewhere.resultAt(0, id);
-    assert(result?.kind === 'signatures');
-    await elsewhere.stop();
     const net = await KeyedNetwork.create(3, 2);
+    const { id, full } = net.messageLedBy(0);
+    const signatures = await signedElsewhere(full, id);
     const attacker = new Attacker(net, 2);
     await net.boot(0);
-    const done = { requestId: id, signatures: result.signatures.map((each) => fromHex(each)) };
+    const done = { requestId: id, signatures };
     await net.deliver(net.node(1).party.credential, 0, attacker.encode('done', done));
     const other = { signatures: [new Uint8Array(64)] };
     for (let index = 0; index < 300; index++) {

@@ -4,11 +4,11 @@ import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { defaultTiming } from '../../node/sessions/context.ts';
 import type { Evidence } from '../../protocol/authorize.ts';
-import { fromHex, type Hex } from '../../protocol/hex.ts';
+import type { Hex } from '../../protocol/hex.ts';
 import { WorkError } from '../../node/work/error.ts';
 import { encodeFrame, type WireContext } from '../../node/sessions/wire.ts';
 import { approve, evidence, idOf, keyRequest, networkId, reject } from '../support/fixture.ts';
-import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
+import { Attacker, framesSent, KeyedNetwork, signedElsewhere } from '../support/session-attacker.ts';
 import { SlowWork } from '../support/slow-work.ts';
 
 const { roundDeadline } = defaultTiming;
@@ -320,13 +320,8 @@ describe('sessions: while work is under way', () => {
 
   it('evidence that cannot be judged now says nothing about the signatures reported with it', async () => {
     const template = await KeyedNetwork.create(3, 2);
-    await template.bootAll();
     const { id, full } = template.messageLedBy(0);
-    await template.submit(full, [0, 1, 2]);
-    await template.signedBy(id, [0, 1, 2]);
-    const result = template.resultAt(0, id);
-    assert(result?.kind === 'signatures');
-    await template.stop();
+    const signatures = await signedElsewhere(full, id);
     let busy = true;
     const net = await KeyedNetwork.create(3, 2, {
       work: (inline) => ({
@@ -340,7 +335,6 @@ describe('sessions: while work is under way', () => {
     const peer = new Attacker(net, 2);
     await net.boot(0);
     const { credential: from } = peer.signer;
-    const signatures = result.signatures.map((each) => fromHex(each));
     await net.deliver(from, 0, peer.encode('done', { requestId: id, signatures }));
     const brought = peer.encode('evidence', { requestId: id, evidence: evidenceBytes(full) });
     await net.deliver(from, 0, brought);
