@@ -4,7 +4,7 @@ import { verifyKey, type VerifiedKey } from '../protocol/authorize.ts';
 import { fromHex, type Hex } from '../protocol/hex.ts';
 import { addressesOf, type ChainAddress, verifySignature } from '../protocol/keys/key-type.ts';
 import {
-  assemble,
+  assembleAll,
   type Assembled,
   type DecodedPayload,
   decodePayload,
@@ -144,20 +144,34 @@ export function verifySignatures(
     throw new VerificationError('not_ready', `the request is ${view.state}: it has no signatures`);
   }
   expectEqual('number of signatures', signatures.length, content.items.length);
-  return content.items.map(({ keyId, payload }, index) => {
+  const proved = content.items.map(({ keyId, payload }, index) => {
     const key = keys.find((candidate) => candidate.id === keyId);
     if (key === undefined)
       throw new VerificationError('unknown_key', `item ${index}: key ${keyId} is not among those given`);
     const signature = signatures[index] as Hex;
     const payloadKey = { keyType: key.keyType, publicKey: fromHex(key.publicKey) };
     const decoded = proven(() => decodePayload(payload, payloadKey));
-    if (!verifySignature(key.keyType, payloadKey.publicKey, decoded.message, fromHex(signature))) {
+    if (!verifySignature(key.keyType, decoded.publicKey, decoded.message, fromHex(signature))) {
       throw new VerificationError(
         'bad_signature',
         `item ${index}: not a signature of its bytes by key ${keyId}`,
       );
     }
-    const assembled = proven(() => assemble(payload, payloadKey, fromHex(signature)));
-    return { key, payload: decoded, signature, assembled };
+    return { key, payloadKey, payload, decoded, signature };
   });
+  const assembled = proven(() =>
+    assembleAll(
+      proved.map(({ payload, payloadKey, signature }) => ({
+        payload,
+        key: payloadKey,
+        signature: fromHex(signature),
+      })),
+    ),
+  );
+  return proved.map(({ key, decoded, signature }, index) => ({
+    key,
+    payload: decoded,
+    signature,
+    assembled: assembled[index]!,
+  }));
 }

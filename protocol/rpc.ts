@@ -86,7 +86,16 @@ export const requestViewSchema = z.strictObject({
   /** Fulfilled sign request: one signature an item, and the signed transaction where the payload is one. */
   signatures: z.array(hexBytes(64, 72)).optional(),
   transactions: z
-    .array(z.strictObject({ item: z.int(), transaction: hexBytes(1, 200_000), missing: z.array(z.string()) }))
+    .array(
+      z.strictObject({
+        item: z.int(),
+        /** As the network takes it; absent while signatures are missing from a PSBT. */
+        transaction: hexBytes(1, 400_000).optional(),
+        psbt: hexBytes(1, 400_000).optional(),
+        /** Whose signatures are missing. */
+        missing: z.array(z.string()),
+      }),
+    )
     .optional(),
   /** Ended rejected after the parties could have signed: make it invalid on chain before asking for another. */
   mayHaveBeenSigned: z.boolean(),

@@ -217,7 +217,7 @@ async function signStepByStep(
     const [published] = last.transactions ?? [];
     if (
       proven === undefined ||
-      published === undefined ||
+      published?.transaction === undefined ||
       published.missing.length > 0 ||
       published.transaction !== proven.assembled.transaction
     ) {

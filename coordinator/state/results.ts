@@ -88,7 +88,7 @@ function checkResult(content: PartyResult, authorisation: Authorisation): void {
   }
   for (const [index, { key, payload }] of items.entries()) {
     const signature = fromHex(result.signatures[index] as Hex);
-    if (!verifySignature(key.keyType, fromHex(key.publicKey), payload.message, signature)) {
+    if (!verifySignature(key.keyType, payload.publicKey, payload.message, signature)) {
       throw new StateError(
         'bad_signature',
         `the signature of item ${index} is not valid under its key`,

@@ -2,7 +2,7 @@
 import { type Authorisation, authorize } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import { addressesOf } from '../../protocol/keys/key-type.ts';
-import { assemble } from '../../protocol/payloads/payload.ts';
+import { assembleAll } from '../../protocol/payloads/payload.ts';
 import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
 import { request as requestRecord } from '../../protocol/records/request.ts';
@@ -13,17 +13,19 @@ import { authorisationOf } from './transitions.ts';
 function transactionsOf(request: StoredRequest, authorisation: Authorisation): RequestView['transactions'] {
   if (request.state !== 'fulfilled' || request.signatures === undefined) return undefined;
   if (authorisation.request.kind !== 'sign') return undefined;
-  const built = authorisation.request.items.flatMap(({ payload }, item) => {
+  const signed = authorisation.request.items.flatMap(({ payload }, item) => {
     const key = authorisation.items[item]?.key;
     const signature = request.signatures?.[item];
     if (key === undefined || signature === undefined) return [];
-    const assembled = assemble(
-      payload,
-      { keyType: key.keyType, publicKey: fromHex(key.publicKey) },
-      fromHex(signature),
-    );
-    const { transaction, missing } = assembled;
-    return transaction === undefined ? [] : [{ item, transaction, missing: [...(missing ?? [])] }];
+    const { keyType, publicKey } = key;
+    return [
+      { item, payload, key: { keyType, publicKey: fromHex(publicKey) }, signature: fromHex(signature) },
+    ];
+  });
+  const built = assembleAll(signed).flatMap(({ transaction, psbt, missing = [] }, index) => {
+    const { item } = signed[index]!;
+    if (transaction === undefined && psbt === undefined) return [];
+    return [{ item, ...(transaction && { transaction }), ...(psbt && { psbt }), missing: [...missing] }];
   });
   return built.length > 0 ? built : undefined;
 }

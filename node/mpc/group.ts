@@ -3,12 +3,15 @@
 // Decoding is where hostile bytes become numbers: exact length, canonical form, on the curve, not the identity and in
 // the prime-order subgroup, or a GroupError. ed25519 has cofactor 8: without the subgroup check a point B + T of mixed
 // order would pass every equation that is multiplied by 8 somewhere and fail the others.
-// Encodings: RFC 8032 5.1.2 (points) and 5.1.3 (decoding, strict: no y >= p, no negative zero).
+// secp256k1 has cofactor 1: every point of the curve is in the group.
+// Encodings: ed25519 RFC 8032 5.1.2 (points) and 5.1.3 (decoding, strict: no y >= p, no negative zero), scalars little
+// endian; secp256k1 SEC 1 2.3.3 and 2.3.4 (compressed points only), scalars big endian.
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToNumberBE, bytesToNumberLE } from '@noble/curves/utils.js';
 
 /** What a key is used for; a secret belongs to one key type for ever. */
-export type KeyType = 'ed25519';
+export type KeyType = 'ed25519' | 'taproot_secp256k1';
 
 export class GroupError extends Error {
   override readonly name = 'GroupError';
@@ -123,7 +126,16 @@ function primeGroup(name: string, curve: LibraryCurve, pointLength: number): Gro
 
 export const ed25519Group: Group = primeGroup('ed25519', ed25519.Point as unknown as LibraryCurve, 32);
 
-const groups: Readonly<Record<KeyType, Group>> = { ed25519: ed25519Group };
+export const secp256k1Group: Group = primeGroup(
+  'secp256k1',
+  secp256k1.Point as unknown as LibraryCurve,
+  33,
+);
+
+const groups: Readonly<Record<KeyType, Group>> = {
+  ed25519: ed25519Group,
+  taproot_secp256k1: secp256k1Group,
+};
 
 /** The group that keys of this type live in. */
 export function groupOf(keyType: KeyType): Group {

@@ -5,6 +5,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { type Evidence, maxRequestLifetime } from '../../protocol/authorize.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
 import { verifyCertificate } from '../../protocol/keys/certificate.ts';
+import { keyTypes } from '../../protocol/keys/key-type.ts';
 import {
   createRecord,
   type Envelope,
@@ -62,7 +63,7 @@ export class Confirmations {
     const result: KeyResult = {
       kind: 'key',
       keyType: share.keyType,
-      publicKey: toHex(share.publicKey),
+      publicKey: toHex(keyTypes[share.keyType].publicKeyOfPoint(share.publicKey)),
       chainCode: toHex(share.chainCode),
       commitments: share.commitments.map(toHex),
       transcript: toHex(share.transcriptHash),

@@ -1,5 +1,5 @@
 // Taking part in attempts, one's own included: PROPOSE -> ACCEPT, START -> rounds, and what follows when one fails.
-import type { Hex } from '../../protocol/hex.ts';
+import { type Hex, toHex } from '../../protocol/hex.ts';
 import { type KeyPackage, loadKeyPackage } from '../mpc/frost/key-package.ts';
 import { NonceStore } from '../mpc/frost/nonces.ts';
 import { attemptIdOf, checkPropose, same } from './attempt.ts';
@@ -27,7 +27,8 @@ export class Membership {
   /** Called when attempts at a request began, or came to nothing. */
   readonly #onChange: (job: Job) => void;
   readonly #nonces: NonceStore;
-  readonly #keys = new Map<Hex, KeyPackage>();
+  /** Keys as they sign, by id and tweak. */
+  readonly #keys = new Map<string, KeyPackage>();
   readonly #accuser: Accuser;
   /** Proposals for requests that are not here, or not authorised, by leader and request, until their evidence comes. */
   readonly #held = new BoundedMaps<string, Hex, HeldProposal>(maxHeld);
@@ -53,19 +54,22 @@ export class Membership {
     if (job.authorisation.request.kind === 'key')
       return generatePurpose(job.authorisation, this.#state.context);
     const keys: KeyPackage[] = [];
-    for (const { key } of job.authorisation.items) {
-      const loaded = this.#keys.get(key.id) ?? (await this.#loadKey(key.id));
+    for (const { key, payload } of job.authorisation.items) {
+      const loaded = await this.#keyOf(key.id, payload.tweak);
       if (loaded === undefined) return undefined;
       keys.push(loaded);
     }
     return signPurpose(job.authorisation, keys, this.#nonces, this.#state.context);
   }
 
-  async #loadKey(keyId: Hex): Promise<KeyPackage | undefined> {
+  async #keyOf(keyId: Hex, tweak: Uint8Array | undefined): Promise<KeyPackage | undefined> {
+    const name = tweak === undefined ? keyId : `${keyId} ${toHex(tweak)}`;
+    const known = this.#keys.get(name);
+    if (known !== undefined) return known;
     const stored = await this.#state.context.store.keyOf(keyId);
     if (stored === undefined) return undefined;
-    const key = loadKeyPackage(stored.share);
-    this.#keys.set(keyId, key);
+    const key = loadKeyPackage(stored.share, tweak);
+    this.#keys.set(name, key);
     return key;
   }
 

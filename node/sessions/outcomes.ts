@@ -120,7 +120,7 @@ export class Outcomes {
       items.every(({ key, payload }, index) =>
         verifySignature(
           key.keyType,
-          fromHex(key.publicKey),
+          payload.publicKey,
           payload.message,
           signatures[index] as Uint8Array,
         ),

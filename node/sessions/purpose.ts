@@ -39,9 +39,10 @@ export function keyDigest(requestId: string, keyType: KeyType): Uint8Array {
   return taggedHash('countersign/v1/key-digest', utf8(requestId), utf8(keyType));
 }
 
-/** 32 bytes: what one item of an attempt to sign is about. */
-export function payloadDigest(keyId: string, message: Uint8Array): Uint8Array {
-  return taggedHash('countersign/v1/payload-digest', utf8(keyId), message);
+/** 32 bytes: what one item of an attempt to sign is about. `tweak`: where it is not the key itself that signs. */
+export function payloadDigest(keyId: string, message: Uint8Array, tweak?: Uint8Array): Uint8Array {
+  const parts = tweak === undefined ? [message] : [message, tweak];
+  return taggedHash('countersign/v1/payload-digest', utf8(keyId), ...parts);
 }
 
 /** A key request. */
@@ -73,7 +74,7 @@ export function generatePurpose(authorisation: Authorisation, context: SessionCo
 
 /** What each item of a sign request makes its key sign. */
 export function signDigests(authorisation: Authorisation): readonly Uint8Array[] {
-  return authorisation.items.map(({ key, payload }) => payloadDigest(key.id, payload.message));
+  return authorisation.items.map(({ key, payload }) => payloadDigest(key.id, payload.message, payload.tweak));
 }
 
 /** A sign request, with this party's share of each item's key. */

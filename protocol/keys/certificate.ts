@@ -6,7 +6,8 @@ import { sameEpoch } from '../records/fields.ts';
 import type { Keyring } from '../records/keyring-roster.ts';
 import { type KeyResult, partyResult } from '../records/party-result.ts';
 import { type Hex, fromHex, toHex } from '../hex.ts';
-import { checkPublicKeyOnce } from './checked-keys.ts';
+import { checkOnce } from './checked-keys.ts';
+import { keyTypes } from './key-type.ts';
 
 export class CertificateError extends Error {
   override readonly name = 'CertificateError';
@@ -31,12 +32,14 @@ export function checkKeyResult(result: KeyResult, keyring: Keyring): void {
       `${result.commitments.length} commitments, the threshold is ${wanted}: do not use this key`,
     );
   }
-  if (result.commitments[0] !== result.publicKey) {
+  const { checkPoint, publicKeyOfPoint } = keyTypes[result.keyType];
+  const [constant] = result.commitments.map(fromHex);
+  if (toHex(publicKeyOfPoint(constant!)) !== result.publicKey) {
     throw new CertificateError('bad_key', 'the first commitment is not the public key: do not use this key');
   }
   for (const point of result.commitments) {
     try {
-      checkPublicKeyOnce(fromHex(point));
+      checkOnce(`${result.keyType} point`, fromHex(point), checkPoint);
     } catch (error) {
       throw new CertificateError('bad_key', `${point}: ${(error as Error).message}`);
     }

@@ -1,5 +1,5 @@
-// Remembers which public keys passed their check. The same few keys stand in every evidence, and checking one costs as
-// much as ten signatures: without this, judging a request would be mostly checking keys again.
+// Remembers which public keys and points passed their check. The same few stand in every evidence, and checking one costs
+// as much as ten signatures: without this, judging a request would be mostly checking keys again.
 import { toHex } from '../hex.ts';
 import { checkPublicKey } from './ed25519.ts';
 
@@ -7,14 +7,23 @@ const passed = new Set<string>();
 const maxPassed = 10_000;
 
 /**
- * As `checkPublicKey` of ed25519.ts, once for each key: only keys that passed are remembered, by their exact bytes.
+ * Runs `check` on these bytes once: only what passed is remembered, by its exact bytes and by what it passed as.
+ *
+ * @throws whatever `check` throws
+ */
+export function checkOnce(as: string, bytes: Uint8Array, check: (bytes: Uint8Array) => void): void {
+  const name = `${as} ${toHex(bytes)}`;
+  if (passed.has(name)) return;
+  check(bytes);
+  if (passed.size >= maxPassed) passed.delete(passed.keys().next().value!);
+  passed.add(name);
+}
+
+/**
+ * As `checkPublicKey` of ed25519.ts, once for each key.
  *
  * @throws {Ed25519KeyError} naming what is wrong with the key
  */
 export function checkPublicKeyOnce(publicKey: Uint8Array): void {
-  const name = toHex(publicKey);
-  if (passed.has(name)) return;
-  checkPublicKey(publicKey);
-  if (passed.size >= maxPassed) passed.delete(passed.keys().next().value!);
-  passed.add(name);
+  checkOnce('ed25519', publicKey, checkPublicKey);
 }

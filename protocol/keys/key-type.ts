@@ -2,8 +2,9 @@
 import { base58 } from '@scure/base';
 import * as z from 'zod';
 import * as ed25519 from './ed25519.ts';
+import * as taproot from './taproot.ts';
 
-export const keyTypeSchema = z.enum(['ed25519']);
+export const keyTypeSchema = z.enum(['ed25519', 'taproot_secp256k1']);
 export type KeyType = z.infer<typeof keyTypeSchema>;
 
 /** Where a key can hold funds. `chain` is the name payload facts and policies use. */
@@ -19,6 +20,10 @@ export interface KeyTypeDescription {
   readonly signatureLength: number;
   /** Throws, with a `code` that says why, unless the bytes are a public key that is safe to verify under. */
   checkPublicKey(publicKey: Uint8Array): void;
+  /** Throws, with a `code` that says why, unless the bytes are an element of a commitment vector for such a key. */
+  checkPoint(point: Uint8Array): void;
+  /** The public key of a vector's constant term, which was checked. */
+  publicKeyOfPoint(point: Uint8Array): Uint8Array;
   /** Whether a signature of a checked public key is valid over the exact message. Never throws. */
   verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
   /** Addresses of a public key of the right length. */
@@ -30,9 +35,20 @@ export const keyTypes: Readonly<Record<KeyType, KeyTypeDescription>> = {
     publicKeyLength: 32,
     signatureLength: 64,
     checkPublicKey: ed25519.checkPublicKey,
+    checkPoint: ed25519.checkPublicKey,
+    publicKeyOfPoint: (point) => point,
     verifySignature: ed25519.verify,
     // A Solana address is the public key itself.
     addressesOf: (publicKey) => [{ chain: 'solana', address: base58.encode(publicKey) }],
+  },
+  taproot_secp256k1: {
+    publicKeyLength: 32,
+    signatureLength: 64,
+    checkPublicKey: taproot.checkPublicKey,
+    checkPoint: taproot.checkPoint,
+    publicKeyOfPoint: taproot.publicKeyOfPoint,
+    verifySignature: taproot.verify,
+    addressesOf: taproot.addressesOf,
   },
 };
 

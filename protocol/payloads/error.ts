@@ -7,7 +7,8 @@ export type PayloadErrorCode =
   | 'not_canonical' // decodes, but has another encoding: trailing bytes or a longer spelling of a length
   | 'unsupported_version' // a transaction message of a version that is not decoded here
   | 'wrong_key' // the key's type or length does not fit the payload
-  | 'not_a_signer' // the key is not among the signers the transaction asks for
+  | 'not_a_signer' // the key is not among the signers the transaction asks for, or not of this input
+  | 'unsupported_sighash' // a signature that would leave parts of the transaction open
   | 'empty_message' // nothing to sign
   | 'not_text' // a message that is not UTF-8
   | 'bad_signature' // not this key's signature of this payload

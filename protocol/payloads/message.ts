@@ -1,4 +1,5 @@
-// Payload kind `message`: text, never bytes that could be a transaction. An ed25519 key signs it inside Solana's
+// Payload kind `message`: text, never bytes that could be a transaction. A Taproot key signs the tagged hash of the text
+// (BIP340) with a tag of this system's own, which is no tag of Bitcoin's. An ed25519 key signs it inside Solana's
 // off-chain message envelope, version 0, whose first byte, 0xff, no transaction message can have:
 //   "\xffsolana offchain" (16) | version 0 (1) | application domain (32) | format (1) | signer count 1 (1) |
 //   public key (32) | length (u16, little endian) | text
@@ -11,11 +12,13 @@ import {
   offchainMessageContentRestrictedAsciiOf1232BytesMax,
   offchainMessageContentUtf8Of1232BytesMax,
 } from '@solana/kit';
+import { schnorr } from '@noble/curves/secp256k1.js';
 import { base58 } from '@scure/base';
 import * as z from 'zod';
 import { type Hex, fromHex, hexBytes, toHex } from '../hex.ts';
+import type { KeyType } from '../keys/key-type.ts';
 import { PayloadError } from './error.ts';
-import type { DecodedPayload } from './facts.ts';
+import type { DecodedPayload, MessageFacts } from './facts.ts';
 
 /** Bytes before the text, with one signer. */
 const preambleBytes = 85;
@@ -36,6 +39,9 @@ export type MessagePayload = z.infer<typeof messageSchema>;
 export const applicationDomain: string = base58.encode(
   Uint8Array.from({ length: 32 }, (_, index) => 'countersign/v1/message'.charCodeAt(index) || 0),
 );
+
+/** Tag of the hash that a Taproot key signs for a message (BIP340, "Tagged hashes"). */
+export const messageTag = 'countersign/v1/message';
 
 /** The text of message bytes. Throws PayloadError `not_text`. A byte order mark is kept: it is part of what is signed. */
 function textOf(data: Uint8Array): string {
@@ -96,28 +102,61 @@ function printableLines(text: string): string[] {
     );
 }
 
+/** What a key of each type signs for a text. */
+const forms: Readonly<
+  Record<
+    KeyType,
+    {
+      signed(text: string, publicKey: Uint8Array): Uint8Array;
+      facts(text: string): MessageFacts;
+      /** In words, after "signed as". */
+      readonly name: string;
+    }
+  >
+> = {
+  ed25519: {
+    signed: envelopeOf,
+    facts: (text) => ({ kind: 'message', envelope: 'solana.offchain', applicationDomain, text }),
+    name: 'a Solana off-chain message',
+  },
+  taproot_secp256k1: {
+    signed: (text) => schnorr.utils.taggedHash(messageTag, new TextEncoder().encode(text)),
+    facts: (text) => ({ kind: 'message', envelope: 'bip340.tagged', tag: messageTag, text }),
+    name: `a BIP340 hash with tag ${messageTag}`,
+  },
+};
+
 /**
- * Facts and signed bytes (the envelope) of a message for the ed25519 key `publicKey` (32 bytes).
+ * Facts and signed bytes (the envelope, or the hash) of a message for a key of this type.
  *
  * @throws {PayloadError} `not_text`
  */
-export function decodeMessage(payload: MessagePayload, publicKey: Uint8Array): DecodedPayload {
+export function decodeMessage(
+  payload: MessagePayload,
+  keyType: KeyType,
+  publicKey: Uint8Array,
+): DecodedPayload & { readonly facts: MessageFacts } {
   const data = fromHex(payload.data);
   const text = textOf(data);
+  const form = forms[keyType];
   return {
     kind: 'message',
-    message: envelopeOf(text, publicKey),
-    facts: { kind: 'message', envelope: 'solana.offchain', applicationDomain, text },
+    message: form.signed(text, publicKey),
+    publicKey,
+    facts: form.facts(text),
     summary: [
-      `Message of ${data.length} bytes, signed as a Solana off-chain message: it is no transaction`,
+      `Message of ${data.length} bytes, signed as ${form.name}: it is no transaction`,
       ...printableLines(text).map((line) => `> ${line}`),
     ],
   };
 }
 
-/** The signed envelope: number of signatures (1), the 64-byte signature, and the bytes it signs. Throws as `decodeMessage`. */
+/**
+ * The signed envelope of an ed25519 key: number of signatures (1), the 64-byte signature, and the bytes it signs. Throws as
+ * `decodeMessage`.
+ */
 export function assembleMessage(payload: MessagePayload, publicKey: Uint8Array, signature: Uint8Array): Hex {
-  const { message } = decodeMessage(payload, publicKey);
+  const { message } = decodeMessage(payload, 'ed25519', publicKey);
   const signed = new Uint8Array(1 + signature.length + message.length);
   signed[0] = 1;
   signed.set(signature, 1);

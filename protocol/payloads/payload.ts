@@ -2,18 +2,22 @@
 // decode it themselves, from those bytes, and no digest ever arrives from outside. Kind `digest` cannot be requested:
 // it is what decoding calls a payload whose effect its bytes do not tell.
 import * as z from 'zod';
-import { base58 } from '@scure/base';
-import type { Hex } from '../hex.ts';
+import { type Hex, toHex } from '../hex.ts';
 import { type KeyType, keyTypes, verifySignature } from '../keys/key-type.ts';
+import { assembleBitcoinPsbt, bitcoinPsbtSchema, decodeBitcoinPsbt } from './bitcoin-psbt.ts';
 import { PayloadError } from './error.ts';
 import type { DecodedPayload } from './facts.ts';
-import { assembleMessage, decodeMessage, messageSchema } from './message.ts';
+import { assembleMessage, decodeMessage, type MessagePayload, messageSchema } from './message.ts';
 import { assembleSolanaTransaction, decodeSolanaTransaction, solanaTransactionSchema } from './solana.ts';
 
 export { PayloadError, type PayloadErrorCode } from './error.ts';
 export type { DecodedPayload, PayloadFacts } from './facts.ts';
 
-export const payloadSchema = z.discriminatedUnion('kind', [solanaTransactionSchema, messageSchema]);
+export const payloadSchema = z.discriminatedUnion('kind', [
+  solanaTransactionSchema,
+  bitcoinPsbtSchema,
+  messageSchema,
+]);
 export type Payload = z.infer<typeof payloadSchema>;
 
 /** The key that is to sign. Its public key was checked when its certificate was. */
@@ -24,13 +28,20 @@ export interface PayloadKey {
 
 /** What a signature makes of a payload. */
 export interface Assembled {
-  readonly encoding: 'solana.transaction' | 'solana.offchain';
-  /** `solana.transaction`: the wire transaction, with zeroes for signatures that are not there. */
+  readonly encoding: 'solana.transaction' | 'solana.offchain' | 'bitcoin.psbt' | 'bip340.tagged';
+  /**
+   * `solana.transaction`: the wire transaction, with zeroes for signatures that are not there. `bitcoin.psbt`: the
+   * transaction, once every input is signed.
+   */
   readonly transaction?: Hex;
-  /** `solana.transaction`: addresses whose signatures are still missing; it can be sent when there are none. */
+  /** `bitcoin.psbt`: the PSBT with the signatures that are there. */
+  readonly psbt?: Hex;
+  /** Whose signatures are still missing, as addresses or inputs: the transaction can be sent when there are none. */
   readonly missing?: readonly string[];
   /** `solana.offchain`: signature count (1), signature, and the enveloped message that was signed. */
   readonly envelope?: Hex;
+  /** `bip340.tagged`: the text, of whose tagged hash this is the BIP340 signature. */
+  readonly text?: string;
 }
 
 /**
@@ -45,10 +56,17 @@ export function parsePayload(value: unknown): Payload {
   return parsed.data;
 }
 
+/** The types of keys that can sign each kind; a key type added later signs nothing by chance. */
+const signedBy: Readonly<Record<Payload['kind'], readonly KeyType[]>> = {
+  'solana.transaction': ['ed25519'],
+  'bitcoin.psbt': ['taproot_secp256k1'],
+  message: ['ed25519', 'taproot_secp256k1'],
+};
+
 function checkKey({ keyType, publicKey }: PayloadKey, kind: Payload['kind']): void {
-  // Every kind there is needs an ed25519 key; a key type added later must not pass for one.
-  if (keyType !== 'ed25519') {
-    throw new PayloadError('wrong_key', `a ${kind} payload needs an ed25519 key, this is ${String(keyType)}`);
+  if (!signedBy[kind].includes(keyType)) {
+    const wanted = signedBy[kind].join(' or ');
+    throw new PayloadError('wrong_key', `a ${kind} payload needs a key of type ${wanted}, this is ${keyType}`);
   }
   const { publicKeyLength } = keyTypes[keyType];
   if (publicKey.length !== publicKeyLength) {
@@ -70,31 +88,70 @@ export function decodePayload(payload: Payload, key: PayloadKey): DecodedPayload
   switch (checked.kind) {
     case 'solana.transaction':
       return decodeSolanaTransaction(checked, key.publicKey);
+    case 'bitcoin.psbt':
+      return decodeBitcoinPsbt(checked, key.publicKey);
     case 'message':
-      return decodeMessage(checked, key.publicKey);
+      return decodeMessage(checked, key.keyType, key.publicKey);
   }
 }
 
+/** A payload, the key that signed it, and its signature. */
+export interface SignedPayload {
+  readonly payload: Payload;
+  readonly key: PayloadKey;
+  readonly signature: Uint8Array;
+}
+
 /**
- * The payload with its signature, in the form its chain or verifiers take.
+ * The payloads of a request with their signatures, each in the form its chain or verifiers take. Inputs of one PSBT are
+ * put together: each of them has the same result.
  *
- * @throws {PayloadError} as `decodePayload`, and `bad_signature` when it is not `key`'s signature of this payload
+ * @throws {PayloadError} as `decodePayload`, and `bad_signature` when one is not its key's signature of its payload
  */
+export function assembleAll(items: readonly SignedPayload[]): readonly Assembled[] {
+  for (const { payload, key, signature } of items) {
+    const { message, publicKey } = decodePayload(payload, key);
+    if (!verifySignature(key.keyType, publicKey, message, signature)) {
+      throw new PayloadError(
+        'bad_signature',
+        `not a signature of this payload by the key ${toHex(key.publicKey)}: discard it`,
+      );
+    }
+  }
+  const psbts = new Map<Hex, Assembled>();
+  return items.map(({ payload, key, signature }) => {
+    switch (payload.kind) {
+      case 'solana.transaction':
+        return {
+          encoding: 'solana.transaction',
+          ...assembleSolanaTransaction(payload, key.publicKey, signature),
+        };
+      case 'bitcoin.psbt': {
+        const made = psbts.get(payload.psbt) ?? assemblePsbt(payload.psbt, items);
+        psbts.set(payload.psbt, made);
+        return made;
+      }
+      case 'message':
+        return assembleText(payload, key, signature);
+    }
+  });
+}
+
+/** As `assembleAll`, of a payload that is signed alone. */
 export function assemble(payload: Payload, key: PayloadKey, signature: Uint8Array): Assembled {
-  const { message } = decodePayload(payload, key);
-  if (!verifySignature(key.keyType, key.publicKey, message, signature)) {
-    throw new PayloadError(
-      'bad_signature',
-      `not a signature of this payload by the key ${base58.encode(key.publicKey)}: discard it`,
-    );
-  }
-  switch (payload.kind) {
-    case 'solana.transaction':
-      return {
-        encoding: 'solana.transaction',
-        ...assembleSolanaTransaction(payload, key.publicKey, signature),
-      };
-    case 'message':
-      return { encoding: 'solana.offchain', envelope: assembleMessage(payload, key.publicKey, signature) };
-  }
+  return assembleAll([{ payload, key, signature }])[0]!;
+}
+
+function assemblePsbt(psbt: Hex, items: readonly SignedPayload[]): Assembled {
+  const inputs = items.flatMap(({ payload, key: { publicKey }, signature }) =>
+    payload.kind === 'bitcoin.psbt' && payload.psbt === psbt ? [{ payload, publicKey, signature }] : [],
+  );
+  return { encoding: 'bitcoin.psbt', ...assembleBitcoinPsbt(psbt, inputs) };
+}
+
+function assembleText(payload: MessagePayload, key: PayloadKey, signature: Uint8Array): Assembled {
+  if (key.keyType === 'ed25519')
+    return { encoding: 'solana.offchain', envelope: assembleMessage(payload, key.publicKey, signature) };
+  const { facts } = decodeMessage(payload, key.keyType, key.publicKey);
+  return { encoding: 'bip340.tagged', text: facts.text };
 }

@@ -1,6 +1,7 @@
 // Reads a payload from a file a person made: the JSON form of a payload, base64 of a Solana transaction, or a text.
 import { base64 } from '@scure/base';
 import { fromHex, toHex } from '../hex.ts';
+import { parsePsbt } from './bitcoin-transaction.ts';
 import { PayloadError } from './error.ts';
 import { messagePayload } from './message.ts';
 import { type Payload, parsePayload } from './payload.ts';
@@ -37,9 +38,16 @@ function readJson(text: string): Payload {
 
 /** The payload, once what can be checked without knowing the key was. */
 function checked(payload: Payload): Payload {
-  if (payload.kind === 'message') return messagePayload(fromHex(payload.data));
-  parseSolanaMessage(fromHex(payload.message));
-  return payload;
+  switch (payload.kind) {
+    case 'message':
+      return messagePayload(fromHex(payload.data));
+    case 'bitcoin.psbt':
+      parsePsbt(fromHex(payload.psbt));
+      return payload;
+    case 'solana.transaction':
+      parseSolanaMessage(fromHex(payload.message));
+      return payload;
+  }
 }
 
 /** The message of a wire transaction, or undefined when the bytes are not one. Throws `already_signed`. */

@@ -177,10 +177,10 @@ export function decodeSolanaTransaction(
   const { bytes, message, own } = messageFor(payload, publicKey);
   if (lookupsOf(message).length > 0) {
     const facts = digestFactsOf(message, bytes);
-    return { kind: 'digest', message: bytes, facts, summary: summarizeDigest(facts, own) };
+    return { kind: 'digest', message: bytes, publicKey, facts, summary: summarizeDigest(facts, own) };
   }
   const facts = factsOf(message);
-  return { kind: 'solana.transaction', message: bytes, facts, summary: summarize(facts, own) };
+  return { kind: 'solana.transaction', message: bytes, publicKey, facts, summary: summarize(facts, own) };
 }
 
 /**

@@ -6,6 +6,7 @@ import { distinct, nameSchema } from '../records/fields.ts';
 /** What a rule can be about. `digest` is whatever could not be decoded. */
 export const kindSchema = z.enum([
   'solana.transaction',
+  'bitcoin.psbt',
   'message',
   'digest',
   'key.request',
@@ -14,7 +15,7 @@ export const kindSchema = z.enum([
 export type Kind = z.infer<typeof kindSchema>;
 
 /** Kinds that a rule without `when` speaks of. */
-export const transactionKinds: readonly Kind[] = ['solana.transaction'];
+export const transactionKinds: readonly Kind[] = ['solana.transaction', 'bitcoin.psbt'];
 
 /** `owners` is every owner of the workspace; a list names some of them. */
 const groupSchema = z.union([
@@ -66,7 +67,7 @@ export const defaultPolicy: Policy = {
     {
       id: 'any-owner',
       effect: 'allow',
-      when: { kind: ['solana.transaction', 'key.request'] },
+      when: { kind: [...transactionKinds, 'key.request'] },
       require: { k: 1, of: 'owners' },
     },
   ],

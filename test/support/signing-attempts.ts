@@ -9,6 +9,7 @@ import type { NonceCommitment } from '../../node/mpc/frost/nonces.ts';
 import { NonceStore } from '../../node/mpc/frost/nonces.ts';
 import type { FrostSigningOptions } from '../../node/mpc/frost/sign.ts';
 import { FrostSigning } from '../../node/mpc/frost/sign.ts';
+import type { KeyType } from '../../node/mpc/group.ts';
 import type { Machine, PartyIndex } from '../../node/mpc/machine.ts';
 import type { NetworkOptions, NetworkResult } from './mpc-network.ts';
 import { runNetwork, seededRandom } from './mpc-network.ts';
@@ -17,9 +18,14 @@ export const SID = new Uint8Array(32).fill(3);
 export const text = (value: string): Uint8Array => new TextEncoder().encode(value);
 
 /** A key from a real key generation, reproducible by its seed. */
-export function generate(n: number, threshold: number, seed: string): Map<PartyIndex, KeyShare> {
+export function generate(
+  n: number,
+  threshold: number,
+  seed: string,
+  keyType: KeyType = 'ed25519',
+): Map<PartyIndex, KeyShare> {
   const parties = Array.from({ length: n }, (_, at) => at + 1);
-  const common = { keyType: 'ed25519', sid: SID, epoch: { roster: 1, run: 0 }, parties, threshold } as const;
+  const common = { keyType, sid: SID, epoch: { roster: 1, run: 0 }, parties, threshold } as const;
   const machines = parties.map((self) => {
     return [self, new KeyGeneration({ ...common, self, random: seededRandom(`${seed}/${self}`) })] as const;
   });
@@ -29,12 +35,16 @@ export function generate(n: number, threshold: number, seed: string): Map<PartyI
 export const shares23 = generate(3, 2, 'two of three');
 export const shares35 = generate(5, 3, 'three of five');
 export const otherShares23 = generate(3, 2, 'another key');
-export const load = (shares: ReadonlyMap<PartyIndex, KeyShare>, index: PartyIndex): KeyPackage =>
-  loadKeyPackage(shares.get(index)!);
+export const load = (
+  shares: ReadonlyMap<PartyIndex, KeyShare>,
+  index: PartyIndex,
+  tweak?: Uint8Array,
+): KeyPackage => loadKeyPackage(shares.get(index)!, tweak);
 
 export interface Item {
   readonly shares: ReadonlyMap<PartyIndex, KeyShare>;
   readonly message: Uint8Array;
+  readonly tweak?: Uint8Array;
 }
 
 /** Options of every member of an attempt, ready to be spoilt. */
@@ -46,7 +56,10 @@ export function prepare(
   const commitments = new Map<PartyIndex, readonly NonceCommitment[]>();
   const members = set.map((self) => {
     const store = new NonceStore(seededRandom(`${seed}/${self}`));
-    const own = items.map(({ shares, message }) => ({ key: load(shares, self), message }));
+    const own = items.map(({ shares, message, tweak }) => ({
+      key: load(shares, self, tweak),
+      message,
+    }));
     const made = store.commit(own.map(({ key }) => key));
     commitments.set(self, made.commitments);
     return { self, items: own, nonces: store.take(made.id) };

@@ -1,22 +1,25 @@
-// FROST(Ed25519, SHA-512), RFC 9591 section 6.1, and verification of what comes out of it.
+// The ciphersuites of FROST, and verification of what comes out of them: FROST(Ed25519, SHA-512), RFC 9591 section 6.1,
+// and FROST on secp256k1 with signatures after BIP340 (the suite FROST-secp256k1-SHA256-TR of the reference
+// implementation, frost-secp256k1-tr: RFC 9591 with BIP340's challenge and parity).
 //
-// The library's ready-made suite repeats, in a hook, the subgroup check that it makes anyway on every decoded point;
+// For ed25519 the library's ready-made suite repeats, in a hook, the subgroup check that it makes anyway on every decoded point;
 // built here from the plain curve it makes it once (two thirds of the time per share, same vectors:
 // test/vectors/rfc9591.test.ts holds it to the RFC's and to rejecting points of mixed order).
 import { createPublicKey, verify } from 'node:crypto';
 import { createFROST } from '@noble/curves/abstract/frost.js';
 import type { FROST } from '@noble/curves/abstract/frost.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { schnorr, schnorr_FROST } from '@noble/curves/secp256k1.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import type { Group, KeyType } from '../group.ts';
-import { ed25519Group, GroupError } from '../group.ts';
+import { ed25519Group, GroupError, secp256k1Group } from '../group.ts';
 
 export interface Ciphersuite {
   readonly keyType: KeyType;
   readonly group: Group;
   readonly frost: FROST;
-  /** Whether every correct verifier accepts the 64-byte signature. `publicKey` was decoded with `group` before. */
+  /** Whether every correct verifier accepts the 64-byte signature. `publicKey`: an encoded point, decoded with `group` before. */
   readonly verify: (publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array) => boolean;
 }
 
@@ -51,7 +54,19 @@ const ed25519Suite: Ciphersuite = {
   verify: verifyEd25519,
 };
 
-const suites: Readonly<Record<KeyType, Ciphersuite>> = { ed25519: ed25519Suite };
+const taprootSuite: Ciphersuite = {
+  keyType: 'taproot_secp256k1',
+  group: secp256k1Group,
+  frost: schnorr_FROST,
+  // Signed and verified under the x-only key: the even one of the two points with this x.
+  verify: (publicKey, message, signature) =>
+    signature.length === 64 && schnorr.verify(signature, message, publicKey.subarray(1)),
+};
+
+const suites: Readonly<Record<KeyType, Ciphersuite>> = {
+  ed25519: ed25519Suite,
+  taproot_secp256k1: taprootSuite,
+};
 
 /** The suite that keys of this type sign with. */
 export function ciphersuiteOf(keyType: KeyType): Ciphersuite {

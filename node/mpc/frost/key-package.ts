@@ -12,6 +12,7 @@ import type { PartyIndex } from '../machine.ts';
 import { checkParties } from '../parameters.ts';
 import type { Ciphersuite } from './ciphersuite.ts';
 import { ciphersuiteOf } from './ciphersuite.ts';
+import { type SigningForm, signingForm } from './signing-form.ts';
 
 /** The stored parts of a key share that signing needs. */
 export type StoredKey = Pick<
@@ -24,6 +25,7 @@ export interface PublicKeyPackage {
   readonly suite: Ciphersuite;
   readonly threshold: number;
   readonly parties: readonly PartyIndex[];
+  /** The encoded point under which its signatures are valid. */
   readonly publicKey: Uint8Array;
   readonly public: FrostPublic;
   /** The library's name for a party: its index as canonical scalar in hex. Throws Abort('stranger_in_set'). */
@@ -43,10 +45,18 @@ export interface KeyPackage extends PublicKeyPackage {
 export type StoredPublicKey = Omit<StoredKey, 'signingShare' | 'index'>;
 
 /**
- * Throws Abort: invalid_index, duplicate_index, unsorted_indices, invalid_threshold, commitment_count, malformed_point,
- * public_key_mismatch, degenerate_key.
+ * `tweak`: what a Taproot key is tweaked with to sign, an encoded scalar. Throws Abort: invalid_index, duplicate_index,
+ * unsorted_indices, invalid_threshold, commitment_count, malformed_point, public_key_mismatch, malformed_scalar,
+ * degenerate_key.
  */
-export function loadPublicKeyPackage(key: StoredPublicKey): PublicKeyPackage {
+export function loadPublicKeyPackage(key: StoredPublicKey, tweak?: Uint8Array): PublicKeyPackage {
+  return loadPublic(key, tweak).known;
+}
+
+function loadPublic(
+  key: StoredPublicKey,
+  tweak: Uint8Array | undefined,
+): { readonly known: PublicKeyPackage; readonly form: SigningForm } {
   const suite = ciphersuiteOf(key.keyType);
   const { group } = suite;
   const { threshold } = key;
@@ -57,21 +67,24 @@ export function loadPublicKeyPackage(key: StoredPublicKey): PublicKeyPackage {
       'commitment_count',
       `the stored key has ${key.commitments.length} commitments, threshold ${threshold}`,
     );
-  const points = key.commitments.map((bytes) => decodeStored(() => group.decodePoint(bytes)));
+  const generated = key.commitments.map((bytes) => decodeStored(() => group.decodePoint(bytes)));
   if (!equalBytes(key.publicKey, key.commitments[0]!))
     throw new Abort('public_key_mismatch', 'the stored public key is not the first commitment');
+  const form = signingForm(key.keyType, group, generated, tweak);
+  const { points } = form;
   const verifyingPoints = parties.map((party) => evaluateCommitments(group, points, party));
   if (verifyingPoints.some((point) => point.is0()))
     throw new Abort('degenerate_key', 'a verifying share of the stored key is the identity');
   const identifierOf = identifiersOf(suite, parties);
-  return {
+  const commitments = points.map((point) => Uint8Array.from(group.encodePoint(point)));
+  const known = {
     suite,
     threshold,
     parties,
-    publicKey: key.publicKey.slice(),
+    publicKey: commitments[0]!.slice(),
     public: {
       signers: { min: threshold, max: parties.length },
-      commitments: key.commitments.map((bytes) => Uint8Array.from(bytes)),
+      commitments,
       verifyingShares: Object.fromEntries(
         parties.map((party, at) => [
           identifierOf(party),
@@ -81,22 +94,23 @@ export function loadPublicKeyPackage(key: StoredPublicKey): PublicKeyPackage {
     },
     identifierOf,
   };
+  return { known, form };
 }
 
 /** Throws Abort: as `loadPublicKeyPackage`, not_a_member, malformed_scalar, signing_share_mismatch. */
-export function loadKeyPackage(key: StoredKey): KeyPackage {
+export function loadKeyPackage(key: StoredKey, tweak?: Uint8Array): KeyPackage {
   checkParties(key.parties, key.threshold, key.index);
-  const known = loadPublicKeyPackage(key);
+  const { known, form } = loadPublic(key, tweak);
   const { group } = known.suite;
   const identifier = known.identifierOf(key.index);
-  const share = decodeStored(() => group.decodeScalar(key.signingShare));
+  const share = form.shareOf(decodeStored(() => group.decodeScalar(key.signingShare)));
   const verifyingShare = group.decodePoint(known.public.verifyingShares[identifier]!);
   if (!group.multiplyBase(share).equals(verifyingShare))
     throw new Abort(
       'signing_share_mismatch',
       'the stored signing share does not match the stored commitments',
     );
-  const secret = { identifier, signingShare: Uint8Array.from(key.signingShare) };
+  const secret = { identifier, signingShare: Uint8Array.from(group.encodeScalar(share)) };
   return { ...known, index: key.index, secret, destroy: () => void secret.signingShare.fill(0) };
 }
 

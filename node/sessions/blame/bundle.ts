@@ -4,6 +4,7 @@ import { base64urlnopad } from '@scure/base';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import * as z from 'zod';
 import { keyTypeSchema } from '../../../protocol/keys/key-type.ts';
+import { hexBytes } from '../../../protocol/hex.ts';
 import { decodeCanonical, encodeCanonical } from '../../../protocol/records/canonical.ts';
 import { envelopeSchema } from '../../../protocol/records/envelope.ts';
 import { credentialSchema, networkIdSchema, recordIdSchema } from '../../../protocol/records/fields.ts';
@@ -67,6 +68,8 @@ export const blameSchema = z.strictObject({
     .strictObject({
       item: z.int().min(0).max(49),
       message: z.string().regex(/^0x(?:[0-9a-f]{2})*$/),
+      /** What the key is tweaked with to sign it; absent where the key itself signs. */
+      tweak: hexBytes(32).optional(),
       key: z.strictObject({ request: envelopeSchema, certificate: z.array(envelopeSchema).max(50) }),
     })
     .optional(),

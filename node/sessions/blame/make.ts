@@ -37,7 +37,13 @@ function signingOf(context: BlameContext, item: number): BlameBundle['signing'] 
   if (entry === undefined) return undefined;
   // Whoever passed the evidence on may have repeated results in it.
   const certificate = [...new Map(entry.certificate.map((result) => [result.bytes, result])).values()];
-  return { item, message: toHex(payload.message), key: { request: entry.request, certificate } };
+  const { message, tweak } = payload;
+  return {
+    item,
+    message: toHex(message),
+    ...(tweak && { tweak: toHex(tweak) }),
+    key: { request: entry.request, certificate },
+  };
 }
 
 /** The first item whose share in a body is wrong; 0 when none is. */
@@ -49,9 +55,10 @@ function wrongItem(context: BlameContext, record: AttemptRecord, culprit: string
   const opened = openMessage([MessageKind.frostShare], started.sid, signer, frame.content.message);
   const keys = new Map<string, ReturnType<typeof publicKeyOf>>();
   const keyOf = (item: number) => {
-    const { id } = authorisation.items[item]!.key;
-    const key = keys.get(id) ?? publicKeyOf(signingOf(context, item)!.key, keyring, networkId);
-    keys.set(id, key);
+    const { key: of, payload } = authorisation.items[item]!;
+    const name = payload.tweak === undefined ? of.id : `${of.id} ${toHex(payload.tweak)}`;
+    const key = keys.get(name) ?? publicKeyOf(signingOf(context, item)!, keyring, networkId);
+    keys.set(name, key);
     return key;
   };
   const groups = authorisation.items.map((_, item) => keyOf(item).suite.group);

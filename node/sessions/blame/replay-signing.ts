@@ -26,24 +26,26 @@ export function commitmentsOf({ accepts }: Started, keyring: Keyring, item: numb
   );
 }
 
-/** The public half of a key from its certificate. Throws Error when that does not prove it. */
+/** The public half of a key as it signs, from its certificate. Throws Error when that does not prove it. */
 export function publicKeyOf(
-  key: Signing['key'],
+  { key, tweak }: Pick<Signing, 'key' | 'tweak'>,
   keyring: Keyring,
   networkId: string,
 ): PublicKeyPackage & { id: Hex } {
-  const { id, keyType, publicKey } = verifyKey(key, keyring, networkId);
+  const { id, keyType } = verifyKey(key, keyring, networkId);
   if (key.certificate.length !== keyring.roster.parties.length)
     throw new TypeError('a certificate holds one key result of each party');
   const { result } = readContent(partyResult, key.certificate[0]!, networkId).content;
   if (result.kind !== 'key') throw new TypeError('a certificate holds key results');
-  const known = loadPublicKeyPackage({
+  const commitments = result.commitments.map(fromHex);
+  const generated = {
     keyType,
-    publicKey: fromHex(publicKey),
-    commitments: result.commitments.map(fromHex),
+    publicKey: commitments[0]!,
+    commitments,
     threshold: keyring.roster.threshold,
     parties: keyring.roster.parties.map((_, index) => index + 1),
-  });
+  };
+  const known = loadPublicKeyPackage(generated, tweak && fromHex(tweak));
   return { ...known, id };
 }
 
@@ -52,14 +54,16 @@ function keyOf({ keyring, networkId }: Accusation, { propose }: Started, signing
   if (propose.purpose !== 'sign') throw new BlameError('malformed', 'a key beside an attempt at a new one');
   let key: ReturnType<typeof publicKeyOf>;
   try {
-    key = publicKeyOf(signing.key, keyring, networkId);
+    key = publicKeyOf(signing, keyring, networkId);
   } catch (error) {
     throw new BlameError('bad_context', `the key is not proven: ${(error as Error).message}`, {
       cause: error,
     });
   }
   const digest = propose.digests[signing.item];
-  if (digest === undefined || !same(digest, payloadDigest(key.id, fromHex(signing.message as Hex))))
+  const { message, tweak } = signing;
+  const expected = payloadDigest(key.id, fromHex(message as Hex), tweak && fromHex(tweak));
+  if (digest === undefined || !same(digest, expected))
     throw new BlameError(
       'bad_context',
       `item ${signing.item} of the attempt is not this message under this key`,

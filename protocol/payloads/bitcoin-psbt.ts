@@ -1,0 +1,227 @@
+// Payload kind `bitcoin.psbt`: one input of a PSBT that a Taproot key is to sign by the key path (BIP341). A transaction
+// that spends several coins of a keyring's keys is several items of one request, with the same PSBT in each: they are
+// signed together or not at all, as every item of a request is.
+//
+// A signature here always signs the whole transaction: every input with the amount and script of the coin it spends, and
+// every output (SIGHASH_DEFAULT, or SIGHASH_ALL which signs the same). So facts that are false make a signature that is of
+// no use. It does not sign which of Bitcoin's networks is meant: the same key has the same coins' scripts on all of them,
+// and facts and policies name the main network always.
+import { Transaction } from '@scure/btc-signer';
+import { concatBytes, equalBytes } from '@noble/curves/utils.js';
+import * as z from 'zod';
+import { fromHex, type Hex, hexBytes, toHex } from '../hex.ts';
+import { outputKeyOf, tapTweak } from '../keys/taproot.ts';
+import {
+  addressOfScript,
+  type BitcoinTransaction,
+  type Coin,
+  isData,
+  maxPsbtBytes,
+  parsePsbt,
+  taprootScript,
+} from './bitcoin-transaction.ts';
+import { PayloadError } from './error.ts';
+import type { BitcoinOutput, BitcoinPsbtFacts, DecodedPayload } from './facts.ts';
+
+/** `input`: position of the input that the item's key signs, from 0. */
+export const bitcoinPsbtSchema = z.strictObject({
+  kind: z.literal('bitcoin.psbt'),
+  psbt: hexBytes(1, maxPsbtBytes),
+  input: z.int().min(0).max(9999),
+});
+export type BitcoinPsbtPayload = z.infer<typeof bitcoinPsbtSchema>;
+
+const sighashDefault = 0;
+const sighashAll = 1;
+const satoshiPerBitcoin = 100_000_000n;
+
+interface Spend {
+  readonly transaction: BitcoinTransaction;
+  /** Script of the key's own output. */
+  readonly own: Uint8Array;
+  readonly outputKey: Uint8Array;
+  readonly sighash: number;
+}
+
+function isOwn(own: Uint8Array, { script }: Coin): boolean {
+  return equalBytes(script, own);
+}
+
+/** The input, once it is proven to be one that this key spends by the key path, with a signature of everything. */
+function openSpend({ psbt, input }: BitcoinPsbtPayload, publicKey: Uint8Array): Spend {
+  const transaction = parsePsbt(fromHex(psbt));
+  const outputKey = outputKeyOf(publicKey);
+  const own = taprootScript(outputKey);
+  const spent = transaction.inputs[input];
+  if (spent === undefined)
+    throw new PayloadError(
+      'not_a_signer',
+      `the transaction has ${transaction.inputs.length} inputs, there is no input ${input}`,
+    );
+  if (!isOwn(own, spent))
+    throw new PayloadError(
+      'not_a_signer',
+      `input ${input} spends a coin of another script than this key's: only key-path outputs of the key are signed`,
+    );
+  if (spent.merkleRoot !== undefined || !equalBytes(spent.internalKey ?? publicKey, publicKey))
+    throw new PayloadError(
+      'not_a_signer',
+      `input ${input} says that its coin belongs to another internal key or has a script tree`,
+    );
+  if (spent.sighash !== sighashDefault && spent.sighash !== sighashAll)
+    throw new PayloadError(
+      'unsupported_sighash',
+      `input ${input} asks for signature hash type ${spent.sighash}: only whole transactions are signed (0 or 1)`,
+    );
+  return { transaction, own, outputKey, sighash: spent.sighash };
+}
+
+function outputOf(own: Uint8Array, coin: Coin): BitcoinOutput {
+  const address = addressOfScript(coin.script);
+  return {
+    amount: String(coin.amount),
+    script: toHex(coin.script),
+    ...(address !== undefined && { address }),
+    own: isOwn(own, coin),
+  };
+}
+
+function factsOf({ transaction, own, sighash }: Spend, input: number): BitcoinPsbtFacts {
+  const { version, lockTime, inputs, outputs, fee, txid } = transaction;
+  const from = addressOfScript(own)!;
+  const sum = (coins: readonly Coin[]): bigint =>
+    coins.reduce((total, coin) => (isOwn(own, coin) ? total + coin.amount : total), 0n);
+  return {
+    kind: 'bitcoin.psbt',
+    chain: 'bitcoin',
+    input,
+    version,
+    lockTime,
+    ...(txid !== undefined && { txid: `0x${txid}` as Hex }),
+    sighash: sighash === sighashAll ? 'all' : 'default',
+    inputs: inputs.map((coin) => ({
+      txid: coin.txid,
+      index: coin.index,
+      sequence: coin.sequence,
+      ...outputOf(own, coin),
+    })),
+    outputs: outputs.map((coin) => outputOf(own, coin)),
+    fee: String(fee),
+    net: String(sum(inputs) - sum(outputs)),
+    transfers: outputs
+      .filter((coin) => !isOwn(own, coin))
+      .map((coin) => {
+        const address = addressOfScript(coin.script);
+        return {
+          asset: 'BTC' as const,
+          from,
+          to: address ?? toHex(coin.script),
+          amount: String(coin.amount),
+        };
+      }),
+    understood: outputs.every(({ script }) => addressOfScript(script) !== undefined || isData(script)),
+  };
+}
+
+/** Satoshi as bitcoin, for people: `0.00012345 BTC`. */
+export function formatBitcoin(satoshi: bigint): string {
+  const fraction = String(satoshi % satoshiPerBitcoin).padStart(8, '0');
+  return `${satoshi / satoshiPerBitcoin}.${fraction} BTC`;
+}
+
+function placeOf({ address, script, amount }: BitcoinOutput): string {
+  if (address !== undefined) return address;
+  const data = fromHex(script);
+  if (isData(data)) return Number(amount) === 0 ? `data ${script}` : `data ${script}, where they are lost`;
+  return `script ${script}, which is not known here`;
+}
+
+function summarize(facts: BitcoinPsbtFacts): string[] {
+  const { inputs, outputs, input, fee } = facts;
+  const spent = inputs[input]!;
+  const own = inputs.filter((coin) => coin.own).length;
+  const foreign = inputs.length - own;
+  const foreignNote = foreign === 0 ? '' : ` and ${foreign} of others`;
+  return [
+    `Bitcoin transaction that spends ${own} coin${own === 1 ? '' : 's'} of this key${foreignNote}; this item signs input ${input}`,
+    `Input ${input}: ${formatBitcoin(BigInt(spent.amount))} of ${spent.txid.slice(2)}:${spent.index}`,
+    ...outputs.map(
+      (output) =>
+        `${output.own ? 'Back to this key' : 'Pays'} ${formatBitcoin(BigInt(output.amount))} ${output.own ? 'at' : 'to'} ${placeOf(output)}`,
+    ),
+    `Fee: ${formatBitcoin(BigInt(fee))}`,
+    ...(facts.lockTime === 0 ? [] : [`Not valid before lock time ${facts.lockTime}`]),
+    'Addresses are those of the main network; the signature is valid on test networks alike',
+  ];
+}
+
+/**
+ * Facts and signature hash (32 bytes, BIP341) of one input for the Taproot key `publicKey` (x-only).
+ *
+ * @throws {PayloadError} when it is no PSBT that could be valid, or the input is not one that the key spends
+ */
+export function decodeBitcoinPsbt(payload: BitcoinPsbtPayload, publicKey: Uint8Array): DecodedPayload {
+  const spend = openSpend(payload, publicKey);
+  const { inputs, library } = spend.transaction;
+  const facts = factsOf(spend, payload.input);
+  return {
+    kind: 'bitcoin.psbt',
+    message: library.preimageWitnessV1(
+      payload.input,
+      inputs.map(({ script }) => script),
+      spend.sighash,
+      inputs.map(({ amount }) => amount),
+    ),
+    publicKey: spend.outputKey,
+    tweak: tapTweak(publicKey),
+    facts,
+    summary: summarize(facts),
+  };
+}
+
+/** One input's key and 64-byte signature. */
+export interface SignedInput {
+  readonly payload: BitcoinPsbtPayload;
+  readonly publicKey: Uint8Array;
+  readonly signature: Uint8Array;
+}
+
+/**
+ * The PSBT with the signatures of some of its inputs; with all of them there, also the transaction for the network.
+ *
+ * @throws {PayloadError} as `decodeBitcoinPsbt`
+ */
+export function assembleBitcoinPsbt(
+  unsigned: Hex,
+  signed: readonly SignedInput[],
+): {
+  readonly psbt: Hex;
+  readonly transaction?: Hex;
+  readonly missing: readonly string[];
+} {
+  const { library } = parsePsbt(fromHex(unsigned));
+  for (const { payload, publicKey, signature } of signed) {
+    const { sighash } = openSpend(payload, publicKey);
+    const tapKeySig = sighash === sighashDefault ? signature : concatBytes(signature, Uint8Array.of(sighash));
+    library.updateInput(payload.input, { tapKeySig, tapInternalKey: publicKey }, true);
+  }
+  const psbt = toHex(library.toPSBT());
+  const missing = Array.from({ length: library.inputsLength }, (_, index) => index).filter(
+    (index) => !isSigned(library, index),
+  );
+  if (missing.length > 0) return { psbt, missing: missing.map((index) => `input ${index}`) };
+  const finished = library.clone();
+  finished.finalize();
+  return { psbt, transaction: toHex(finished.extract()), missing: [] };
+}
+
+/** Whether an input has what it needs to be final. */
+function isSigned(library: Transaction, index: number): boolean {
+  const trial = library.clone();
+  try {
+    trial.finalizeIdx(index);
+    return true;
+  } catch {
+    return false;
+  }
+}
