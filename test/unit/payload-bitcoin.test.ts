@@ -1,0 +1,270 @@
+// Payload kind bitcoin.psbt: what is signed, against a second library; what is refused; and the transaction that comes out,
+// before an independent implementation of Bitcoin's rules.
+import assert from 'node:assert/strict';
+import { p2wpkh, Transaction } from '@scure/btc-signer';
+import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
+import { bytesToHex } from '@noble/hashes/utils.js';
+import { initEccLib, Psbt } from 'bitcoinjs-lib';
+import * as ecc from 'tiny-secp256k1';
+import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
+import { outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
+import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
+import type { BitcoinPsbtFacts } from '../../protocol/payloads/facts.ts';
+import {
+  assembleAll,
+  decodePayload,
+  type Payload,
+  PayloadError,
+  type PayloadKey,
+} from '../../protocol/payloads/payload.ts';
+import { refusalOf } from '../support/bitcoin-chain.ts';
+
+initEccLib(ecc);
+const { Fn, BASE } = secp256k1.Point;
+
+/** A key in one hand: what the parties hold together. */
+class WholeKey {
+  readonly publicKey: Uint8Array;
+  readonly script: Uint8Array;
+  readonly #secret: bigint;
+  constructor(seed: number) {
+    const secret = BigInt(seed) * 0x1234567890abcdefn;
+    this.#secret = BASE.multiply(secret).toBytes()[0] === 2 ? secret : Fn.neg(secret);
+    this.publicKey = BASE.multiply(secret).toBytes().slice(1);
+    this.script = taprootScript(outputKeyOf(this.publicKey));
+  }
+  get key(): PayloadKey {
+    return { keyType: 'taproot_secp256k1', publicKey: this.publicKey };
+  }
+  sign(message: Uint8Array): Uint8Array {
+    const tweaked = Fn.add(this.#secret, Fn.fromBytes(tapTweak(this.publicKey)));
+    return schnorr.sign(message, Fn.toBytes(tweaked));
+  }
+}
+
+const ours = new WholeKey(7);
+const theirs = new WholeKey(11);
+const witnessKey = new Uint8Array(32).fill(9);
+const legacy = p2wpkh(secp256k1.getPublicKey(witnessKey));
+const txid = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
+
+interface Coins {
+  readonly inputs?: readonly { script: Uint8Array; amount: bigint }[];
+  readonly outputs?: readonly { script: Uint8Array; amount: bigint }[];
+  readonly edit?: (transaction: Transaction) => void;
+}
+
+const spent = [
+  { script: ours.script, amount: 150_000n },
+  { script: legacy.script, amount: 40_000n },
+  { script: ours.script, amount: 1_000_000n },
+];
+const paid = [
+  { script: theirs.script, amount: 700_000n },
+  { script: ours.script, amount: 480_000n },
+  { script: Uint8Array.of(0x6a, 2, 0x68, 0x69), amount: 0n },
+];
+
+function psbtOf({ inputs = spent, outputs = paid, edit = () => undefined }: Coins = {}): Hex {
+  const transaction = new Transaction({
+    allowUnknownOutputs: true,
+    allowUnknownInputs: true,
+    disableScriptCheck: true,
+  });
+  for (const [index, coin] of inputs.entries())
+    transaction.addInput({ txid: txid(index + 1), index, witnessUtxo: coin, sequence: 0xfffffffd });
+  for (const coin of outputs) transaction.addOutput(coin);
+  edit(transaction);
+  return toHex(transaction.toPSBT());
+}
+
+const payloadOf = (psbt: Hex, input: number): Payload => ({ kind: 'bitcoin.psbt', psbt, input });
+const decode = (psbt: Hex, input = 0, key = ours.key) => decodePayload(payloadOf(psbt, input), key);
+
+describe('payload: bitcoin.psbt', () => {
+  it('signs what a second library computes, for each of its inputs', () => {
+    for (const sighashType of [undefined, 0, 1]) {
+      const psbt = psbtOf({
+        edit: (transaction) => {
+          if (sighashType !== undefined)
+            for (const index of [0, 2]) transaction.updateInput(index, { sighashType });
+        },
+      });
+      const second = Psbt.fromBuffer(fromHex(psbt)).data.globalMap.unsignedTx as unknown as {
+        tx: {
+          hashForWitnessV1(input: number, scripts: Uint8Array[], values: bigint[], type: number): Uint8Array;
+        };
+      };
+      for (const input of [0, 2]) {
+        const expected = second.tx.hashForWitnessV1(
+          input,
+          spent.map(({ script }) => script),
+          spent.map(({ amount }) => amount),
+          sighashType ?? 0,
+        );
+        assert.equal(bytesToHex(decode(psbt, input).message), bytesToHex(expected));
+      }
+    }
+  });
+
+  it('tells people and policies everything that the signature covers', () => {
+    const { facts, summary, publicKey, tweak } = decode(psbtOf(), 2);
+    assert.deepEqual(publicKey, outputKeyOf(ours.publicKey));
+    assert.deepEqual(tweak, tapTweak(ours.publicKey));
+    const { inputs, outputs, ...rest } = facts as BitcoinPsbtFacts;
+    assert.deepEqual(
+      inputs.map(({ amount, own: isOwn, index }) => [amount, isOwn, index]),
+      [
+        ['150000', true, 0],
+        ['40000', false, 1],
+        ['1000000', true, 2],
+      ],
+    );
+    assert.deepEqual(
+      outputs.map(({ amount, own: isOwn, address }) => [amount, isOwn, address?.slice(0, 4)]),
+      [
+        ['700000', false, 'bc1p'],
+        ['480000', true, 'bc1p'],
+        ['0', false, undefined],
+      ],
+    );
+    const { transfers, txid: id, ...plain } = rest;
+    assert.deepEqual(plain, {
+      kind: 'bitcoin.psbt',
+      chain: 'bitcoin',
+      input: 2,
+      version: 2,
+      lockTime: 0,
+      sighash: 'default',
+      fee: '10000',
+      net: '670000',
+      understood: true,
+    });
+    assert.match(id!, /^0x[0-9a-f]{64}$/);
+    assert.deepEqual(
+      transfers.map(({ asset, amount, to }) => [asset, amount, to]),
+      [
+        ['BTC', '700000', outputs[0]!.address],
+        ['BTC', '0', '0x6a026869'],
+      ],
+    );
+    assert.ok(summary.some((line) => line.includes('0.00700000 BTC')));
+    assert.ok(summary.some((line) => line === 'Fee: 0.00010000 BTC'));
+    assert.ok(summary.some((line) => line.startsWith('Back to this key 0.00480000 BTC')));
+  });
+
+  it('makes a transaction that an independent implementation accepts, once every input is signed', () => {
+    const psbt = psbtOf({
+      edit: (transaction) => void transaction.updateInput(2, { sighashType: 1 }),
+    });
+    const items = [0, 2].map((input) => {
+      const payload = payloadOf(psbt, input);
+      return { payload, key: ours.key, signature: ours.sign(decodePayload(payload, ours.key).message) };
+    });
+    const [half] = assembleAll(items.slice(0, 1));
+    assert.equal(half!.transaction, undefined);
+    assert.deepEqual(half!.missing, ['input 1', 'input 2']);
+    const [first, second] = assembleAll(items);
+    assert.deepEqual(first, second);
+    assert.deepEqual(first!.missing, ['input 1']);
+    // Whoever owns the other coin signs last.
+    const transaction = Transaction.fromPSBT(fromHex(first!.psbt!), { allowUnknownOutputs: true });
+    transaction.signIdx(witnessKey, 1);
+    transaction.finalize();
+    const coins = spent.map(({ script, amount }) => ({
+      script: bytesToHex(script),
+      satoshis: Number(amount),
+    }));
+    const raw = bytesToHex(transaction.extract());
+    assert.equal(refusalOf(raw, coins), undefined);
+    assert.match(refusalOf(raw, coins.with(2, { ...coins[2]!, satoshis: 999_999 })) ?? '', /^input 0: /);
+  });
+
+  it('is whole when all inputs are the key’s', () => {
+    const inputs = [spent[0]!, spent[2]!];
+    const psbt = psbtOf({ inputs, outputs: paid.slice(0, 1) });
+    const items = [0, 1].map((input) => {
+      const payload = payloadOf(psbt, input);
+      return { payload, key: ours.key, signature: ours.sign(decodePayload(payload, ours.key).message) };
+    });
+    const [assembled] = assembleAll(items);
+    assert.deepEqual(assembled!.missing, []);
+    const coins = inputs.map(({ script, amount }) => ({
+      script: bytesToHex(script),
+      satoshis: Number(amount),
+    }));
+    assert.equal(refusalOf(assembled!.transaction!.slice(2), coins), undefined);
+    const { txid: id } = decodePayload(payloadOf(psbt, 0), ours.key).facts as BitcoinPsbtFacts;
+    assert.equal(
+      id,
+      `0x${Transaction.fromRaw(fromHex(assembled!.transaction!), { allowUnknownOutputs: true }).id}`,
+    );
+    const wrong = items.with(1, { ...items[1]!, signature: items[0]!.signature });
+    assert.throws(() => assembleAll(wrong), { name: 'PayloadError', code: 'bad_signature' });
+  });
+
+  it('refuses what it cannot sign in whole, or not for this key', () => {
+    const cases: [PayloadError['code'], Hex, number][] = [
+      ['not_a_signer', psbtOf(), 3],
+      ['not_a_signer', psbtOf(), 1],
+      ['not_a_signer', psbtOf({ inputs: [{ script: theirs.script, amount: 10n ** 9n }] }), 0],
+      ['not_a_signer', psbtOf({ edit: (tx) => tx.updateInput(0, { tapMerkleRoot: txid(5) }) }), 0],
+      [
+        'malformed_transaction',
+        psbtOf({ edit: (tx) => tx.updateInput(0, { tapInternalKey: theirs.publicKey }) }),
+        0,
+      ],
+      ...[2, 3, 0x81, 0x82, 0x83].map((sighashType): [PayloadError['code'], Hex, number] => [
+        'unsupported_sighash',
+        psbtOf({ edit: (tx) => tx.updateInput(0, { sighashType }) }),
+        0,
+      ]),
+      ['malformed_transaction', psbtOf({ outputs: [{ script: theirs.script, amount: 1_190_001n }] }), 0],
+      ['malformed_transaction', psbtOf({ outputs: [] }), 0],
+      [
+        'malformed_transaction',
+        psbtOf({ inputs: [{ script: ours.script, amount: 21n * 10n ** 14n + 1n }] }),
+        0,
+      ],
+      ['malformed_transaction', `${psbtOf()}00`, 0],
+      ['malformed_transaction', psbtOf().slice(0, -2) as Hex, 0],
+      ['malformed_transaction', '0x70736274ff', 0],
+      ['malformed_transaction', toHex(new TextEncoder().encode('hello')), 0],
+    ];
+    for (const [at, [code, psbt, input]] of cases.entries())
+      assert.throws(() => decode(psbt, input), { name: 'PayloadError', code }, `case ${at}`);
+    assert.throws(() => decode(psbtOf(), 0, theirs.key), { code: 'not_a_signer' });
+    assert.throws(() => decode(psbtOf(), 0, { keyType: 'ed25519', publicKey: ours.publicKey }), {
+      code: 'wrong_key',
+    });
+  });
+
+  it('refuses a PSBT that does not say what it spends', () => {
+    const transaction = new Transaction();
+    transaction.addInput({ txid: txid(1), index: 0 });
+    transaction.addOutput(paid[0]!);
+    assert.throws(() => decode(toHex(transaction.toPSBT())), {
+      code: 'malformed_transaction',
+      message: /witness UTXO/,
+    });
+  });
+
+  it('refuses PSBT version 2', () => {
+    const transaction = Transaction.fromPSBT(fromHex(psbtOf()), { allowUnknownOutputs: true });
+    assert.throws(() => decode(toHex(transaction.toPSBT(2))), { code: 'unsupported_version' });
+  });
+
+  it('refuses a coin spent twice', () => {
+    const psbt = fromHex(psbtOf({ inputs: [spent[0]!, spent[2]!] }));
+    // The second input's transaction id becomes the first's, its index 0.
+    const at = Buffer.from(psbt).indexOf(Buffer.from(txid(2)));
+    psbt.set(txid(1), at);
+    psbt.set([0, 0, 0, 0], at + 32);
+    assert.throws(() => decode(toHex(psbt)), { code: 'malformed_transaction', message: /twice/ });
+  });
+
+  it('has no network: test networks’ spends are signed alike, and shown as the main network’s', () => {
+    const { summary } = decode(psbtOf());
+    assert.match(summary.at(-1)!, /test networks/);
+  });
+});
