@@ -226,7 +226,6 @@ describe('payload: bitcoin.psbt', () => {
         psbtOf({ inputs: [{ script: ours.script, amount: 21n * 10n ** 14n + 1n }] }),
         0,
       ],
-      ['malformed_transaction', `${psbtOf()}00`, 0],
       ['malformed_transaction', psbtOf().slice(0, -2) as Hex, 0],
       ['malformed_transaction', '0x70736274ff', 0],
       ['malformed_transaction', toHex(new TextEncoder().encode('hello')), 0],
