@@ -15,6 +15,7 @@ import { fingerprint } from '../protocol/records/keyring-roster.ts';
 import { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
+import { summaryOf } from './item-summary.ts';
 import { fields } from './output.ts';
 import { checkTrusted, type WorkspaceSession } from './session.ts';
 
@@ -80,12 +81,13 @@ function subjectLines({ request, items, keyring }: Authorisation): string[] {
   if (request.kind === 'key') {
     return [`A new ${request.keyType} key labelled "${request.label}", by ${made}`];
   }
-  return items.flatMap(({ key, payload }, index) => {
+  const summaries = summaryOf(items.map(({ payload }) => payload));
+  return items.flatMap(({ key }, index) => {
     const addresses = addressesOf(key.keyType, fromHex(key.publicKey)).map((entry) => entry.address);
     return [
       ...(items.length > 1 ? [`Item ${index + 1} of ${items.length}`] : []),
       `Signed by key "${key.label}" (${addresses.join(', ')}), ${made}`,
-      ...payload.summary.map((line) => `  ${line}`),
+      ...summaries[index]!.map((line) => `  ${line}`),
     ];
   });
 }

@@ -1,13 +1,13 @@
 // Reading a payload's file, no further than any payload can be long.
 import { open } from 'node:fs/promises';
-import type { Payload } from '../protocol/payloads/payload.ts';
-import { parsePayloadFile } from '../protocol/payloads/read.ts';
+import type { Payload, PayloadKey } from '../protocol/payloads/payload.ts';
+import { maxPayloadFileBytes, parsePayloadsFile } from '../protocol/payloads/read.ts';
 import { CliError } from './errors.ts';
 
 /** More than any payload: what is longer is refused by what parses it, without being read whole. */
-const maxBytes = 64 * 1024;
+const maxBytes = maxPayloadFileBytes + 1;
 
-/** The bytes of a file, at most 64 KiB of them. */
+/** The bytes of a file, at most so many of them. */
 async function readBytes(path: string): Promise<Uint8Array> {
   const handle = await open(path, 'r');
   try {
@@ -23,11 +23,17 @@ async function readBytes(path: string): Promise<Uint8Array> {
   }
 }
 
-/** The payload in a file, see parsePayloadFile. Throws CliError `usage` naming the file; the system's errors. */
-export async function readPayload(path: string, kind: Payload['kind'] | undefined): Promise<Payload> {
+/**
+ * What a key is to sign of a file, see parsePayloadsFile. Throws CliError `usage` naming the file; the system's errors.
+ */
+export async function readPayloads(
+  path: string,
+  kind: Payload['kind'] | undefined,
+  key: PayloadKey,
+): Promise<Payload[]> {
   const bytes = await readBytes(path);
   try {
-    return parsePayloadFile(bytes, kind);
+    return parsePayloadsFile(bytes, key, kind);
   } catch (cause) {
     throw new CliError('usage', `${path}: ${(cause as Error).message}`, 'correct the file', { cause });
   }

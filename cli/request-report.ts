@@ -76,7 +76,8 @@ export async function reportRequest(
     Object.assign(made, { json: { key: keyJson(key) }, lines: keyLines(key) });
   } else if (view.state === 'fulfilled') {
     const items = await provenSignatures(context, session, workspace, view, request);
-    if (options.out !== undefined) await writeOut(options.out, `${items.map(signedForm).join('\n')}\n`);
+    if (options.out !== undefined)
+      await writeOut(options.out, `${[...new Set(items.map(signedForm))].join('\n')}\n`);
     Object.assign(made, {
       json: { items: items.map(signedItemJson), verified: true },
       lines: items.flatMap((item) => ['', ...signedItemLines(item)]),

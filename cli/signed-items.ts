@@ -24,10 +24,21 @@ export async function provenSignatures(
   return verifySignatures(view, keys, { networkId: session.networkId, requestId: id });
 }
 
-/** Base64 of what the chain, or a verifier of messages, takes. */
-export function signedForm({ assembled }: ProvenSignature): string {
-  const bytes = assembled.transaction ?? assembled.envelope;
-  return bytes === undefined ? '' : base64.encode(fromHex(bytes));
+/**
+ * What the chain, or a verifier of messages, takes: a Bitcoin transaction in hex, as nodes take it; base64 of a PSBT, a
+ * Solana transaction or an enveloped message; the signature alone, in hex, where nothing goes with it.
+ */
+export function signedForm({ assembled, signature }: ProvenSignature): string {
+  const { encoding, transaction, psbt, envelope } = assembled;
+  if (encoding === 'bitcoin.psbt' && transaction !== undefined) return transaction.slice(2);
+  const bytes = transaction ?? psbt ?? envelope;
+  return bytes === undefined ? signature.slice(2) : base64.encode(fromHex(bytes));
+}
+
+/** What `signedForm` gives, in a word. */
+function formName({ assembled: { encoding, transaction } }: ProvenSignature): string {
+  if (encoding === 'bitcoin.psbt' && transaction === undefined) return 'signed PSBT';
+  return transaction === undefined ? 'signed message' : 'signed transaction';
 }
 
 export function signedItemJson(item: ProvenSignature): Record<string, unknown> {
@@ -37,10 +48,9 @@ export function signedItemJson(item: ProvenSignature): Record<string, unknown> {
     label: key.label,
     signature,
     encoding: assembled.encoding,
-    ...(assembled.transaction !== undefined && {
-      transaction: signedForm(item),
-      missing: [...(assembled.missing ?? [])],
-    }),
+    ...(assembled.transaction !== undefined && { transaction: signedForm(item) }),
+    ...(assembled.psbt !== undefined && { psbt: base64.encode(fromHex(assembled.psbt)) }),
+    ...(assembled.missing !== undefined && { missing: [...assembled.missing] }),
     ...(assembled.envelope !== undefined && { envelope: signedForm(item) }),
   };
 }
@@ -51,8 +61,8 @@ export function signedItemLines(item: ProvenSignature): string[] {
   return fields([
     ['key', `${key.label} (${key.id})`],
     ['signature', signature],
-    ['', `${base58.encode(fromHex(signature))} (base58)`],
-    [assembled.transaction === undefined ? 'signed message' : 'signed transaction', signedForm(item)],
+    ['', key.keyType === 'ed25519' ? `${base58.encode(fromHex(signature))} (base58)` : undefined],
+    [formName(item), signedForm(item)],
     ['still missing', missing.length === 0 ? undefined : `signatures of ${missing.join(', ')}`],
   ]);
 }

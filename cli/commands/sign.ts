@@ -12,7 +12,8 @@ import { CliError } from '../errors.ts';
 import { findKey, proveKey } from '../keys.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
 import { printNotes } from '../output.ts';
-import { readPayload } from '../payload-file.ts';
+import { summaryOf } from '../item-summary.ts';
+import { readPayloads } from '../payload-file.ts';
 import { reportRequest } from '../request-report.ts';
 import { proveRequest, waitForRequest, waitSeconds } from '../requests.ts';
 import { inWorkspace, trustedWorkspace } from '../session.ts';
@@ -47,18 +48,18 @@ async function checkOptions(options: Options): Promise<{ readonly seconds: numbe
 
 async function sign(context: CommandContext, options: Options): Promise<void> {
   const { seconds } = await checkOptions(options);
-  const payload = await readPayload(options.payload, options.kind);
   await inWorkspace(context, options, async (session) => {
     const { client, networkId, signer } = session;
     const workspace = await trustedWorkspace(context, session);
     const { key } = proveKey(await findKey(context, session, options.key), workspace, networkId);
-    const decoded = decodePayload(payload, { keyType: key.keyType, publicKey: fromHex(key.publicKey) });
-    printNotes(context, decoded.summary);
+    const payloadKey = { keyType: key.keyType, publicKey: fromHex(key.publicKey) };
+    const payloads = await readPayloads(options.payload, options.kind, payloadKey);
+    printNotes(context, summaryOf(payloads.map((payload) => decodePayload(payload, payloadKey))).flat());
     const { id, envelope } = buildSignRequest(
       {
         networkId,
         workspace,
-        items: [{ keyId: key.id, payload }],
+        items: payloads.map((payload) => ({ keyId: key.id, payload })),
         now: context.now(),
         ...(options.expires !== undefined && { lifetimeMs: options.expires }),
       },
@@ -86,17 +87,25 @@ export const signCommand: CommandFactory = (context) =>
       .requiredOption('--key <key>', 'key that signs: its id, the beginning of it, or its label')
       .requiredOption(
         '--payload <file>',
-        'payload as JSON, unsigned Solana transaction as base64, or a text with --kind message',
+        'PSBT, unsigned Solana transaction as base64, payload as JSON, or a text with --kind message',
       )
       .addOption(
-        new Option('--kind <kind>', 'what the file holds').choices(['solana.transaction', 'message']),
+        new Option('--kind <kind>', 'what the file holds').choices([
+          'solana.transaction',
+          'bitcoin.psbt',
+          'message',
+        ]),
       )
       .option('--wait [seconds]', 'wait until the request is final, at most so long')
       .option('--expires <duration>', 'when the request ends (default, and at most: 24h)', parseDuration)
-      .option('--out <file>', 'write the signed transaction or message to this file, as base64')
+      .option(
+        '--out <file>',
+        'write the signed transaction or message to this file (Bitcoin: in hex, or a PSBT; others: base64)',
+      )
       .action(async (options: Options) => {
         await sign(context, options);
       }),
     'countersign sign --key payroll --payload transfer.json --wait --out signed.txt',
+    'countersign sign --key vault --payload spend.psbt --wait --out spend.hex',
     'countersign sign --key payroll --payload statement.txt --kind message --wait 60 --json',
   );

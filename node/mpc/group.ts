@@ -126,11 +126,7 @@ function primeGroup(name: string, curve: LibraryCurve, pointLength: number): Gro
 
 export const ed25519Group: Group = primeGroup('ed25519', ed25519.Point as unknown as LibraryCurve, 32);
 
-export const secp256k1Group: Group = primeGroup(
-  'secp256k1',
-  secp256k1.Point as unknown as LibraryCurve,
-  33,
-);
+export const secp256k1Group: Group = primeGroup('secp256k1', secp256k1.Point as unknown as LibraryCurve, 33);
 
 const groups: Readonly<Record<KeyType, Group>> = {
   ed25519: ed25519Group,

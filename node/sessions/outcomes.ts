@@ -118,12 +118,7 @@ export class Outcomes {
       items.length === signatures.length &&
       items.length > 0 &&
       items.every(({ key, payload }, index) =>
-        verifySignature(
-          key.keyType,
-          payload.publicKey,
-          payload.message,
-          signatures[index] as Uint8Array,
-        ),
+        verifySignature(key.keyType, payload.publicKey, payload.message, signatures[index] as Uint8Array),
       );
     if (!valid) throw new SessionError('bad_signature', `${from} reports signatures that are not valid`);
   }

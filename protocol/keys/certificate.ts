@@ -32,14 +32,14 @@ export function checkKeyResult(result: KeyResult, keyring: Keyring): void {
       `${result.commitments.length} commitments, the threshold is ${wanted}: do not use this key`,
     );
   }
-  const { checkPoint, publicKeyOfPoint } = keyTypes[result.keyType];
+  const type = keyTypes[result.keyType];
   const [constant] = result.commitments.map(fromHex);
-  if (toHex(publicKeyOfPoint(constant!)) !== result.publicKey) {
+  if (toHex(type.publicKeyOfPoint(constant!)) !== result.publicKey) {
     throw new CertificateError('bad_key', 'the first commitment is not the public key: do not use this key');
   }
   for (const point of result.commitments) {
     try {
-      checkOnce(`${result.keyType} point`, fromHex(point), checkPoint);
+      checkOnce(`${result.keyType} point`, fromHex(point), (bytes) => type.checkPoint(bytes));
     } catch (error) {
       throw new CertificateError('bad_key', `${point}: ${(error as Error).message}`);
     }

@@ -6,9 +6,7 @@ import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToNumberBE, concatBytes, numberToBytesBE } from '@noble/curves/utils.js';
 import { bech32m } from '@scure/base';
 
-export type TaprootKeyErrorCode =
-  | 'wrong_length'
-  | 'not_on_curve'; // x is not below the field's prime, or no point has it
+export type TaprootKeyErrorCode = 'wrong_length' | 'not_on_curve'; // x is not below the field's prime, or no point has it
 
 export class TaprootKeyError extends Error {
   override readonly name = 'TaprootKeyError';
@@ -95,5 +93,8 @@ const prefixes = { bitcoin: 'bc', 'bitcoin-testnet': 'tb', 'bitcoin-regtest': 'b
 /** Addresses of the key-path output of an internal key, on Bitcoin and its test networks (BIP350). Throws TaprootKeyError. */
 export function addressesOf(internalKey: Uint8Array): { readonly chain: string; readonly address: string }[] {
   const words = [1, ...bech32m.toWords(outputKeyOf(internalKey))];
-  return Object.entries(prefixes).map(([chain, prefix]) => ({ chain, address: bech32m.encode(prefix, words) }));
+  return Object.entries(prefixes).map(([chain, prefix]) => ({
+    chain,
+    address: bech32m.encode(prefix, words),
+  }));
 }

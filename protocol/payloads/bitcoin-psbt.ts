@@ -6,7 +6,7 @@
 // every output (SIGHASH_DEFAULT, or SIGHASH_ALL which signs the same). So facts that are false make a signature that is of
 // no use. It does not sign which of Bitcoin's networks is meant: the same key has the same coins' scripts on all of them,
 // and facts and policies name the main network always.
-import { Transaction } from '@scure/btc-signer';
+import type { Transaction } from '@scure/btc-signer';
 import { concatBytes, equalBytes } from '@noble/curves/utils.js';
 import * as z from 'zod';
 import { fromHex, type Hex, hexBytes, toHex } from '../hex.ts';
@@ -177,6 +177,12 @@ export function decodeBitcoinPsbt(payload: BitcoinPsbtPayload, publicKey: Uint8A
     facts,
     summary: summarize(facts),
   };
+}
+
+/** Positions of the inputs that a Taproot key spends by the key path. Throws PayloadError as `parsePsbt`. */
+export function inputsOfKey(psbt: Hex, publicKey: Uint8Array): number[] {
+  const own = taprootScript(outputKeyOf(publicKey));
+  return parsePsbt(fromHex(psbt)).inputs.flatMap((coin, index) => (isOwn(own, coin) ? [index] : []));
 }
 
 /** One input's key and 64-byte signature. */

@@ -63,7 +63,8 @@ export function parsePsbt(bytes: Uint8Array): BitcoinTransaction {
   const inputs = Array.from({ length: library.inputsLength }, (_, index) => spentCoin(library, index));
   const outputs = Array.from({ length: library.outputsLength }, (_, index) => {
     const { script, amount } = library.getOutput(index);
-    if (script === undefined || amount === undefined) throw refused(`output ${index} has no script or amount`);
+    if (script === undefined || amount === undefined)
+      throw refused(`output ${index} has no script or amount`);
     return { script, amount };
   });
   if (inputs.length === 0 || outputs.length === 0)

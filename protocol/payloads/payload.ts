@@ -66,7 +66,10 @@ const signedBy: Readonly<Record<Payload['kind'], readonly KeyType[]>> = {
 function checkKey({ keyType, publicKey }: PayloadKey, kind: Payload['kind']): void {
   if (!signedBy[kind].includes(keyType)) {
     const wanted = signedBy[kind].join(' or ');
-    throw new PayloadError('wrong_key', `a ${kind} payload needs a key of type ${wanted}, this is ${keyType}`);
+    throw new PayloadError(
+      'wrong_key',
+      `a ${kind} payload needs a key of type ${wanted}, this is ${keyType}`,
+    );
   }
   const { publicKeyLength } = keyTypes[keyType];
   if (publicKey.length !== publicKeyLength) {

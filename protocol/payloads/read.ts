@@ -1,14 +1,18 @@
-// Reads a payload from a file a person made: the JSON form of a payload, base64 of a Solana transaction, or a text.
+// Reads payloads from a file a person made: the JSON form of a payload, base64 of a Solana transaction, a PSBT, or a text.
 import { base64 } from '@scure/base';
-import { fromHex, toHex } from '../hex.ts';
-import { parsePsbt } from './bitcoin-transaction.ts';
+import { equalBytes } from '@noble/curves/utils.js';
+import { fromHex, type Hex, toHex } from '../hex.ts';
+import { inputsOfKey } from './bitcoin-psbt.ts';
+import { maxPsbtBytes, parsePsbt } from './bitcoin-transaction.ts';
 import { PayloadError } from './error.ts';
 import { messagePayload } from './message.ts';
-import { type Payload, parsePayload } from './payload.ts';
+import { type Payload, type PayloadKey, parsePayload } from './payload.ts';
 import { parseSolanaMessage, requiredSigners, solanaSignatureBytes } from './solana-message.ts';
 
-/** Largest file that can hold any payload, in bytes. */
-const maxFileBytes = 16 * 1024;
+/** Largest file that can hold any payload, in bytes: a PSBT in hex, in JSON. */
+export const maxPayloadFileBytes = 2 * maxPsbtBytes + 1024;
+/** BIP174. */
+const psbtMagic = Uint8Array.of(0x70, 0x73, 0x62, 0x74, 0xff);
 
 function textOf(bytes: Uint8Array): string {
   try {
@@ -106,12 +110,7 @@ function readSolana(text: string): Payload {
  */
 export function parsePayloadFile(bytes: Uint8Array, hint?: Payload['kind']): Payload {
   if (hint === 'message') return messagePayload(bytes);
-  if (bytes.length > maxFileBytes) {
-    throw new PayloadError(
-      'too_large',
-      `the file has ${bytes.length} bytes, no payload needs more than ${maxFileBytes}`,
-    );
-  }
+  checkLength(bytes);
   const text = textOf(bytes);
   if (text === '') throw new PayloadError('unreadable', 'the file is empty');
   const payload = text.startsWith('{') ? readJson(text) : readSolana(text);
@@ -119,4 +118,46 @@ export function parsePayloadFile(bytes: Uint8Array, hint?: Payload['kind']): Pay
     throw new PayloadError('unreadable', `the file holds a ${payload.kind} payload, expected ${hint}`);
   }
   return payload;
+}
+
+function checkLength(bytes: Uint8Array): void {
+  if (bytes.length > maxPayloadFileBytes) {
+    throw new PayloadError(
+      'too_large',
+      `the file has ${bytes.length} bytes, no payload needs more than ${maxPayloadFileBytes}`,
+    );
+  }
+}
+
+/** The PSBT in a file, as it is or as base64; undefined when it holds something else. */
+function psbtOfFile(file: Uint8Array): Hex | undefined {
+  const isPsbt = (bytes: Uint8Array): boolean => equalBytes(bytes.subarray(0, psbtMagic.length), psbtMagic);
+  if (isPsbt(file)) return toHex(file);
+  try {
+    const bytes = base64.decode(new TextDecoder().decode(file).replace(/\s+/g, ''));
+    return isPsbt(bytes) ? toHex(bytes) : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/**
+ * What `key` is to sign of a file: one payload, see `parsePayloadFile`, or of a PSBT, as bytes or base64, one for each of
+ * its inputs that spends a coin of the key.
+ *
+ * @throws {PayloadError} as `parsePayloadFile`; `not_a_signer` when no input is the key's
+ */
+export function parsePayloadsFile(bytes: Uint8Array, key: PayloadKey, hint?: Payload['kind']): Payload[] {
+  checkLength(bytes);
+  const psbt = hint === undefined || hint === 'bitcoin.psbt' ? psbtOfFile(bytes) : undefined;
+  if (psbt === undefined) return [parsePayloadFile(bytes, hint)];
+  if (key.keyType !== 'taproot_secp256k1')
+    throw new PayloadError(
+      'wrong_key',
+      `a PSBT needs a key of type taproot_secp256k1, this is ${key.keyType}`,
+    );
+  const inputs = inputsOfKey(psbt, key.publicKey);
+  if (inputs.length === 0)
+    throw new PayloadError('not_a_signer', 'no input of the PSBT spends a coin of this key');
+  return inputs.map((input) => ({ kind: 'bitcoin.psbt', psbt, input }));
 }

@@ -14,7 +14,7 @@ import {
   assembleAll,
   decodePayload,
   type Payload,
-  PayloadError,
+  type PayloadError,
   type PayloadKey,
 } from '../../protocol/payloads/payload.ts';
 import { refusalOf } from '../support/bitcoin-chain.ts';
@@ -155,7 +155,7 @@ describe('payload: bitcoin.psbt', () => {
 
   it('makes a transaction that an independent implementation accepts, once every input is signed', () => {
     const psbt = psbtOf({
-      edit: (transaction) => void transaction.updateInput(2, { sighashType: 1 }),
+      edit: (transaction) => transaction.updateInput(2, { sighashType: 1 }),
     });
     const items = [0, 2].map((input) => {
       const payload = payloadOf(psbt, input);
