@@ -1,5 +1,5 @@
 // `countersign testnet`: a whole network on this machine, shown at work.
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { withExample } from '../options.ts';
@@ -10,6 +10,7 @@ interface Options {
   readonly stop: string;
   readonly dir?: string;
   readonly wait?: string;
+  readonly demo: 'solana' | 'taproot';
   readonly once?: boolean;
   readonly json?: boolean;
 }
@@ -32,11 +33,16 @@ export const testnet: CommandFactory = (context) =>
   withExample(
     new Command('testnet')
       .description(
-        'Run a coordinator, nodes and connectors on this machine, make a key, sign and execute a transfer step by step, ' +
+        'Run a coordinator, nodes and connectors on this machine, make a key, sign and check a transaction step by step, ' +
           'and stay up to be tried. Its keys are worth nothing: for tests only.',
       )
       .option('--parties <n>', 'how many parties, 2 to 9 (default: 3)')
       .option('--threshold <t>', 'how many of them sign, from 2 (default: 2)')
+      .addOption(
+        new Option('--demo <demo>', 'what is signed: a Solana transfer, or a spend of Bitcoin Taproot coins')
+          .choices(['solana', 'taproot'])
+          .default('solana'),
+      )
       .option('--once', 'end after one verified run, with exit code 0 only then')
       .option('--stop <k>', 'kill so many nodes once the key exists', '0')
       .option(
@@ -49,7 +55,7 @@ export const testnet: CommandFactory = (context) =>
       )
       .option('--json', 'print one JSON object a line')
       .action(async (options: Options) => {
-        const { dir, once = false, json = false } = options;
+        const { dir, demo, once = false, json = false } = options;
         const { readMark, requireSame } = await import('../testnet/folder.ts');
         const earlier = dir === undefined ? undefined : await readMark(dir);
         const { parties: askedParties, threshold: askedThreshold } = options;
@@ -67,8 +73,9 @@ export const testnet: CommandFactory = (context) =>
         const waitSeconds =
           options.wait === undefined ? usual : count('--wait', options.wait, 1, maxWaitSeconds);
         const { runTestnet } = await import('../testnet/run.ts');
-        await runTestnet(context, { parties, threshold, stop, once, json, dir, waitSeconds });
+        await runTestnet(context, { parties, threshold, stop, once, json, demo, dir, waitSeconds });
       }),
     'countersign testnet',
     'countersign testnet --parties 5 --threshold 3 --stop 2 --once',
+    'countersign testnet --demo taproot --once',
   );

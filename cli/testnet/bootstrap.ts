@@ -10,7 +10,7 @@ import { nodePaths } from '../../node/config.ts';
 import { peerIdOfCredential } from '../../node/network/peer-identity.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import type { Policy } from '../../protocol/policy/schema.ts';
+import { type Policy, transactionKinds } from '../../protocol/policy/schema.ts';
 import { recordIdSchema } from '../../protocol/records/fields.ts';
 import { keyringRoster } from '../../protocol/records/keyring-roster.ts';
 import { connectorInit } from '../commands/connector-init.ts';
@@ -46,7 +46,7 @@ const signPolicy: Policy = {
     {
       id: 'two-owners',
       effect: 'allow',
-      when: { kind: ['solana.transaction', 'message'] },
+      when: { kind: [...transactionKinds, 'message'] },
       require: { k: 2, of: 'owners' },
     },
     { id: 'new-keys', effect: 'allow', when: { kind: ['key.request'] }, require: { k: 1, of: 'owners' } },

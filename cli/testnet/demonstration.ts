@@ -1,59 +1,61 @@
-// What a testnet shows once it is up: a key that nobody holds, and a transfer from it that a Solana runtime executes.
-import { randomBytes } from 'node:crypto';
-import { base58 } from '@scure/base';
+// What a testnet shows once it is up, whatever the chain: a key that nobody holds, and its signatures, step by step.
 import { buildKeyRequest, buildSignRequest } from '../../client/records.ts';
-import { type ProvenKey, VerificationError, verifySignatures } from '../../client/verify.ts';
-import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
-import { publicKeyOf } from '../../protocol/keys/ed25519.ts';
+import {
+  type ProvenKey,
+  type ProvenSignature,
+  VerificationError,
+  verifySignatures,
+} from '../../client/verify.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import type { KeyType } from '../../protocol/keys/key-type.ts';
 import type { Payload } from '../../protocol/payloads/payload.ts';
-import { transferMessage } from '../../protocol/payloads/solana-transfer.ts';
 import type { RequestView } from '../../protocol/rpc.ts';
 import { CliError } from '../errors.ts';
 import { fetchKey, listKeys } from '../keys.ts';
-import { jsonText, writeOut } from '../record-file.ts';
 import { inWorkspace, trustedWorkspace, type WorkspaceSession } from '../session.ts';
+import type { Layout } from './layout.ts';
 import { approve, ask, Followed, type Stage } from './requests.ts';
-import type { SolanaChain } from './solana-chain.ts';
 
-/** Label of the key. */
-export const keyLabel = 'payroll';
 const [initiator, approver] = ['alice', 'bob'] as const;
-const lamportsInSol = 1_000_000_000n;
-const funded = 10n * lamportsInSol;
-const paid = (3n * lamportsInSol) / 2n;
-/** Of the transfer that whoever tries the network by hand may have signed. */
-const trial = lamportsInSol / 4n;
 /** Milliseconds for what is only left to be read from logs. */
 const settleMs = 10_000;
 /** Milliseconds for the parties beyond the threshold to hand in the result they learned. */
 const stragglersMs = 2000;
+
+/** What is shown of one chain. */
+export interface Demo {
+  /** Label and type of its key. */
+  readonly label: string;
+  readonly keyType: KeyType;
+  /** Where something unsigned is written, for whoever tries the network by hand. */
+  readonly trialFile: string;
+  /** Has something signed with the key, checks it here, and has the chain judge it. Throws CliError, VerificationError. */
+  sign(stage: Stage, key: ProvenKey, running: number): Promise<Hex>;
+}
+
+/** A demonstration whose chain is ready, before there is a folder. */
+export type PreparedDemo = (layout: Layout) => Demo;
 
 export interface Demonstrated {
   readonly key: ProvenKey;
   readonly requestId: Hex;
 }
 
-/** An amount for people. */
-function sol(lamports: bigint): string {
-  const text = String(lamports).padStart(10, '0');
-  return `${text.slice(0, -9)}.${text.slice(-9)} SOL`;
-}
-
 /**
  * The key of an earlier run on this folder, its certificate verified here; one that is still being made is waited for.
  * Undefined when there is none. Throws CliError, VerificationError.
  */
-export async function earlierKey(stage: Stage): Promise<ProvenKey | undefined> {
+export async function earlierKey(stage: Stage, label: string): Promise<ProvenKey | undefined> {
   const { people, network, narration } = stage;
   return await inWorkspace(people, { as: initiator }, async (session) => {
     const workspace = await trustedWorkspace(people, session);
-    const labelled = (await listKeys(people, session)).filter(({ label }) => label === keyLabel);
+    const labelled = (await listKeys(people, session)).filter((entry) => entry.label === label);
     const found =
       labelled.find(({ state }) => state === 'fulfilled') ??
       labelled.find(({ state }) => state !== 'rejected');
     if (found === undefined) return undefined;
     const { keyId } = found;
-    narration.say('', `Key "${keyLabel}": asked for by an earlier run on this folder`);
+    narration.say('', `Key "${label}": asked for by an earlier run on this folder`);
     if (found.state !== 'fulfilled') {
       const followed = new Followed(stage, keyId, 'key');
       try {
@@ -75,17 +77,17 @@ export async function earlierKey(stage: Stage): Promise<ProvenKey | undefined> {
 }
 
 /** A new key, its certificate verified here. Throws CliError, VerificationError. */
-export async function makeKey(stage: Stage): Promise<ProvenKey> {
+export async function makeKey(stage: Stage, { label, keyType }: Demo): Promise<ProvenKey> {
   const { people, network, narration, feed } = stage;
-  narration.say('', 'Key: made by all parties together, so that nobody ever holds it');
+  narration.say('', `Key "${label}": made by all parties together, so that nobody ever holds it`);
   return await inWorkspace(people, { as: initiator }, async (session) => {
     const workspace = await trustedWorkspace(people, session);
     const { networkId, keyringId } = network;
     const built = buildKeyRequest(
-      { networkId, workspace, keyringId, keyType: 'ed25519', label: keyLabel, now: people.now() },
+      { networkId, workspace, keyringId, keyType, label, now: people.now() },
       session.signer,
     );
-    const { followed, view } = await ask(stage, session, 'key', built, { label: keyLabel });
+    const { followed, view } = await ask(stage, session, 'key', built, { label });
     try {
       await narration.during(() => 'the parties make the key', followed.fulfilled(session, view));
       const key = await fetchKey(people, session, workspace, built.id);
@@ -122,79 +124,31 @@ export async function checkCertificate({ people, network, narration }: Stage, ke
   });
 }
 
-export interface TransferOptions {
-  readonly chain: SolanaChain;
-  readonly key: ProvenKey;
-  /** File for an unsigned transfer to try. */
-  readonly transferFile: string;
-  /** How many nodes run. */
-  readonly running: number;
-}
-
-/** Has a transfer signed, checks it here, and has it executed. Throws CliError, VerificationError. */
-export async function signTransfer(stage: Stage, options: TransferOptions): Promise<Demonstrated> {
-  const { people, network, narration } = stage;
-  const { chain, key, transferFile } = options;
-  const from = key.addresses[0]?.address ?? '';
-  const to = base58.encode(publicKeyOf(randomBytes(32)));
-  chain.airdrop(from, funded);
-  const before = { from: chain.balance(from), to: chain.balance(to) };
-  const payloadOf = (lamports: bigint): Payload => ({
-    kind: 'solana.transaction',
-    message: toHex(transferMessage({ from, to, lamports, recentBlockhash: chain.latestBlockhash() })),
-  });
-  await writeOut(transferFile, jsonText(payloadOf(trial)), { replace: true });
-  narration.say('', `Signature: ${sol(paid)} from the key's address to ${to}`);
-  const [signed, requestId] = await inWorkspace(people, { as: initiator }, async (session) => {
+/** An owner asks for the signatures of these payloads by the key; another approves. The steps are told as they are seen. */
+export async function signStepByStep(
+  stage: Stage,
+  key: ProvenKey,
+  payloads: readonly Payload[],
+  running: number,
+): Promise<{ readonly requestId: Hex; readonly signed: readonly ProvenSignature[] }> {
+  const { people, network } = stage;
+  return await inWorkspace(people, { as: initiator }, async (session) => {
     const workspace = await trustedWorkspace(people, session);
-    const items = [{ keyId: key.key.id, payload: payloadOf(paid) }];
+    const items = payloads.map((payload) => ({ keyId: key.key.id, payload }));
     const { networkId } = network;
     const built = buildSignRequest({ networkId, workspace, items, now: people.now() }, session.signer);
-    return [await signStepByStep(stage, options, session, built), built.id] as const;
+    return { requestId: built.id, signed: await followSigning(stage, key, running, session, built) };
   });
-  narration.say('', `Signature  ${base58.encode(fromHex(signed.signature))}`);
-  narration.say(`           verified here, under ${from}`);
-  const { signature, transaction } = signed;
-  narration.tell('signature', { requestId, signature, transaction, address: from, verified: true });
-  const executed = chain.execute(fromHex(transaction));
-  if (!executed.ok) {
-    const what = `the Solana runtime refused the signed transaction (${executed.reason})`;
-    throw new CliError('failed', what, 'report it with the logs');
-  }
-  const after = { from: chain.balance(from), to: chain.balance(to) };
-  const fee = before.from - after.from - paid;
-  if (after.to - before.to !== paid || fee < 0n || fee !== (executed.fee ?? fee)) {
-    const what = `balances moved from ${before.from}, ${before.to} to ${after.from}, ${after.to} lamports`;
-    throw new CliError('failed', `${what} for a transfer of ${paid}`, 'report it with the logs');
-  }
-  const asText = (balances: typeof before) => ({ from: String(balances.from), to: String(balances.to) });
-  narration.say('', 'Balances in a Solana runtime (LiteSVM), before and after it executed the transaction:');
-  narration.say(
-    `  from  ${from.padEnd(44)}  ${sol(before.from)} -> ${sol(after.from)}  (fee ${fee} lamports)`,
-  );
-  narration.say(
-    `  to    ${to.padEnd(44)}  ${sol(before.to).padStart(sol(before.from).length)} -> ${sol(after.to)}`,
-  );
-  narration.tell('balances', {
-    requestId,
-    from,
-    to,
-    lamports: String(paid),
-    fee: String(fee),
-    before: asText(before),
-    after: asText(after),
-    transactionSignature: executed.signature,
-  });
-  return { key, requestId };
 }
 
 /** The twelve steps of a sign request. */
-async function signStepByStep(
+async function followSigning(
   stage: Stage,
-  { key, running }: TransferOptions,
+  key: ProvenKey,
+  running: number,
   session: WorkspaceSession,
   built: { readonly id: Hex; readonly envelope: RequestView['request'] },
-): Promise<{ readonly signature: Hex; readonly transaction: Hex }> {
+): Promise<readonly ProvenSignature[]> {
   const { people, feed, narration, network } = stage;
   const { followed } = await ask(stage, session, 'sign', built, {});
   try {
@@ -213,27 +167,26 @@ async function signStepByStep(
     );
     const last = await session.client.call('sign_get', { requestId: built.id }, { signal: people.signal });
     const { networkId } = network;
-    const [proven] = verifySignatures(last, [key.key], { networkId, requestId: built.id });
-    const [published] = last.transactions ?? [];
-    if (
-      proven === undefined ||
-      published?.transaction === undefined ||
-      published.missing.length > 0 ||
-      published.transaction !== proven.assembled.transaction
-    ) {
+    const proven = verifySignatures(last, [key.key], { networkId, requestId: built.id });
+    const published = last.transactions ?? [];
+    const isPublished = ({ assembled }: ProvenSignature, item: number): boolean => {
+      const found = published.find((entry) => entry.item === item);
+      return found?.transaction === assembled.transaction && found?.missing.length === 0;
+    };
+    if (!proven.every(isPublished)) {
       const message = 'the transaction that the coordinator published is not the one its records prove';
       throw new VerificationError('claims_differ', message);
     }
     followed.clientSaw(session.identity, 'client.fetched', {
       state: view.state,
-      signature: proven.signature,
+      signature: proven[0]?.signature,
     });
     const missing = order.missing();
     if (missing.length > 0) {
       const what = `step ${missing.join(', ')} of the process was not seen in any log`;
       throw new CliError('failed', what, 'look at the logs of the processes');
     }
-    return { signature: proven.signature, transaction: published.transaction };
+    return proven;
   } finally {
     followed.end();
   }

@@ -6,7 +6,9 @@ import { possibleControlPaths } from '../../node/control-path.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { bootstrap, newNetworkId, owners, type TestNetwork } from './bootstrap.ts';
-import { checkCertificate, type Demonstrated, earlierKey, makeKey, signTransfer } from './demonstration.ts';
+import { solanaDemo } from './demo-solana.ts';
+import { taprootDemo } from './demo-taproot.ts';
+import { checkCertificate, type Demo, type Demonstrated, earlierKey, makeKey } from './demonstration.ts';
 import { EventFeed } from './event-feed.ts';
 import { lockTestnet, readMark, requireNobodyLeft, requireSame, writeMark } from './folder.ts';
 import { createLayout, type Layout } from './layout.ts';
@@ -15,8 +17,11 @@ import { createNarration, type Narration } from './narration.ts';
 import { cleanEnvironment, peopleContext } from './operators.ts';
 import { Processes } from './processes.ts';
 import type { Stage } from './requests.ts';
-import { createSolanaChain, type SolanaChain } from './solana-chain.ts';
 import { describeUp } from './up.ts';
+
+/** What a testnet can show, by the name of its option. */
+const demos = { solana: solanaDemo, taproot: taprootDemo } as const;
+export type DemoName = keyof typeof demos;
 
 export interface TestnetOptions {
   readonly parties: number;
@@ -26,6 +31,7 @@ export interface TestnetOptions {
   /** Ends after one verified run. */
   readonly once: boolean;
   readonly json: boolean;
+  readonly demo: DemoName;
   readonly dir?: string | undefined;
   /** How long the parties may take for a request. */
   readonly waitSeconds: number;
@@ -47,7 +53,7 @@ interface Run {
   readonly processes: Processes;
   readonly tails: LogTails;
   readonly stopping: AbortController;
-  readonly chain: SolanaChain;
+  readonly demo: Demo;
   /** Whether it is there to be tried: then the loss of a process is no failure of the run. */
   up: boolean;
 }
@@ -94,20 +100,19 @@ async function startNetwork(run: Run, people: CommandContext): Promise<TestNetwo
 }
 
 async function demonstrate(run: Run, people: CommandContext, network: TestNetwork): Promise<Demonstrated> {
-  const { narration, options, processes, tails, chain, layout } = run;
+  const { narration, options, processes, tails, demo } = run;
   const { waitSeconds, stop, parties } = options;
   const stage: Stage = { people, network, feed: new EventFeed(tails), narration, waitSeconds };
-  const key = (await earlierKey(stage)) ?? (await makeKey(stage));
+  const key = (await earlierKey(stage, demo.label)) ?? (await makeKey(stage, demo));
   for (const { node } of network.members.slice(parties - stop)) {
     const killed = processes.list().find(({ name }) => name === node);
     await processes.kill(node);
     narration.say('', `${node} is killed (process ${killed?.pid})`);
     narration.tell('killed', { process: node, pid: killed?.pid });
   }
-  const { transfer: transferFile } = layout;
-  const made = await signTransfer(stage, { chain, key, transferFile, running: parties - stop });
+  const requestId = await demo.sign(stage, key, parties - stop);
   await checkCertificate(stage, key.key.id);
-  return made;
+  return { key, requestId };
 }
 
 /** Waits until the testnet is told to end. Throws what ended it otherwise. */
@@ -140,7 +145,7 @@ async function work(run: Run): Promise<void> {
     return;
   }
   run.up = true;
-  describeUp({ narration, layout, network, made, daemons: processes.list() });
+  describeUp({ narration, layout, network, demo: run.demo, made, daemons: processes.list() });
   await untilStopped(signal);
   const folder = layout.temporary ? 'its folder is removed' : `its folder stays: ${layout.root}`;
   narration.say('', `Stopping; ${folder}`);
@@ -184,9 +189,10 @@ async function runIn(
   resumed: boolean,
 ): Promise<void> {
   const narration = createNarration(context, options.json);
-  // Before anything is made: a machine without the runtime is told at once.
-  const chain = await createSolanaChain();
+  // Before anything is made: a machine without the chain's part is told at once.
+  const prepared = await demos[options.demo]();
   const layout = await createLayout(options.dir, options.parties);
+  const demo = prepared(layout);
   if (resumed) await requireNobodyLeft(layout, context.signal);
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -209,7 +215,7 @@ async function runIn(
     processes,
     tails,
     stopping,
-    chain,
+    demo,
     up: false,
   };
   let toldAt: number | undefined;

@@ -1,7 +1,7 @@
 // What a testnet that is up says of itself: where it stands, which processes it is, and what to try.
 import { shortId } from '../output.ts';
 import type { TestNetwork } from './bootstrap.ts';
-import { type Demonstrated, keyLabel } from './demonstration.ts';
+import type { Demo, Demonstrated } from './demonstration.ts';
 import type { Layout } from './layout.ts';
 import type { Narration } from './narration.ts';
 import type { Daemon } from './processes.ts';
@@ -18,19 +18,20 @@ export interface Up {
   readonly layout: Layout;
   readonly network: TestNetwork;
   readonly daemons: readonly Daemon[];
+  readonly demo: Demo;
   /** Nothing when too few nodes were left for it. */
   readonly made: Demonstrated | undefined;
 }
 
 /** Says where everything is, and commands that work when they are pasted into another terminal. */
-export function describeUp({ narration, layout, network, daemons: running, made }: Up): void {
-  const { root, home, passphraseFile, transfer } = layout;
+export function describeUp({ narration, layout, network, daemons: running, demo, made }: Up): void {
+  const { root, home, passphraseFile } = layout;
   const { coordinator, workspaceId, keyringId } = network;
   const daemons = running.toSorted(byKindAndName);
   const commands = [
     'npx --no countersign key list',
     ...(made === undefined ? [] : [`npx --no countersign request show ${shortId(made.requestId)}`]),
-    `npx --no countersign sign --key ${keyLabel} --payload ${transfer} --wait`,
+    `npx --no countersign sign --key ${demo.label} --payload ${demo.trialFile} --wait`,
   ];
   const approve =
     'npx --no countersign action approve --as bob --yes ' +

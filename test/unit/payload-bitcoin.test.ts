@@ -6,6 +6,7 @@ import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { initEccLib, Psbt } from 'bitcoinjs-lib';
 import * as ecc from 'tiny-secp256k1';
+import { bitcoinRules } from '../../cli/testnet/bitcoin-rules.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
 import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
@@ -17,9 +18,9 @@ import {
   type PayloadError,
   type PayloadKey,
 } from '../../protocol/payloads/payload.ts';
-import { refusalOf } from '../support/bitcoin-chain.ts';
 
 initEccLib(ecc);
+const rules = bitcoinRules();
 const { Fn, BASE } = secp256k1.Point;
 
 /** A key in one hand: what the parties hold together. */
@@ -171,13 +172,10 @@ describe('payload: bitcoin.psbt', () => {
     const transaction = Transaction.fromPSBT(fromHex(first!.psbt!), { allowUnknownOutputs: true });
     transaction.signIdx(witnessKey, 1);
     transaction.finalize();
-    const coins = spent.map(({ script, amount }) => ({
-      script: bytesToHex(script),
-      satoshis: Number(amount),
-    }));
-    const raw = bytesToHex(transaction.extract());
-    assert.equal(refusalOf(raw, coins), undefined);
-    assert.match(refusalOf(raw, coins.with(2, { ...coins[2]!, satoshis: 999_999 })) ?? '', /^input 0: /);
+    const raw = transaction.extract();
+    assert.equal(rules.refusalOf(raw, spent), undefined);
+    const less = spent.with(2, { ...spent[2]!, amount: 999_999n });
+    assert.match(rules.refusalOf(raw, less) ?? '', /^input 0: /);
   });
 
   it('is whole when all inputs are the key’s', () => {
@@ -189,11 +187,7 @@ describe('payload: bitcoin.psbt', () => {
     });
     const [assembled] = assembleAll(items);
     assert.deepEqual(assembled!.missing, []);
-    const coins = inputs.map(({ script, amount }) => ({
-      script: bytesToHex(script),
-      satoshis: Number(amount),
-    }));
-    assert.equal(refusalOf(assembled!.transaction!.slice(2), coins), undefined);
+    assert.equal(rules.refusalOf(fromHex(assembled!.transaction!), inputs), undefined);
     const { txid: id } = decodePayload(payloadOf(psbt, 0), ours.key).facts as BitcoinPsbtFacts;
     assert.equal(
       id,
