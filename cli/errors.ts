@@ -82,6 +82,10 @@ const known: Readonly<Record<string, Known>> = {
       wrong_keyring: 'name the keyring that it was made in, if you trust that one',
     },
   },
+  ReceiptError: {
+    outcomes: { default: 'failed', malformed: 'usage' },
+    remedies: { default: 'do not rely on this receipt', malformed: sourceAgain },
+  },
   CertificateError: { outcomes: { default: 'failed' }, remedies: { default: 'do not use this key' } },
   VerificationError: {
     outcomes: { default: 'failed', not_ready: 'waiting' },

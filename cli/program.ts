@@ -101,6 +101,13 @@ const groups: Readonly<Record<string, Group>> = {
       return [connectorInit, connectorStart];
     },
   },
+  receipt: {
+    summary: 'what was signed, provable offline: get, verify',
+    load: async () => {
+      const { receiptGet, receiptVerify } = await import('./commands/receipt.ts');
+      return [receiptGet, receiptVerify];
+    },
+  },
   blame: {
     summary: "proofs of parties' faults: verify",
     load: async () => [(await import('./commands/blame-verify.ts')).blameVerify],

@@ -26,7 +26,7 @@ import {
   submitRequest,
 } from './state/transitions.ts';
 import { submitResult } from './state/results.ts';
-import { keyView, requestView } from './state/views.ts';
+import { keyView, receiptOf, requestView } from './state/views.ts';
 import { type Store, StoreError } from './store/store.ts';
 
 export interface CoordinatorServiceOptions {
@@ -127,6 +127,10 @@ class Service implements CoordinatorService {
         const request = await this.#readable(requestId, caller);
         const context = await this.#repository.contextOf(request);
         return { view: requestView(request, context, options.now()), evidence: evidenceOf(request, context) };
+      },
+      receipt_get: async ({ requestId }, caller) => {
+        const request = await this.#readable(requestId, caller);
+        return { receipt: receiptOf(request, await this.#repository.contextOf(request)) };
       },
       action_decide: async ({ decision }) => this.#decide(decision),
       connector_pending: async (params, caller) => this.#pending(params, caller),

@@ -4,6 +4,7 @@ import * as z from 'zod';
 import { evidenceSchema } from './authorize.ts';
 import { hexBytes } from './hex.ts';
 import { keyTypeSchema } from './keys/key-type.ts';
+import { receiptSchema } from './receipt.ts';
 import { envelopeSchema } from './records/envelope.ts';
 import {
   credentialSchema,
@@ -284,6 +285,12 @@ export const methods = {
     access: 'open',
     params: z.strictObject({ decision: envelopeSchema }),
     result: requestViewSchema,
+  },
+  receipt_get: {
+    summary: 'Everything signed about a fulfilled request, to be checked offline and kept',
+    access: 'signed',
+    params: byId('requestId'),
+    result: z.strictObject({ receipt: receiptSchema }),
   },
   connector_pending: {
     summary:

@@ -1,9 +1,9 @@
 // `countersign blame verify`: whether a blame bundle proves what it says. Needs no coordinator, node, profile or network:
 // only the file, and from elsewhere the keyring's id.
-import { open } from 'node:fs/promises';
 import { Command } from 'commander';
 import type { Hex } from '../../protocol/hex.ts';
 import { fingerprint } from '../../protocol/records/keyring-roster.ts';
+import { readBounded } from '../bounded-file.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { type JsonOption, withExample, withJson } from '../options.ts';
@@ -16,23 +16,6 @@ interface Options extends JsonOption {
 function keyringId(text: string): Hex {
   if (/^0x[0-9a-f]{64}$/.test(text)) return text as Hex;
   throw new CliError('usage', `${text} is not a keyring id`, 'give the whole id: 0x and 64 hex digits');
-}
-
-/** A file of at most `limit` bytes: a larger one is no bundle, and is not read. */
-async function readBounded(path: string, limit: number): Promise<Uint8Array> {
-  const handle = await open(path, 'r');
-  try {
-    const { size } = await handle.stat();
-    if (size > limit)
-      throw new CliError(
-        'usage',
-        `${path} has ${size} bytes, a bundle at most ${limit}`,
-        'name another file',
-      );
-    return await handle.readFile();
-  } finally {
-    await handle.close();
-  }
 }
 
 export const blameVerify: CommandFactory = (context) =>
@@ -50,7 +33,7 @@ export const blameVerify: CommandFactory = (context) =>
           import('../../node/sessions/blame/bundle.ts'),
         ]);
         const pinned = options.keyring === undefined ? undefined : keyringId(options.keyring);
-        const bytes = await readBounded(file, maxBundleBytes + 1);
+        const bytes = await readBounded(file, maxBundleBytes + 1, 'a bundle');
         const verdict = verifyBlame(bytes, pinned === undefined ? {} : { keyringId: pinned });
         const trusted =
           pinned === undefined

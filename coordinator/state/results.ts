@@ -1,11 +1,15 @@
 // Party results: who may hand one in, whether it counts, and what the count means for the request.
-import { type Hex, fromHex } from '../../protocol/hex.ts';
-import { checkKeyResult, sameKeyResult } from '../../protocol/keys/certificate.ts';
-import { verifySignature } from '../../protocol/keys/key-type.ts';
-import { type Envelope, type VerifiedRecord, verifyRecord } from '../../protocol/records/envelope.ts';
-import { sameEpoch, timestamp } from '../../protocol/records/fields.ts';
-import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import type { Authorisation } from '../../protocol/authorize.ts';
+import { sameKeyResult } from '../../protocol/keys/certificate.ts';
+import {
+  checkPartyResult,
+  PartyResultError,
+  type PartyResultErrorCode,
+  verifyPartyResult,
+} from '../../protocol/party-results.ts';
+import type { Envelope, VerifiedRecord } from '../../protocol/records/envelope.ts';
+import { timestamp } from '../../protocol/records/fields.ts';
+import type { PartyResult } from '../../protocol/records/party-result.ts';
 import { StateError } from './error.ts';
 import { type Outcome, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
 import { authorisationOf, moveTo, recordError } from './transitions.ts';
@@ -16,85 +20,31 @@ export interface ResultOutcome extends Outcome {
   readonly conflict: boolean;
 }
 
-/** Form, membership, epoch and signature: judged before any state is touched. Throws StateError. */
+/** What a caller is told of a result that is worth nothing. */
+const refusals: Readonly<Record<PartyResultErrorCode, readonly [code: StateError['code'], remedy: string]>> =
+  {
+    outsider: ['forbidden', 'only parties of the keyring have results'],
+    wrong_subject: ['invalid_params', 'send it where it belongs'],
+    wrong_kind: ['invalid_params', 'send what the request asks for, or a refusal'],
+    bad_key: ['bad_signature', 'the node must report the key it confirmed'],
+    item_count: ['invalid_params', 'send one signature an item'],
+    bad_signature: ['bad_signature', 'it was not counted: sign the bytes that the payload decodes to'],
+  };
+
+/** Everything about a result by itself: judged before any state is touched. Throws StateError. */
 function verifyResult(
   envelope: Envelope,
   authorisation: Authorisation,
   networkId: string,
 ): VerifiedRecord<PartyResult> {
-  let record: VerifiedRecord<PartyResult>;
   try {
-    record = verifyRecord(partyResult, envelope, networkId);
+    const record = verifyPartyResult(envelope, authorisation, networkId);
+    checkPartyResult(record.content, authorisation);
+    return record;
   } catch (error) {
-    throw recordError(error);
-  }
-  const { keyring, requestId } = authorisation;
-  const { subject, keyringId, epoch, party } = record.content;
-  if (!keyring.roster.parties.some((member) => member.key === party)) {
-    throw new StateError(
-      'forbidden',
-      `${party} is no party of keyring ${keyring.id}`,
-      'only parties of the keyring have results',
-    );
-  }
-  if (subject !== requestId || keyringId !== keyring.id || !sameEpoch(epoch, keyring.epoch)) {
-    throw new StateError(
-      'invalid_params',
-      'the result is about another request, keyring or epoch',
-      'send it where it belongs',
-    );
-  }
-  return record;
-}
-
-/** Whether a result is what the request asks for, to the last signature. Throws StateError. */
-function checkResult(content: PartyResult, authorisation: Authorisation): void {
-  const { result } = content;
-  if (result.kind === 'refusal') return;
-  const wanted = authorisation.request.kind === 'key' ? 'key' : 'signatures';
-  if (result.kind !== wanted) {
-    throw new StateError(
-      'invalid_params',
-      `the result is of kind ${result.kind}`,
-      `send a result of kind ${wanted}, or a refusal`,
-    );
-  }
-  if (result.kind === 'key') {
-    try {
-      checkKeyResult(result, authorisation.keyring);
-    } catch (error) {
-      throw new StateError(
-        'bad_signature',
-        (error as Error).message,
-        'the node must report the key it confirmed',
-      );
-    }
-    if (authorisation.request.kind === 'key' && result.keyType !== authorisation.request.keyType) {
-      throw new StateError(
-        'invalid_params',
-        `a ${String(result.keyType)} key`,
-        `report the ${String(authorisation.request.keyType)} key that was asked for`,
-      );
-    }
-    return;
-  }
-  const { items } = authorisation;
-  if (result.signatures.length !== items.length) {
-    throw new StateError(
-      'invalid_params',
-      `${result.signatures.length} signatures for ${items.length} items`,
-      'send one signature an item',
-    );
-  }
-  for (const [index, { key, payload }] of items.entries()) {
-    const signature = fromHex(result.signatures[index] as Hex);
-    if (!verifySignature(key.keyType, payload.publicKey, payload.message, signature)) {
-      throw new StateError(
-        'bad_signature',
-        `the signature of item ${index} is not valid under its key`,
-        'it was not counted: sign the bytes that the payload decodes to',
-      );
-    }
+    if (!(error instanceof PartyResultError)) throw recordError(error);
+    const [code, remedy] = refusals[error.code];
+    throw new StateError(code, error.message, remedy);
   }
 }
 
@@ -158,7 +108,6 @@ export function submitResult(
   const { networkId } = context;
   const authorisation = authorisationOf(request, context);
   const { id, content } = verifyResult(envelope, authorisation, networkId);
-  checkResult(content, authorisation);
   if (request.state === 'partial') {
     throw new StateError('wrong_state', 'the request still awaits its approvers', 'wait until it is pending');
   }

@@ -3,10 +3,12 @@ import { type Authorisation, authorize } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import { addressesOf } from '../../protocol/keys/key-type.ts';
 import { assembleAll } from '../../protocol/payloads/payload.ts';
+import type { Receipt } from '../../protocol/receipt.ts';
 import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
 import { request as requestRecord } from '../../protocol/records/request.ts';
 import type { KeyView, RequestView } from '../../protocol/rpc.ts';
+import { StateError } from './error.ts';
 import { evidenceOf, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
 import { authorisationOf } from './transitions.ts';
 
@@ -95,5 +97,26 @@ export function keyView(request: StoredRequest, roster: Envelope, networkId: str
     request: request.envelope,
     certificate: [...request.results],
     roster,
+  };
+}
+
+/** The receipt of a fulfilled request. Throws StateError `wrong_state` for another. */
+export function receiptOf(request: StoredRequest, context: RequestContext): Receipt {
+  const { networkId } = context;
+  if (request.state !== 'fulfilled')
+    throw new StateError(
+      'wrong_state',
+      `the request is ${request.state}`,
+      'only fulfilled requests have receipts',
+    );
+  return {
+    type: 'countersign.receipt',
+    version: 1,
+    networkId,
+    evidence: evidenceOf(request, context),
+    results: request.results.filter(
+      (envelope) => resultContent(envelope, networkId).result.kind !== 'refusal',
+    ),
+    ...(request.signatures && { signatures: [...request.signatures] }),
   };
 }

@@ -1,0 +1,234 @@
+// Receipts: made by a coordinator from what it was given, checked by anybody from the file alone. Whatever is altered in
+// one, the part that no longer holds is named.
+import assert from 'node:assert/strict';
+import type { Hex } from '../../protocol/hex.ts';
+import {
+  decodeReceipt,
+  encodeReceipt,
+  type Receipt,
+  receiptSchema,
+  ReceiptError,
+  type ReceiptErrorCode,
+  verifyReceipt,
+} from '../../protocol/receipt.ts';
+import { alterationsOf } from '../support/alterations.ts';
+import { approve, createWorld, idOf, reject } from '../support/fixture.ts';
+import { type ServiceWorld, stores, submitted, withService } from '../support/service-world.ts';
+import { makeKey, refusedBy } from '../support/world-key.ts';
+
+interface Made {
+  readonly receipt: Receipt;
+  readonly workspaceId: Hex;
+  readonly requestId: Hex;
+}
+
+/** A fulfilled sign request with `results` results, and its receipt. */
+async function signed(at: ServiceWorld, results = 2): Promise<Made> {
+  const key = await at.key();
+  const request = await submitted(at, key);
+  const requestId = idOf(request);
+  await at.call('action_decide', { decision: approve(at.world, requestId, 'bob') });
+  for (let index = 0; index < results; index++) await at.sign(index, key, requestId);
+  const { receipt } = await at.call('receipt_get', { requestId }, at.owner());
+  return { receipt, requestId, workspaceId: at.world.workspace.id };
+}
+
+async function madeKey(at: ServiceWorld): Promise<Made> {
+  const { id: requestId } = await at.key();
+  const { receipt } = await at.call('receipt_get', { requestId }, at.owner());
+  return { receipt, requestId, workspaceId: at.world.workspace.id };
+}
+
+const run = (work: (at: ServiceWorld) => Promise<void>) => () =>
+  withService(stores['memory']!, work, createWorld());
+
+/** The part of a receipt that a path is in. */
+function partOf(path: string): ReceiptErrorCode {
+  const parts: readonly [RegExp, ReceiptErrorCode][] = [
+    [/^evidence\.log\./, 'log'],
+    [/^evidence\.roster\./, 'roster'],
+    [/^evidence\.request\./, 'request'],
+    [/^evidence\.decisions\./, 'decisions'],
+    [/^evidence\.keys\./, 'keys'],
+    [/^results\./, 'results'],
+    [/^signatures\./, 'signatures'],
+  ];
+  return parts.find(([pattern]) => pattern.test(`${path}.`))?.[1] ?? 'malformed';
+}
+
+/** What is wrong with a receipt; undefined when nothing is. */
+function wrongWith(content: unknown, workspaceId: Hex): ReceiptError | undefined {
+  try {
+    const file = new TextEncoder().encode(JSON.stringify(content));
+    const parsed = receiptSchema.safeParse(content);
+    // As it would stand in a file; what fits no receipt is refused in any spelling.
+    const receipt = decodeReceipt(parsed.success ? encodeReceipt(parsed.data) : file);
+    verifyReceipt(receipt, { workspaceId });
+    return undefined;
+  } catch (error) {
+    assert.ok(error instanceof ReceiptError, String(error));
+    return error;
+  }
+}
+
+describe('receipt', () => {
+  it(
+    'of signatures proves who asked, who approved, which parties signed what',
+    run(async (at) => {
+      const { receipt, requestId, workspaceId } = await signed(at, 3);
+      const proof = verifyReceipt(decodeReceipt(encodeReceipt(receipt)), { workspaceId });
+      assert.equal(proof.requestId, requestId);
+      assert.equal(proof.workspace.id, workspaceId);
+      assert.equal(proof.keyring.id, at.world.keyring.id);
+      assert.deepEqual(proof.approvedBy, ['alice', 'bob']);
+      assert.equal(proof.parties.length, 3);
+      assert.equal(proof.signatures.length, proof.items.length);
+      assert.equal(proof.items[0]?.payload.kind, 'message');
+      assert.equal(proof.key, undefined);
+    }),
+  );
+
+  it(
+    'of a key proves its certificate',
+    run(async (at) => {
+      const { receipt, workspaceId } = await madeKey(at);
+      const proof = verifyReceipt(decodeReceipt(encodeReceipt(receipt)), { workspaceId });
+      assert.equal(proof.parties.length, at.world.parties.length);
+      assert.equal(proof.key?.publicKey, makeKey(at.world, 'treasury').publicKey);
+      assert.deepEqual(proof.signatures, []);
+    }),
+  );
+
+  it(
+    'holds for ever, as far as its approvals are concerned',
+    run(async (at) => {
+      const { receipt, workspaceId, requestId } = await signed(at);
+      at.now += 400 * 24 * 3600_000;
+      verifyReceipt(receipt, { workspaceId });
+      assert.deepEqual((await at.call('receipt_get', { requestId }, at.owner())).receipt, receipt);
+    }),
+  );
+
+  it(
+    'is of fulfilled requests only, and only for those who may read them',
+    run(async (at) => {
+      const key = await at.key();
+      const request = await submitted(at, key);
+      const requestId = idOf(request);
+      await at.refuses('wrong_state', 'receipt_get', { requestId }, at.owner(), /partial/);
+      await at.call('action_decide', { decision: reject(at.world, requestId, 'alice') });
+      await at.refuses('wrong_state', 'receipt_get', { requestId }, at.owner(), /rejected/);
+      await at.refuses(
+        'forbidden',
+        'receipt_get',
+        { requestId: key.id },
+        {
+          credential: at.world.parties[0]!.credential,
+        },
+      );
+      await at.refuses('not_found', 'receipt_get', { requestId: at.world.workspace.id }, at.owner());
+    }),
+  );
+
+  it(
+    'leaves out who refused',
+    run(async (at) => {
+      const key = await at.key();
+      const requestId = idOf(await submitted(at, key));
+      await at.call('action_decide', { decision: approve(at.world, requestId, 'bob') });
+      await at.submit(0, refusedBy(at.world, at.party(0), requestId));
+      for (const index of [1, 2]) await at.sign(index, key, requestId);
+      const { receipt } = await at.call('receipt_get', { requestId }, at.owner());
+      const { parties } = verifyReceipt(receipt, { workspaceId: at.world.workspace.id });
+      assert.equal(parties.length, 2);
+      const withRefusal = {
+        ...receipt,
+        results: [...receipt.results, refusedBy(at.world, at.party(0), requestId)],
+      };
+      const error = wrongWith(withRefusal, at.world.workspace.id);
+      assert.equal(error?.code, 'results');
+      assert.equal(error?.at, 'results[2]');
+    }),
+  );
+
+  for (const [name, make] of [
+    ['signatures', signed],
+    ['a key', madeKey],
+  ] as const) {
+    it(
+      `of ${name}, altered in any one field, names the part that no longer holds`,
+      run(async (at) => {
+        const { receipt, workspaceId } = await make(at);
+        const sound = verifyReceipt(receipt, { workspaceId });
+        let tried = 0;
+        for (const { path, how, content } of alterationsOf(receipt)) {
+          const error = wrongWith(content, workspaceId);
+          const what = `${path} ${how}: ${String(error)}`;
+          tried += 1;
+          if (error === undefined) {
+            // The same records in another order, or one twice, prove the same.
+            assert.ok(how === 'reordered' || how === 'added' || how === 'removed', what);
+            const proof = verifyReceipt(content as Receipt, { workspaceId });
+            assert.equal(proof.requestId, sound.requestId, what);
+            assert.deepEqual(proof.approvedBy.toSorted(), sound.approvedBy.toSorted(), what);
+            continue;
+          }
+          if (error.code === 'malformed') continue;
+          // Every record is bound to the network: the first that is looked at no longer is of it.
+          if (path === 'networkId') assert.equal(error.code, 'log', what);
+          else assert.equal(error.code, partOf(path), what);
+          assert.ok(error.at.length > 0 && error.message.startsWith(`${error.at}: `), what);
+        }
+        assert.ok(tried > 100, `${tried} alterations`);
+      }),
+    );
+  }
+
+  it(
+    'with one sound part exchanged for another names that part',
+    run(async (at) => {
+      const { receipt, workspaceId } = await signed(at);
+      const other = createWorld({ name: 'elsewhere' });
+      const { evidence } = receipt;
+      const cases: [ReceiptErrorCode, Receipt][] = [
+        ['log', { ...receipt, evidence: { ...evidence, log: [other.genesis] } }],
+        ['decisions', { ...receipt, evidence: { ...evidence, decisions: [] } }],
+        ['keys', { ...receipt, evidence: { ...evidence, keys: [] } }],
+        ['keys', { ...receipt, evidence: { ...evidence, keys: [...evidence.keys, ...evidence.keys] } }],
+        ['results', { ...receipt, results: receipt.results.slice(0, 1) }],
+        ['results', { ...receipt, results: [receipt.results[0]!, receipt.results[0]!] }],
+        ['results', { ...receipt, results: evidence.keys[0]!.certificate }],
+        ['signatures', { ...receipt, signatures: [`0x${'00'.repeat(64)}`] }],
+        ['signatures', { ...receipt, signatures: [...receipt.signatures!, ...receipt.signatures!] }],
+      ];
+      for (const [code, content] of cases) assert.equal(wrongWith(content, workspaceId)?.code, code);
+      const { signatures: _, ...without } = receipt;
+      assert.equal(wrongWith(without, workspaceId)?.code, 'signatures');
+    }),
+  );
+
+  it(
+    'is of the workspace that its reader trusts, and of no other',
+    run(async (at) => {
+      const { receipt, requestId } = await signed(at);
+      assert.throws(() => verifyReceipt(receipt, { workspaceId: requestId }), {
+        name: 'ReceiptError',
+        code: 'log',
+        at: 'evidence.log',
+      });
+    }),
+  );
+
+  it(
+    'has one spelling',
+    run(async (at) => {
+      const { receipt } = await signed(at);
+      const bytes = encodeReceipt(receipt);
+      assert.deepEqual(decodeReceipt(bytes), receipt);
+      assert.deepEqual(decodeReceipt(bytes.subarray(0, -1)), receipt);
+      const pretty = new TextEncoder().encode(JSON.stringify(receipt, undefined, 2));
+      for (const wrong of [pretty, bytes.subarray(1), new Uint8Array(), Uint8Array.of(0x0a, 0x0a)])
+        assert.throws(() => decodeReceipt(wrong), { name: 'ReceiptError', code: 'malformed' });
+    }),
+  );
+});
