@@ -126,6 +126,10 @@ const single: Readonly<
     summary: 'ask for a signature',
     load: async () => (await import('./commands/sign.ts')).signCommand,
   },
+  doctor: {
+    summary: 'look for what is wrong with a node, a connector or a coordinator',
+    load: async () => (await import('./commands/doctor.ts')).doctor,
+  },
   testnet: {
     summary: 'run a whole network on this machine, for a look and for tests',
     load: async () => (await import('./commands/testnet.ts')).testnet,

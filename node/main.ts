@@ -39,6 +39,8 @@ export interface NodeOptions {
   /** Opens the sealed shares; not kept. */
   readonly passphrase: string;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
+  /** Of this software, as the status tells it. */
+  readonly version?: string;
   /** Sees every message that leaves for other parties; for tests. */
   readonly tap?: NetworkOptions['tap'];
 }
@@ -55,6 +57,7 @@ export interface NodeStatus {
   readonly threshold: number;
   readonly addresses: readonly string[];
   readonly pid: number;
+  readonly version?: string;
   /** When this process started: RFC 3339, UTC. */
   readonly started: string;
   readonly boots: number;
@@ -273,6 +276,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         threshold,
         addresses: running.addresses(),
         pid: process.pid,
+        ...(options.version !== undefined && { version: options.version }),
         started,
         boots,
         peers: peers.map((peer) => nodePeer(peer, nameOf(peer.key), highestBoots.get(peer.key))),

@@ -3,7 +3,7 @@
 import { Command } from 'commander';
 import { openIdentity } from '../../client/identity/identity.ts';
 import { addSignature, ed25519Signer, type Envelope } from '../../protocol/records/envelope.ts';
-import { keyringRoster } from '../../protocol/records/keyring-roster.ts';
+import { fingerprint, keyringRoster } from '../../protocol/records/keyring-roster.ts';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
@@ -27,6 +27,7 @@ interface Options extends JsonOption, PassphraseOption {
   readonly dir: string;
   readonly out?: string;
   readonly yes?: boolean;
+  readonly fingerprint?: string;
 }
 
 /** Throws CliError `failed` unless the roster has this node as the party it is. */
@@ -48,14 +49,35 @@ function checkMembership({ roster }: RosterDraft, { party }: NodeFolder, source:
   }
 }
 
+/**
+ * Whether the operator was told the fingerprint of this very roster. Throws CliError `usage` for what is no fingerprint,
+ * `failed` for another one.
+ */
+function isExpected({ id }: RosterDraft, told: string | undefined, source: string): boolean {
+  if (told === undefined) return false;
+  const plain = (text: string): string => text.replaceAll(/[\s:-]/g, '').toLowerCase();
+  if (!/^[0-9a-f]{16}$/.test(plain(told))) {
+    const remedy = 'give 16 hex digits, like "3f8a 0c21 9be4 77d0"';
+    throw new CliError('usage', `${JSON.stringify(told)} is not a fingerprint`, remedy);
+  }
+  if (plain(told) === plain(fingerprint(id))) return true;
+  throw new CliError(
+    'failed',
+    `${source} has the fingerprint ${fingerprint(id)}, you were told ${told}`,
+    'sign nothing, and find out with the other operators who has which roster',
+  );
+}
+
 /** The roster with this party's signature, added after the operator confirmed. */
 async function signRoster(
   context: CommandContext,
   options: Options,
   { paths, party, config }: NodeFolder,
   envelope: Envelope,
+  expected: boolean,
 ): Promise<Envelope> {
-  await confirm(context, `Sign this roster as party ${party.name}?`, options);
+  const yes = expected || options.yes;
+  await confirm(context, `Sign this roster as party ${party.name}?`, { yes });
   const identity = await openIdentity(
     paths.identity,
     await askPassphrase(context, options, `node ${party.name}`),
@@ -73,6 +95,7 @@ async function join(context: CommandContext, file: string, options: Options): Pr
   const handed = await readRecord(file, keyringRoster.type);
   const draft = openDraft(handed, networkId, file);
   checkMembership(draft, folder, file);
+  const expected = isExpected(draft, options.fingerprint, file);
   const stored = await storedRoster(folder.paths);
   if (stored !== undefined && !sameBytes(stored, handed)) {
     const { id } = openDraft(stored, networkId, folder.paths.roster);
@@ -91,7 +114,7 @@ async function join(context: CommandContext, file: string, options: Options): Pr
         ]);
   const already = known.signatures.some((entry) => entry.credential === folder.party.key);
   if (!already) printNotes(context, describeRoster(draft, folder.party.key));
-  const signed = already ? known : await signRoster(context, options, folder, known);
+  const signed = already ? known : await signRoster(context, options, folder, known, expected);
   const result = openDraft(signed, networkId, file);
   // Before the signature leaves: from now on this folder signs no other roster.
   await storeRoster(folder.paths, signed);
@@ -123,10 +146,14 @@ export const nodeJoin: CommandFactory = (context) =>
         '--out <file>',
         'where to write the roster with the new signature (default: ROSTER.signed.json)',
       )
+      .option(
+        '--fingerprint <digits>',
+        'refuse a roster with another fingerprint than this one, and ask nothing for this one',
+      )
       .option('--yes', 'do not ask for confirmation')
       .action(async (file: string, options: Options) => {
         await join(context, file, options);
       }),
-    'countersign node join roster.json --dir /var/lib/countersign/node',
+    'countersign node join roster.json --dir /var/lib/countersign/node --fingerprint "3f8a 0c21 9be4 77d0"',
     'countersign node join roster.complete.json --dir /var/lib/countersign/node',
   );

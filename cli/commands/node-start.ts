@@ -37,10 +37,11 @@ export const nodeStart: CommandFactory = (context) =>
         const { config, paths, party } = await readNodeFolder(dir, context.environment, flags);
         const passphrase = await askPassphrase(context, options, `node ${party.name}`);
         const { seed } = await openIdentity(paths.identity, passphrase);
-        const [{ startNode }, { createLog }, { runDaemon }] = await Promise.all([
+        const [{ startNode }, { createLog }, { runDaemon }, { version }] = await Promise.all([
           import('../../node/main.ts'),
           import('../log.ts'),
           import('../daemon.ts'),
+          import('../version.ts'),
         ]);
         const log = createLog(config.logLevel);
         try {
@@ -48,7 +49,7 @@ export const nodeStart: CommandFactory = (context) =>
             log,
             stopWithParent: options.stopWithParent,
             start: async ({ started }) => {
-              const node = await startNode({ config, seed, passphrase, log });
+              const node = await startNode({ config, seed, passphrase, log, version: version() });
               started('node', () => node.stop());
             },
           });

@@ -1,0 +1,186 @@
+// The doctor at a node: its folder, its keyring, and, over its control socket, the process itself if it runs.
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { multiaddr } from '@multiformats/multiaddr';
+import { callControl, ControlError } from '../../node/control.ts';
+import { nodePaths } from '../../node/config.ts';
+import { envelopeSchema, RecordError } from '../../protocol/records/envelope.ts';
+import { type Keyring, openKeyring, partyIndex } from '../../protocol/records/keyring-roster.ts';
+import { CliError } from '../errors.ts';
+import { type NodeFolder, readNodeFolder } from '../node-folder.ts';
+import { checkDisk } from './disk.ts';
+import type { Findings } from './findings.ts';
+import { checkGrants } from './grants.ts';
+import { checkMemory, lockHolder, type Machine } from './machine.ts';
+import { checkPassphrase } from './passphrase.ts';
+import { checkPeers, type Running, runningSchema } from './peers.ts';
+import { checkFolder, checkPermissions } from './permissions.ts';
+import { checkPort } from './port.ts';
+import { errorWords } from './words.ts';
+
+export interface NodeCheck {
+  readonly dir: string;
+  readonly passphraseFile: string | undefined;
+}
+
+/** What is wrong with a node of folder `dir`; nothing is changed. */
+export async function examineNode(findings: Findings, machine: Machine, check: NodeCheck): Promise<void> {
+  const { dir } = check;
+  if (!(await checkFolder(findings, dir))) return;
+  const paths = nodePaths(dir);
+  await checkPermissions(findings, {
+    folder: dir,
+    private: [
+      dir,
+      paths.epochs,
+      paths.grants,
+      paths.db,
+      paths.identity,
+      join(dir, 'storage.key'),
+      paths.roster,
+    ],
+    unwritable: [paths.config, paths.party],
+  });
+  await checkDisk(findings, machine, dir);
+  const folder = await readFolder(findings, machine, dir);
+  const running = await askNode(findings, machine, dir);
+  await checkMemory(findings, machine, running?.pid);
+  if (folder === undefined) return;
+  await checkPassphrase(findings, machine, { path: paths.identity, passphraseFile: check.passphraseFile });
+  if (running === undefined) for (const address of folder.config.listen) await checkListen(findings, address);
+  else findings.ok('port', `it listens at ${running.addresses.join(' ')}`);
+  const keyring = await readKeyring(findings, folder);
+  await checkGrants(findings, machine, {
+    folder: paths.grants,
+    networkId: folder.config.networkId,
+    party: folder.party.key,
+    keyringId: keyring?.id,
+  });
+  if (keyring === undefined) return;
+  await checkPeers(findings, machine, {
+    parties: keyring.roster.parties,
+    self: folder.party.key,
+    threshold: keyring.roster.threshold,
+    configured: folder.config.peers,
+    running,
+  });
+}
+
+async function readFolder(
+  findings: Findings,
+  machine: Machine,
+  dir: string,
+): Promise<NodeFolder | undefined> {
+  try {
+    const folder = await readNodeFolder(dir, machine.environment);
+    findings.ok(
+      'config',
+      `${folder.paths.config} is valid: ${folder.party.name} of ${folder.config.networkId}`,
+    );
+    return folder;
+  } catch (error) {
+    const { name, words, remedy } = errorWords(error);
+    // A configuration that is wrong, or files that do not belong together.
+    const config = error instanceof CliError && !words.includes('party.json');
+    if (name === 'EACCES') findings.wrong('not_accessible', words);
+    else findings.wrong(config ? 'config_invalid' : 'folder_damaged', words, remedy);
+    return undefined;
+  }
+}
+
+async function checkListen(findings: Findings, address: string): Promise<void> {
+  const [host, tcp] = multiaddr(address).getComponents();
+  if (host?.value !== undefined) await checkPort(findings, host.value, Number(tcp?.value));
+}
+
+/** What the running node says; undefined when none can be asked. */
+async function askNode(findings: Findings, machine: Machine, dir: string): Promise<Running | undefined> {
+  const { environment, signal, patienceMs: timeoutMs, version } = machine;
+  let answer: unknown;
+  try {
+    answer = await callControl(dir, 'status', undefined, { environment, signal, timeoutMs });
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof ControlError)) throw error;
+    await tellSilence(findings, machine, dir, error);
+    return undefined;
+  }
+  const parsed = runningSchema.safeParse(answer);
+  if (!parsed.success) {
+    findings.wrong('daemon_silent', 'the running node gives a status of another version', 'restart it');
+    return undefined;
+  }
+  const running = parsed.data;
+  findings.ok('process', `it runs, process ${running.pid}`);
+  if (running.version === version) findings.ok('version', `it runs ${version}`);
+  else
+    findings.wrong(
+      'daemon_outdated',
+      `it runs ${running.version ?? 'an older version'}, installed is ${version}`,
+    );
+  if (running.paused !== undefined) {
+    const { since, reason } = running.paused;
+    findings.wrong('paused', `paused since ${since}${reason === undefined ? '' : `: ${reason}`}`);
+  }
+  if (running.blame !== undefined && running.blame > 0) {
+    findings.wrong(
+      'blame_recorded',
+      `${running.blame} proofs of other parties' faults in ${nodePaths(dir).blame}`,
+    );
+  }
+  return running;
+}
+
+async function tellSilence(
+  findings: Findings,
+  machine: Machine,
+  dir: string,
+  error: ControlError,
+): Promise<void> {
+  if (error.code !== 'not_running') {
+    findings.wrong('daemon_silent', error.message);
+    return;
+  }
+  const pid = await lockHolder(machine, nodePaths(dir).db);
+  if (pid === undefined)
+    findings.wrong('daemon_stopped', `no node runs on ${dir}`, `countersign node start --dir ${dir}`);
+  else
+    findings.wrong(
+      'control_unreachable',
+      `process ${pid} uses ${dir}, and its control socket is not found from here`,
+    );
+}
+
+/** The keyring, when all parties have signed its roster and this node is one of them. */
+async function readKeyring(
+  findings: Findings,
+  { config, paths, party }: NodeFolder,
+): Promise<Keyring | undefined> {
+  let text: string;
+  try {
+    text = await readFile(paths.roster, 'utf8');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'ENOENT') findings.wrong('roster_missing', `there is no ${paths.roster}`);
+    else findings.wrong('not_accessible', `${paths.roster} cannot be read (${code})`);
+    return undefined;
+  }
+  try {
+    const keyring = openKeyring(envelopeSchema.parse(JSON.parse(text)), config.networkId);
+    const { name, parties, threshold } = keyring.roster;
+    if (partyIndex(keyring.roster, party.key) === 0) {
+      findings.wrong('roster_foreign', `${paths.roster} does not list this node's party key ${party.key}`);
+      return undefined;
+    }
+    findings.ok(
+      'roster',
+      `keyring ${name} (${keyring.id.slice(0, 14)}), ${threshold} of ${parties.length}, signed by all`,
+    );
+    return keyring;
+  } catch (error) {
+    const incomplete = error instanceof RecordError && error.code === 'missing_signature';
+    const why = error instanceof RecordError ? error.message : 'it is no record';
+    findings.wrong(incomplete ? 'roster_incomplete' : 'roster_invalid', `${paths.roster}: ${why}`);
+    return undefined;
+  }
+}
