@@ -39,6 +39,8 @@ const schema = z.strictObject({
   timeouts: timeoutsSchema.prefault({}),
   retention: retentionSchema.prefault({}),
 });
+/** For tests that hold the documentation to it. */
+export { schema as coordinatorConfigSchema };
 export type CoordinatorConfig = z.output<typeof schema>;
 /** What a configuration file may leave out. */
 export type CoordinatorConfigInput = z.input<typeof schema>;

@@ -64,6 +64,8 @@ const schema = z.strictObject({
   logLevel: z.enum(logLevels).default('info'),
 });
 
+/** For tests that hold the documentation to it. */
+export { schema as nodeConfigSchema };
 /** `dir` is absolute. */
 export type NodeConfig = z.output<typeof schema> & { readonly dir: string };
 /** What a configuration file may leave out. */

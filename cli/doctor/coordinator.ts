@@ -66,7 +66,7 @@ export async function examineCoordinator(findings: Findings, machine: Machine, p
   const folder = await nearest(dir);
   if (!(await checkFolder(findings, folder))) return;
   if (folder === dir) {
-    await checkPermissions(findings, { folder, private: [dir, join(dir, 'db')], unwritable: [path] });
+    await checkPermissions(findings, { folder, private: [dir], unwritable: [path] });
   } else findings.ok('permissions', `${dir} is not there yet: its first start makes it`);
   await checkDisk(findings, machine, folder);
   const loopback = /^(localhost|127\.[0-9.]+|::1)$/.test(listen.host);

@@ -57,7 +57,7 @@ async function tryWriting(
   let probe: Awaited<ReturnType<typeof openProbe>> | undefined;
   try {
     probe = await openProbe(folder);
-    await probe.handle.write(randomBytes(probeBytes));
+    await probe.handle.writeFile(randomBytes(probeBytes));
     step = 'sync';
     await sync(probe.handle);
     const self = await open(folder, 'r');

@@ -30,15 +30,7 @@ export async function examineNode(findings: Findings, machine: Machine, check: N
   const paths = nodePaths(dir);
   await checkPermissions(findings, {
     folder: dir,
-    private: [
-      dir,
-      paths.epochs,
-      paths.grants,
-      paths.db,
-      paths.identity,
-      join(dir, 'storage.key'),
-      paths.roster,
-    ],
+    private: [dir, paths.epochs, paths.grants, paths.identity, join(dir, 'storage.key'), paths.roster],
     unwritable: [paths.config, paths.party],
   });
   await checkDisk(findings, machine, dir);
@@ -80,6 +72,8 @@ async function readFolder(
     return folder;
   } catch (error) {
     const { name, words, remedy } = errorWords(error);
+    // Said by the look at permissions already.
+    if (name === 'readable_by_others') return undefined;
     // A configuration that is wrong, or files that do not belong together.
     const config = error instanceof CliError && !words.includes('party.json');
     if (name === 'EACCES') findings.wrong('not_accessible', words);
