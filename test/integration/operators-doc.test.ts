@@ -95,7 +95,7 @@ describe('docs/operators.md', function () {
       CONNECTOR: (person) => shown(person, /^connector key +(\S+)$/m),
       KEYRING: () => shown('admin', /^id +(0x\S+)$/m),
     };
-    for (const step of steps) {
+    for (const step of [...steps, ...stepsOf(section(guide, 'Daily'))]) {
       if (step.kind === 'send') {
         for (const from of inRole(step.from)) {
           const as = step.as.replace('$PARTY', from.name);
@@ -122,6 +122,7 @@ describe('docs/operators.md', function () {
     for (const name of operators) {
       const { said } = people.get(name)!;
       assert.match(said, /checks: 0 failures/);
+      assert.match(said, /^PAUSED +since .*: new disk$/m);
       for (const other of operators.filter((candidate) => candidate !== name))
         assert.match(said, new RegExp(`${other} up since`));
     }
