@@ -20,7 +20,7 @@ async function run(command: string, args: readonly string[], more: object = {}):
   return await new Promise((resolve) => {
     execFile(command, args, { timeout: 120_000, cwd: root, ...more }, (error, stdout, stderr) => {
       const code = error === null ? 0 : typeof error.code === 'number' ? error.code : -1;
-      resolve({ code, output: `${stdout}${stderr}${code === -1 ? String(error) : ''}` });
+      resolve({ code, output: `${stdout}${stderr}${code === -1 ? error?.message : ''}` });
     });
   });
 }
@@ -167,20 +167,24 @@ describe('configs/Containerfile', function () {
     const packages = join(image, 'opt/countersign/node_modules');
     await rm(packages, { recursive: true, force: true });
     await mkdir(packages);
+    // As every container tool has it.
+    await mkdir(join(image, 'dev'));
     // Mounts of a namespace of their own: gone with the process, whatever becomes of the test.
     const mounts = [
-      `mount --bind "$(readlink -f ${join(root, 'node_modules')})" ${packages}`,
-      // Where Node.js is not in /usr/local/bin, as in the image, the command's first line finds it all the same.
       `mount --bind ${image} ${image}`,
+      `mount --bind "$(readlink -f ${join(root, 'node_modules')})" ${packages}`,
       `mount --bind ${join(image, 'data')} ${join(image, 'data')}`,
+      `mount --bind /dev ${join(image, 'dev')}`,
       `mount -o remount,bind,ro ${image}`,
     ];
     const inside = async (...args: string[]): Promise<Ended> => {
       const settings = [
         `PATH=${join(process.execPath, '..')}:/usr/local/bin:/usr/bin:/bin`,
-        ...['TMPDIR=/data/tmp', 'COUNTERSIGN_HOME=/data/home'],
+        'TMPDIR=/data/tmp',
+        'COUNTERSIGN_HOME=/data/home',
       ];
-      const enter = `exec env -i ${settings.join(' ')} chroot --userspec=${user}:${user} ${image} "$@"`;
+      const chroot = '$(PATH=$PATH:/usr/sbin:/sbin command -v chroot)';
+      const enter = `exec env -i ${settings.join(' ')} ${chroot} --userspec=${user}:${user} ${image} "$@"`;
       const all = `${mounts.join(' && ')} || exit 99; ${enter}`;
       return await run('unshare', ['--mount', 'bash', '-c', all, 'bash', ...args]);
     };

@@ -20,8 +20,13 @@ import { until } from '../support/until.ts';
 const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 /** Findings about the machine that runs the tests. */
 const ofThisMachine = new Set([
-  ...['core_dumps', 'swap_on', 'memory_swapped', 'memory_unchecked'],
-  ...['disk_low', 'disk_volatile', 'disk_network'],
+  'core_dumps',
+  'swap_on',
+  'memory_swapped',
+  'memory_unchecked',
+  'disk_low',
+  'disk_volatile',
+  'disk_network',
 ]);
 
 describe('countersign doctor at a network', function () {
@@ -87,7 +92,10 @@ describe('countersign doctor at a network', function () {
   it('finds nothing wrong where nothing is', async () => {
     const everything = [
       ...node(0),
-      ...['--connector', connectorDir(0), '--coordinator', net.layout.coordinatorConfig],
+      '--connector',
+      connectorDir(0),
+      '--coordinator',
+      net.layout.coordinatorConfig,
     ];
     const known = await look([...everything, '--passphrase-file', net.layout.passphraseFile]);
     assert.deepEqual(wrongIn(known), []);

@@ -49,9 +49,10 @@ export class Person {
       XDG_RUNTIME_DIR: join(this.folder, 'run'),
     };
     const id = String(user);
-    const become =
-      user === undefined ? [] : ['setpriv', '--reuid', id, '--regid', id, '--clear-groups', '--no-new-privs'];
-    const [command = 'bash', ...args] = [...become, 'bash', '--noprofile', '--norc'];
+    const become = ['--reuid', id, '--regid', id, '--clear-groups', '--no-new-privs'];
+    const bash = ['bash', '--noprofile', '--norc'];
+    const args = user === undefined ? bash.slice(1) : [...become, ...bash];
+    const command = user === undefined ? 'bash' : 'setpriv';
     // A process group of its own, so that daemons end with it.
     this.#shell = spawn(command, args, { cwd: this.folder, env, detached: true });
     for (const stream of [this.#shell.stdout, this.#shell.stderr])

@@ -143,8 +143,18 @@ describe('countersign doctor', function () {
     cli = await CliWorld.make();
     const init = async (party: string): Promise<Json> =>
       await cli.json([
-        ...['node', 'init', '--dir', dir(`node-${party}`), '--name', party, '--network', networkId],
-        ...['--listen', '/ip4/127.0.0.1/tcp/0', '--announce', '/ip4/127.0.0.1/tcp/9'],
+        'node',
+        'init',
+        '--dir',
+        dir(`node-${party}`),
+        '--name',
+        party,
+        '--network',
+        networkId,
+        '--listen',
+        '/ip4/127.0.0.1/tcp/0',
+        '--announce',
+        '/ip4/127.0.0.1/tcp/9',
       ]);
     const { peerId } = await init('a');
     await init('b');
@@ -155,8 +165,16 @@ describe('countersign doctor', function () {
     const draft = ['--name', 'main', '--threshold', '2', '--admin', 'alice', '--out', dir('roster.json')];
     await cli.json(['keyring', 'draft', ...introductions, ...draft]);
     const made = await cli.json([
-      ...['connector', 'init', '--dir', connectorA(), '--network', networkId],
-      ...['--coordinator', 'http://127.0.0.1:1', '--node', `/ip4/127.0.0.1/tcp/9/p2p/${peerId}`],
+      'connector',
+      'init',
+      '--dir',
+      connectorA(),
+      '--network',
+      networkId,
+      '--coordinator',
+      'http://127.0.0.1:1',
+      '--node',
+      `/ip4/127.0.0.1/tcp/9/p2p/${peerId}`,
     ]);
     connectorKey = made.credential;
   });
@@ -430,17 +448,20 @@ describe('countersign doctor', function () {
       const { parties } = await cli.json(['node', 'join', dir('ab.json'), '--dir', nodeA()]);
       const [{ key }] = parties.filter(({ name }: Json) => name === 'b');
       status = {
-        ...{
-          pid: process.pid,
-          state: 'paused',
-          addresses: ['/ip4/127.0.0.1/tcp/9'],
-          version: '0.0.9',
-          blame: 2,
-        },
+        pid: process.pid,
+        state: 'paused',
+        addresses: ['/ip4/127.0.0.1/tcp/9'],
+        version: '0.0.9',
+        blame: 2,
         paused: { since: '2031-01-01T00:00:00Z', reason: 'a new disk' },
         peers: [
           {
-            ...{ name: 'b', key, up: true, wentBack: true, bootCounter: 2, highestBoot: 5 },
+            name: 'b',
+            key,
+            up: true,
+            wentBack: true,
+            bootCounter: 2,
+            highestBoot: 5,
             clock: { aheadMs: -90_000, roundTripMs: 20 },
           },
         ],
