@@ -58,6 +58,12 @@ export const doctor: CommandFactory = (context) =>
           const { examineConnector } = await import('../doctor/connector.ts');
           await examineConnector(new Findings('connector', all), machine, { dir: connector, passphraseFile });
         }
+        if (!all.some(({ check }) => check === 'clock')) {
+          onMachine.wrong(
+            'clock_unchecked',
+            "nobody who runs has told the time: this machine's clock may be wrong",
+          );
+        }
         const result = verdict(all);
         printResult(context, options, result, () => findingLines(result));
         if (!result.ok) {

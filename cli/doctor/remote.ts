@@ -1,6 +1,6 @@
 // A coordinator as those who depend on it see it: reachable, of this network, its clock, its version.
 import { createClient } from '../../client/rpc-client.ts';
-import { RpcClientError } from '../../client/rpc-error.ts';
+import { oneLine, RpcClientError } from '../../client/rpc-error.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { checkClock } from './clock.ts';
 import type { Findings } from './findings.ts';
@@ -48,7 +48,11 @@ export async function checkCoordinator(
       roundTripMs,
     );
     if (network.version === version) findings.ok('version', `the coordinator runs ${version}`);
-    else findings.wrong('coordinator_version', `the coordinator runs ${network.version}, this is ${version}`);
+    else
+      findings.wrong(
+        'coordinator_version',
+        `the coordinator runs ${oneLine(network.version)}, this is ${version}`,
+      );
     if (keyringId === undefined) return;
     try {
       await client.call('keyring_get', { keyringId }, { signal });
