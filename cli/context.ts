@@ -3,6 +3,10 @@ import type { TerminalInput } from '../client/identity/passphrase.ts';
 
 export interface TextOutput {
   write(text: string): unknown;
+  /** Whether a person may be looking: a terminal. */
+  readonly isTTY?: boolean | undefined;
+  /** Of the terminal. */
+  readonly columns?: number | undefined;
 }
 
 export interface CommandContext {

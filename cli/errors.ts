@@ -116,6 +116,7 @@ const known: Readonly<Record<string, Known>> = {
   ConnectorError: { outcomes: { default: 'failed', bad_config: 'usage', bad_grant: 'usage' } },
   NodeError: { outcomes: { default: 'failed' } },
   DoorClientError: { outcomes: { default: 'failed' } },
+  SolanaChainError: { outcomes: { default: 'failed' } },
   NodeStoreError: { outcomes: { default: 'failed' } },
   NetworkError: { outcomes: { default: 'failed', bad_address: 'usage' } },
   StoreError: { outcomes: { default: 'failed' } },
@@ -163,9 +164,22 @@ function describe(error: Error): { readonly outcome: Outcome; readonly text: str
   };
 }
 
+/** Longest word that is shown whole: more than any path or id that a person would read. */
+const longestWord = 300;
+
+/** A message on one line, with what schemas say in words, and nothing in it without end. */
+export function plainWords(text: string): string {
+  return printableLine(
+    text
+      .replaceAll(/:? *Invalid input: expected [a-z ]+, received undefined/g, ' is missing')
+      .replaceAll(/Too small: expected string to have >=(\d+) characters/g, 'at least $1 characters')
+      .replaceAll(/Too big: expected string to have <=(\d+) characters/g, 'at most $1 characters'),
+  ).replaceAll(/\S{300,}/g, (word) => `${word.slice(0, longestWord / 2)}...`);
+}
+
 /** The line and the exit code of whatever a command threw. The stack is for `COUNTERSIGN_DEBUG=1` alone. */
 export function describeFailure(thrown: unknown): { readonly exitCode: number; readonly line: string } {
   const error = thrown instanceof Error ? thrown : new Error(String(thrown));
   const { outcome, text } = describe(error);
-  return { exitCode: exitCodes[outcome], line: `countersign: ${printableLine(text)}` };
+  return { exitCode: exitCodes[outcome], line: `countersign: ${plainWords(text)}` };
 }

@@ -8,8 +8,9 @@ import { readPassphrase } from '../client/identity/passphrase.ts';
 import { nameSchema } from '../protocol/records/fields.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
-import type { PassphraseOption } from './options.ts';
+import type { JsonOption, PassphraseOption } from './options.ts';
 import { homeFolder } from './profile.ts';
+import { during } from './progress.ts';
 
 /** The file of an identity. Throws CliError `usage` for what is no name, and so could leave the folder. */
 export function identityPath(context: CommandContext, name: string): string {
@@ -56,6 +57,17 @@ export async function askPassphrase(
   });
 }
 
+/** Asks for the passphrase of a sealed key and opens it. Fill its seed with zeros when done. Throws IdentityError. */
+export async function openSealed(
+  context: CommandContext,
+  options: PassphraseOption & JsonOption,
+  path: string,
+  of: string,
+): Promise<Identity> {
+  const passphrase = await askPassphrase(context, options, of);
+  return await during(context, options, `opening the key of ${of}`, () => openIdentity(path, passphrase));
+}
+
 async function explainMissing<Value>(name: string, read: Promise<Value>): Promise<Value> {
   return await read.catch((error: unknown) => {
     if (!(error instanceof IdentityError && error.code === 'missing')) throw error;
@@ -84,9 +96,9 @@ export async function readIdentityNamed(
 export async function openIdentityNamed(
   context: CommandContext,
   name: string,
-  options: PassphraseOption,
+  options: PassphraseOption & JsonOption,
 ): Promise<Identity> {
   // Its absence is told before a passphrase is asked for.
   const { path } = await readIdentityNamed(context, name);
-  return await openIdentity(path, await askPassphrase(context, options, `identity ${name}`));
+  return await openSealed(context, options, path, `identity ${name}`);
 }

@@ -1,5 +1,6 @@
 // Options that several commands share, with the types of what commander makes of them.
-import { type Command, Option } from 'commander';
+import { type Command, InvalidArgumentError, Option } from 'commander';
+import type * as z from 'zod';
 import { type LogLevel, logLevels } from './log-level.ts';
 import type { ProfileFlags } from './profile.ts';
 
@@ -34,7 +35,7 @@ export function withCoordinator(command: Command): Command {
 
 /** Options of commands that sign as a person. */
 export function withIdentity(command: Command): Command {
-  return withPassphrase(command.option('--as <name>', 'identity that signs, instead of the profile'));
+  return withPassphrase(command.option('--as <identity>', 'identity that signs, instead of the profile'));
 }
 
 /** Options of commands that work in a workspace. */
@@ -48,6 +49,29 @@ export function withWorkspace(command: Command): Command {
 export function withExample(command: Command, ...lines: readonly string[]): Command {
   const title = lines.length > 1 ? 'Examples' : 'Example';
   return command.addHelpText('after', `\n${title}:\n${lines.map((line) => `  $ ${line}`).join('\n')}`);
+}
+
+/** A parser of an option's or an argument's text by the schema of the record that it becomes part of. */
+export function checkedBy(schema: z.ZodType<string>): (text: string) => string {
+  return (text) => {
+    const parsed = schema.safeParse(text);
+    if (parsed.success) return parsed.data;
+    throw new InvalidArgumentError(`Expected: ${parsed.error.issues[0]!.message}.`);
+  };
+}
+
+/** An empty path is a variable that was not set, and would mean the folder one happens to be in. */
+function pathText(text: string): string {
+  if (text !== '') return text;
+  throw new InvalidArgumentError('Expected a path, not nothing.');
+}
+
+/** Refuses empty paths in a command's options. */
+export function requirePaths(command: Command): Command {
+  for (const option of command.options)
+    if (option.parseArg === undefined && /<(file|dir)>/.test(option.flags))
+      option.argParser<string>(pathText);
+  return command;
 }
 
 /** Collects values of an option that may be given several times. */

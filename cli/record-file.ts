@@ -1,8 +1,10 @@
 // JSON files that people hand to each other: signed records, introductions of parties.
-import { readFile } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
+import { dirname } from 'node:path';
 import type * as z from 'zod';
 import { type Envelope, envelopeSchema } from '../protocol/records/envelope.ts';
 import { writeAtomically } from '../storage/atomic-file.ts';
+import { readBounded } from './bounded-file.ts';
 import { CliError } from './errors.ts';
 
 const maxFileBytes = 1024 * 1024;
@@ -12,7 +14,7 @@ const maxFileBytes = 1024 * 1024;
  * the system's error when it cannot be read.
  */
 export async function readJson<Value>(path: string, schema: z.ZodType<Value>, kind: string): Promise<Value> {
-  const bytes = await readFile(path);
+  const bytes = Buffer.from(await readBounded(path, maxFileBytes, kind));
   const wrong = (why: string): never => {
     throw new CliError(
       'usage',
@@ -20,7 +22,6 @@ export async function readJson<Value>(path: string, schema: z.ZodType<Value>, ki
       'name another file, or take it from its source again',
     );
   };
-  if (bytes.length > maxFileBytes) wrong(`${bytes.length} bytes`);
   let value: unknown;
   try {
     value = JSON.parse(bytes.toString('utf8'));
@@ -51,9 +52,37 @@ export async function writeOut(path: string, contents: string, { replace = false
   try {
     await writeAtomically(path, contents, { name: 'handed-out', mode: 0o644, replace });
   } catch (error) {
-    if (replace || (error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
-    throw new CliError('failed', `${path} already exists`, 'name another with --out, or remove it first');
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST' && !replace) throw taken(path);
+    if (code === 'ENOENT') throw noFolder(path);
+    // The system names the temporary file beside it, which nobody knows.
+    throw Object.assign(error as NodeJS.ErrnoException, { path });
   }
+}
+
+function taken(path: string): CliError {
+  return new CliError('failed', `${path} already exists`, 'name another with --out, or remove it first');
+}
+
+function noFolder(path: string): CliError {
+  return new CliError('usage', `there is no folder ${dirname(path)}`, 'make it first, or name another file');
+}
+
+/**
+ * Finds out before a long command that its result could not be written. Throws CliError `failed` when something stands
+ * there, `usage` when its folder does not exist, and the system's errors.
+ */
+export async function requireFree(path: string): Promise<void> {
+  const there = async (of: string): Promise<boolean> =>
+    await stat(of).then(
+      () => true,
+      (error: NodeJS.ErrnoException) => {
+        if (error.code === 'ENOENT') return false;
+        throw error;
+      },
+    );
+  if (await there(path)) throw taken(path);
+  if (!(await there(dirname(path)))) throw noFolder(path);
 }
 
 /** JSON as these files are written. */

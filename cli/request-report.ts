@@ -12,7 +12,7 @@ import { provenSignatures, signedForm, signedItemJson, signedItemLines } from '.
 
 export interface ReportOptions {
   readonly json?: boolean | undefined;
-  /** File for the signed transactions or messages, as base64, one a line. */
+  /** File for the signed transactions or messages, see `signedForm`, one a line. */
   readonly out?: string | undefined;
   /** Whether anything but a fulfilled request is a failure. */
   readonly final: boolean;

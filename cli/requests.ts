@@ -3,6 +3,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { RpcClientError } from '../client/rpc-error.ts';
 import type { Hex } from '../protocol/hex.ts';
 import { RecordError, verifyRecord } from '../protocol/records/envelope.ts';
+import { openKeyring } from '../protocol/records/keyring-roster.ts';
 import { type Request, request as requestRecord } from '../protocol/records/request.ts';
 import { ownerOf, type Workspace } from '../protocol/records/workspace.ts';
 import type { RequestView } from '../protocol/rpc.ts';
@@ -10,6 +11,7 @@ import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { allPages, uniqueId, wholeId } from './ids.ts';
 import { printNotes } from './output.ts';
+import { type ProgressOptions, startProgress } from './progress.ts';
 import type { WorkspaceSession } from './session.ts';
 
 /** The id of a request of the trusted workspace, from the id or a unique prefix of it. */
@@ -82,41 +84,94 @@ function describeState(view: RequestView): string {
   return missing.length === 0 ? 'partial' : `partial: approvals missing, ${missing.join('; ')}`;
 }
 
+/** So many more of those: what somebody who waits wants to know. */
+function more(count: number, names: readonly string[]): string {
+  return count >= names.length ? names.join(', ') : `${count} more of ${names.join(', ')}`;
+}
+
+/** Whom a request waits for, as the coordinator tells it. `parties`: names of the keyring's parties by their keys. */
+function awaited(view: RequestView, parties: ReadonlyMap<string, string>): string {
+  if (view.state === 'partial') {
+    const rules = (view.missing ?? []).map(({ need, have, from }) =>
+      more(
+        need - have.length,
+        from.filter((name) => !have.includes(name)),
+      ),
+    );
+    return `waiting for approvals${rules.length === 0 ? '' : `: ${rules.join('; ')}`}`;
+  }
+  const answered = new Set(
+    view.results.flatMap(({ signatures }) => signatures.map((entry) => entry.credential)),
+  );
+  const silent = [...parties].filter(([key]) => !answered.has(key)).map(([, name]) => name);
+  const { have, need } = view.votes;
+  if (silent.length === 0) return `waiting for parties: ${have} of ${need} have answered`;
+  return `waiting for parties: ${more(need - have, silent)}`;
+}
+
+/** Names of a keyring's parties by their keys: only shown, so whatever goes wrong with it is no reason to stop. */
+async function partyNames(
+  context: CommandContext,
+  { client, networkId }: Pick<WorkspaceSession, 'client' | 'networkId'>,
+  keyringId: Hex,
+): Promise<ReadonlyMap<string, string>> {
+  try {
+    const { roster } = await client.call('keyring_get', { keyringId }, { signal: context.signal });
+    return new Map(openKeyring(roster, networkId).roster.parties.map(({ key, name }) => [key, name]));
+  } catch {
+    return new Map();
+  }
+}
+
 /**
  * Waits until a request is final, at most so many seconds if given; a coordinator that is away for moments is asked
  * again. Returns how the request stands then. What it waits for is noted for people.
  */
 export async function waitForRequest(
   context: CommandContext,
-  { client }: Pick<WorkspaceSession, 'client'>,
+  session: Pick<WorkspaceSession, 'client' | 'networkId'>,
   first: RequestView,
   seconds: number | undefined,
+  options: ProgressOptions = {},
 ): Promise<RequestView> {
-  const end = seconds === undefined ? Infinity : context.now() + seconds * 1000;
   let view = first;
+  let away = false;
+  let parties: ReadonlyMap<string, string> = new Map();
+  const progress = startProgress(context, options, () =>
+    away ? 'waiting for the coordinator, which does not answer' : awaited(view, parties),
+  );
+  if (progress.shows) parties = await partyNames(context, session, view.keyringId);
+  const { client } = session;
+  const end = seconds === undefined ? Infinity : context.now() + seconds * 1000;
   let said = '';
   let failures = 0;
-  while (!isFinal(view)) {
-    const state = describeState(view);
-    if (state !== said) printNotes(context, [state]);
-    said = state;
-    const left = end - context.now();
-    if (left <= 0) break;
-    const timeoutMs = Math.ceil(Math.min(left, oneWaitMs));
-    try {
-      view = await client.call(
-        'sign_wait',
-        { requestId: view.requestId, timeoutMs },
-        { signal: context.signal },
-      );
-      failures = 0;
-    } catch (error) {
-      failures += 1;
-      const { name, code, retryAfterMs } = error as RpcClientError;
-      const again = name === 'RpcClientError' && passing.includes(code) && failures < maxFailures;
-      if (!again) throw error;
-      await delay(Math.min(retryAfterMs ?? pauseMs, oneWaitMs), undefined, { signal: context.signal });
+  try {
+    while (!isFinal(view)) {
+      const state = describeState(view);
+      if (state !== said) progress.beside(() => printNotes(context, [state]));
+      said = state;
+      const left = end - context.now();
+      if (left <= 0) break;
+      const timeoutMs = Math.ceil(Math.min(left, oneWaitMs));
+      try {
+        view = await client.call(
+          'sign_wait',
+          { requestId: view.requestId, timeoutMs },
+          { signal: context.signal },
+        );
+        failures = 0;
+      } catch (error) {
+        failures += 1;
+        const { name, code, retryAfterMs } = error as RpcClientError;
+        const again = name === 'RpcClientError' && passing.includes(code) && failures < maxFailures;
+        if (!again) throw error;
+        away = true;
+        await delay(Math.min(retryAfterMs ?? pauseMs, oneWaitMs), undefined, { signal: context.signal });
+      }
+      away = failures > 0;
     }
+  } finally {
+    progress.stop();
   }
   return view;
 }

@@ -1,7 +1,7 @@
 // YAML files that people write: configurations, policies, the profile. Mistakes are reported with line and column.
-import { readFile } from 'node:fs/promises';
 import { LineCounter, parseDocument } from 'yaml';
 import type * as z from 'zod';
+import { readBounded } from './bounded-file.ts';
 import { CliError } from './errors.ts';
 
 const maxFileBytes = 1024 * 1024;
@@ -14,14 +14,7 @@ export interface YamlFile {
 
 /** Reads the YAML of a file. Throws CliError `usage` when it is none, and the system's error when it cannot be read. */
 export async function readYaml(path: string): Promise<YamlFile> {
-  const text = await readFile(path, 'utf8');
-  if (text.length > maxFileBytes) {
-    throw new CliError(
-      'usage',
-      `${path} has ${text.length} characters`,
-      `name a file of at most ${maxFileBytes}`,
-    );
-  }
+  const text = new TextDecoder().decode(await readBounded(path, maxFileBytes, 'a file of settings'));
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const at = (offset: number): string => {

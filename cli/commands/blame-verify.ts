@@ -8,6 +8,7 @@ import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { type JsonOption, withExample, withJson } from '../options.ts';
 import { fields, printResult } from '../output.ts';
+import { verifying } from '../progress.ts';
 
 interface Options extends JsonOption {
   readonly keyring?: string;
@@ -34,7 +35,9 @@ export const blameVerify: CommandFactory = (context) =>
         ]);
         const pinned = options.keyring === undefined ? undefined : keyringId(options.keyring);
         const bytes = await readBounded(file, maxBundleBytes + 1, 'a bundle');
-        const verdict = verifyBlame(bytes, pinned === undefined ? {} : { keyringId: pinned });
+        const verdict = await verifying(context, options, file, bytes, () =>
+          verifyBlame(bytes, pinned === undefined ? {} : { keyringId: pinned }),
+        );
         const trusted =
           pinned === undefined
             ? 'only that this is your keyring: compare its id, or give it with --keyring'

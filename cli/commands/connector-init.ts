@@ -12,6 +12,7 @@ import {
 } from '../options.ts';
 import { fields, printResult } from '../output.ts';
 import type { ProfileFlags } from '../profile.ts';
+import { during } from '../progress.ts';
 
 interface Options extends JsonOption, PassphraseOption, ProfileFlags {
   readonly dir: string;
@@ -34,12 +35,18 @@ export const connectorInit: CommandFactory = (context) =>
         const { networkId, coordinator } = await resolveProfile(context, options);
         const passphrase = await askPassphrase(context, options, 'the connector', { confirm: true });
         const { testOnlyScryptCost } = context;
-        const { credential, config, grant, unset } = await createConnectorFolder({
-          dir: options.dir,
-          settings: { networkId, coordinator, node: options.node },
-          passphrase,
-          ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }),
-        });
+        const { credential, config, grant, unset } = await during(
+          context,
+          options,
+          'sealing the key of the connector',
+          () =>
+            createConnectorFolder({
+              dir: options.dir,
+              settings: { networkId, coordinator, node: options.node },
+              passphrase,
+              ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }),
+            }),
+        );
         printResult(context, options, { credential, config, grant, unset }, () => [
           ...fields([
             ['connector key', credential],

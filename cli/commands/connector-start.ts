@@ -1,10 +1,9 @@
 // `countersign connector start`: runs a connector until it is told to stop.
 import { join } from 'node:path';
 import { Command } from 'commander';
-import { openIdentity } from '../../client/identity/identity.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
-import { askPassphrase } from '../identities.ts';
+import { openSealed } from '../identities.ts';
 import {
   type LogOption,
   type ParentOption,
@@ -37,8 +36,7 @@ export const connectorStart: CommandFactory = (context) =>
           throw new CliError('usage', 'no configuration is named', 'use --dir DIR or --config FILE');
         const { readConnectorConfig } = await import('../connector-folder.ts');
         const config = await readConnectorConfig(path, context.environment, options);
-        const passphrase = await askPassphrase(context, options, 'the connector');
-        const { seed } = await openIdentity(config.key, passphrase);
+        const { seed } = await openSealed(context, options, config.key, 'the connector');
         const [{ startConnector }, { createLog }, { runDaemon }] = await Promise.all([
           import('../../connector/main.ts'),
           import('../log.ts'),

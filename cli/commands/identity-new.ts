@@ -5,6 +5,7 @@ import type { CommandFactory } from '../command.ts';
 import { askPassphrase, identityPath } from '../identities.ts';
 import { type JsonOption, type PassphraseOption, withExample, withJson, withPassphrase } from '../options.ts';
 import { fields, printResult } from '../output.ts';
+import { during } from '../progress.ts';
 
 export const identityNew: CommandFactory = (context) =>
   withExample(
@@ -15,12 +16,14 @@ export const identityNew: CommandFactory = (context) =>
         const path = identityPath(context, name);
         const passphrase = await askPassphrase(context, options, `identity ${name}`, { confirm: true });
         const { testOnlyScryptCost } = context;
-        const identity = await createIdentity({
-          name,
-          path,
-          passphrase,
-          ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }),
-        });
+        const identity = await during(context, options, `sealing the key of identity ${name}`, () =>
+          createIdentity({
+            name,
+            path,
+            passphrase,
+            ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }),
+          }),
+        );
         identity.seed.fill(0);
         const { credential } = identity;
         printResult(context, options, { name, credential, path }, () =>

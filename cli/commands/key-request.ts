@@ -3,13 +3,14 @@ import { Command, Option } from 'commander';
 import { buildKeyRequest } from '../../client/records.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { type KeyType, keyTypeSchema } from '../../protocol/keys/key-type.ts';
+import { labelSchema } from '../../protocol/records/fields.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { uniqueId } from '../ids.ts';
 import { keyJson, keyLines } from '../key-view.ts';
 import { fetchKey } from '../keys.ts';
-import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
+import { checkedBy, type SessionOptions, withExample, withWorkspace } from '../options.ts';
 import { fields, printResult } from '../output.ts';
 import { requireFulfilled, waitForRequest, waitSeconds } from '../requests.ts';
 import { inWorkspace, trustedWorkspace } from '../session.ts';
@@ -33,7 +34,7 @@ export const keyRequest: CommandFactory = (context) =>
   withExample(
     withWorkspace(new Command('request'))
       .description('Ask for a new key. Its id is the id of this request.')
-      .requiredOption('--label <label>', 'what people call it')
+      .requiredOption('--label <label>', 'what people call it', checkedBy(labelSchema))
       .addOption(
         new Option('--type <type>', 'type of the key').choices(keyTypeSchema.options).makeOptionMandatory(),
       )
@@ -60,7 +61,7 @@ export const keyRequest: CommandFactory = (context) =>
           const view =
             seconds === undefined
               ? first
-              : await waitForRequest(context, session, { ...first, requestId: id }, seconds);
+              : await waitForRequest(context, session, { ...first, requestId: id }, seconds, options);
           if (view.state === 'fulfilled') {
             const proven = await fetchKey(context, session, workspace, id);
             printResult(context, options, { ...keyJson(proven), state: view.state }, () => keyLines(proven));

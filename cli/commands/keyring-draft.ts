@@ -2,12 +2,14 @@
 import { Command, InvalidArgumentError } from 'commander';
 import { buildRosterDraft } from '../../client/records.ts';
 import { ed25519Signer } from '../../protocol/records/envelope.ts';
+import { labelSchema } from '../../protocol/records/fields.ts';
 import { partySchema } from '../../protocol/records/keyring-roster.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { openIdentityNamed } from '../identities.ts';
 import { requireId } from '../ids.ts';
 import {
+  checkedBy,
   type JsonOption,
   type PassphraseOption,
   withExample,
@@ -40,9 +42,9 @@ export const keyringDraft: CommandFactory = (context) =>
         'Draft the roster of a new keyring from the party.json of every node, signed by you as its admin.',
       )
       .argument('<party...>', 'files party.json')
-      .requiredOption('--name <name>', "the keyring's name, for people")
+      .requiredOption('--name <name>', "the keyring's name, for people", checkedBy(labelSchema))
       .requiredOption('--threshold <t>', 'how many parties it takes to sign', parseThreshold)
-      .option('--admin <name>', "identity of the keyring's admin, instead of the profile's")
+      .option('--admin <identity>', "identity of the keyring's admin, instead of the profile's")
       .option(
         '--serves <workspaces>',
         'open, or the ids of the only workspaces it serves, separated by commas',

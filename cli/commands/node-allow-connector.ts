@@ -1,6 +1,5 @@
 // `countersign node allow-connector`: signs a connector's grant with the party key, which never leaves the node's folder.
 import { Command } from 'commander';
-import { openIdentity } from '../../client/identity/identity.ts';
 import { callControl, ControlError } from '../../node/control.ts';
 import { connectorGrant } from '../../protocol/records/connector-grant.ts';
 import { createRecord, ed25519Signer, type Envelope, verifyRecord } from '../../protocol/records/envelope.ts';
@@ -9,7 +8,7 @@ import type { CommandFactory } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { CliError } from '../errors.ts';
-import { askPassphrase } from '../identities.ts';
+import { openSealed } from '../identities.ts';
 import { type NodeFolder, readNodeFolder, storedRoster, storeGrant } from '../node-folder.ts';
 import { type JsonOption, type PassphraseOption, withExample, withJson, withPassphrase } from '../options.ts';
 import { fields, printResult } from '../output.ts';
@@ -38,10 +37,7 @@ async function signGrant(
   }
   const { id: keyringId } = openDraft(roster, config.networkId, paths.roster);
   const expires = timestamp(context.now() + (options.expires ?? parseDuration('365d')));
-  const identity = await openIdentity(
-    paths.identity,
-    await askPassphrase(context, options, `node ${party.name}`),
-  );
+  const identity = await openSealed(context, options, paths.identity, `node ${party.name}`);
   try {
     const envelope = createRecord(
       connectorGrant,

@@ -4,6 +4,7 @@ import type { CommandFactory } from '../command.ts';
 import { askPassphrase } from '../identities.ts';
 import { type JsonOption, type PassphraseOption, withExample, withJson, withPassphrase } from '../options.ts';
 import { fields, printResult } from '../output.ts';
+import { during } from '../progress.ts';
 
 interface Options extends JsonOption, PassphraseOption {
   readonly dir: string;
@@ -32,15 +33,17 @@ export const nodeInit: CommandFactory = (context) =>
         await refuseOverwrite(dir);
         const passphrase = await askPassphrase(context, options, `node ${name}`, { confirm: true });
         const { testOnlyScryptCost } = context;
-        const party = await createNodeFolder({
-          dir,
-          name,
-          networkId: network,
-          listen: options.listen ?? [defaultListen],
-          announce,
-          passphrase,
-          ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }),
-        });
+        const party = await during(context, options, `sealing the key of node ${name}`, () =>
+          createNodeFolder({
+            dir,
+            name,
+            networkId: network,
+            listen: options.listen ?? [defaultListen],
+            announce,
+            passphrase,
+            ...(testOnlyScryptCost !== undefined && { testOnlyScryptCost }),
+          }),
+        );
         const peerId = peerIdOfCredential(party.key).toString();
         const paths = nodePaths(dir);
         printResult(context, options, { ...party, peerId, file: paths.party, config: paths.config }, () => [

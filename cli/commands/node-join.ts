@@ -1,14 +1,13 @@
 // `countersign node join`: an operator's explicit command to be a party of a keyring. A node knows its keyring only from
 // the roster stored here, and stores no second one.
 import { Command } from 'commander';
-import { openIdentity } from '../../client/identity/identity.ts';
 import { addSignature, ed25519Signer, type Envelope } from '../../protocol/records/envelope.ts';
 import { fingerprint, keyringRoster } from '../../protocol/records/keyring-roster.ts';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { askPassphrase } from '../identities.ts';
+import { openSealed } from '../identities.ts';
 import { type NodeFolder, readNodeFolder, storedRoster, storeRoster } from '../node-folder.ts';
 import { type JsonOption, type PassphraseOption, withExample, withJson, withPassphrase } from '../options.ts';
 import { printNotes, printResult } from '../output.ts';
@@ -78,10 +77,7 @@ async function signRoster(
 ): Promise<Envelope> {
   const yes = expected || options.yes;
   await confirm(context, `Sign this roster as party ${party.name}?`, { yes });
-  const identity = await openIdentity(
-    paths.identity,
-    await askPassphrase(context, options, `node ${party.name}`),
-  );
+  const identity = await openSealed(context, options, paths.identity, `node ${party.name}`);
   try {
     return addSignature(envelope, config.networkId, ed25519Signer(identity.seed));
   } finally {

@@ -11,6 +11,7 @@ import {
   withParent,
   withPassphrase,
 } from '../options.ts';
+import { during } from '../progress.ts';
 
 interface Options extends ParentOption, PassphraseOption {
   readonly dir: string;
@@ -36,7 +37,9 @@ export const nodeStart: CommandFactory = (context) =>
         const flags = { ...(listen && { listen }), ...(logLevel !== undefined && { logLevel }) };
         const { config, paths, party } = await readNodeFolder(dir, context.environment, flags);
         const passphrase = await askPassphrase(context, options, `node ${party.name}`);
-        const { seed } = await openIdentity(paths.identity, passphrase);
+        const { seed } = await during(context, {}, `opening the key of node ${party.name}`, () =>
+          openIdentity(paths.identity, passphrase),
+        );
         const [{ startNode }, { createLog }, { runDaemon }, { version }] = await Promise.all([
           import('../../node/main.ts'),
           import('../log.ts'),

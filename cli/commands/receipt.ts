@@ -1,6 +1,7 @@
 // `countersign receipt get|verify`: everything signed about a fulfilled request in one file, and whether it holds. To verify
 // needs no coordinator, profile or network: only the file, and from elsewhere the workspace's id.
 import { Command } from 'commander';
+import { RpcClientError } from '../../client/rpc-error.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { addressesOf } from '../../protocol/keys/key-type.ts';
 import { fromHex } from '../../protocol/hex.ts';
@@ -18,7 +19,8 @@ import { CliError } from '../errors.ts';
 import { summaryOf } from '../item-summary.ts';
 import { type JsonOption, type SessionOptions, withExample, withJson, withWorkspace } from '../options.ts';
 import { fields, printResult } from '../output.ts';
-import { writeOut } from '../record-file.ts';
+import { verifying } from '../progress.ts';
+import { requireFree, writeOut } from '../record-file.ts';
 import { findRequest } from '../requests.ts';
 import { inWorkspace, trustedWorkspace } from '../session.ts';
 
@@ -96,6 +98,13 @@ function proofJson(proof: ReceiptProof): Record<string, unknown> {
   };
 }
 
+/** A request that is not fulfilled is told as such. Throws CliError `waiting`, or the error itself. */
+function throwUnready(error: unknown, requestId: Hex): never {
+  if (!(error instanceof RpcClientError && error.code === 'wrong_state')) throw error;
+  const remedy = `only fulfilled requests have receipts; see countersign request show ${requestId}`;
+  throw new CliError('waiting', error.detail, remedy, { cause: error });
+}
+
 export const receiptGet: CommandFactory = (context) =>
   withExample(
     withWorkspace(new Command('get'))
@@ -103,14 +112,13 @@ export const receiptGet: CommandFactory = (context) =>
       .argument('<request>', "the request's id, or the beginning of it")
       .requiredOption('--out <file>', 'file to write; it must not exist')
       .action(async (text: string, options: GetOptions) => {
+        await requireFree(options.out);
         await inWorkspace(context, options, async (session) => {
           const requestId = await findRequest(context, session, text);
           const workspace = await trustedWorkspace(context, session);
-          const { receipt } = await session.client.call(
-            'receipt_get',
-            { requestId },
-            { signal: context.signal },
-          );
+          const { receipt } = await session.client
+            .call('receipt_get', { requestId }, { signal: context.signal })
+            .catch((error: unknown) => throwUnready(error, requestId));
           const proof = verifyReceipt(receipt, { workspaceId: workspace.id });
           if (proof.requestId !== requestId)
             throw new CliError(
@@ -143,7 +151,9 @@ export const receiptVerify: CommandFactory = (context) =>
       .action(async (file: string, options: VerifyOptions) => {
         const trusted = workspaceId(options.workspace);
         const bytes = await readBounded(file, maxReceiptBytes, 'a receipt');
-        const proof = verifyReceipt(decodeReceipt(bytes), { workspaceId: trusted });
+        const proof = await verifying(context, options, file, bytes, () =>
+          verifyReceipt(decodeReceipt(bytes), { workspaceId: trusted }),
+        );
         printResult(context, options, proofJson(proof), () => proofLines(proof));
       }),
     'countersign receipt verify receipt.json --workspace 0x9c...',

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
+import { requireFree } from '../record-file.ts';
 import { reportRequest } from '../request-report.ts';
 import { findRequest, proveRequest, waitForRequest, waitSeconds } from '../requests.ts';
 import { inWorkspace, trustedWorkspace } from '../session.ts';
@@ -23,9 +24,13 @@ export const requestShow: CommandFactory = (context) =>
         '--wait [seconds]',
         'wait until it is final, at most so long; the exit code then tells how it ended',
       )
-      .option('--out <file>', 'write the signed transactions or messages to this file, as base64')
+      .option(
+        '--out <file>',
+        'write the signed transactions or messages to this file (Bitcoin: in hex, or a PSBT; others: base64)',
+      )
       .action(async (text: string, options: Options) => {
         const seconds = waitSeconds(options.wait);
+        if (options.out !== undefined) await requireFree(options.out);
         await inWorkspace(context, options, async (session) => {
           const { client, networkId } = session;
           const requestId = await findRequest(context, session, text);
@@ -35,7 +40,7 @@ export const requestShow: CommandFactory = (context) =>
           const view =
             seconds === undefined
               ? first
-              : await waitForRequest(context, session, { ...first, requestId }, seconds);
+              : await waitForRequest(context, session, { ...first, requestId }, seconds, options);
           await reportRequest(context, session, workspace, view, request, {
             json: options.json,
             out: options.out,

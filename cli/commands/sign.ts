@@ -1,5 +1,4 @@
 // `countersign sign`: asks for a signature, and with `--wait` verifies and prints it.
-import { stat } from 'node:fs/promises';
 import { Command, Option } from 'commander';
 import { buildSignRequest } from '../../client/records.ts';
 import { maxRequestLifetime } from '../../protocol/authorize.ts';
@@ -14,6 +13,7 @@ import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
 import { printNotes } from '../output.ts';
 import { summaryOf } from '../item-summary.ts';
 import { readPayloads } from '../payload-file.ts';
+import { requireFree } from '../record-file.ts';
 import { reportRequest } from '../request-report.ts';
 import { proveRequest, waitForRequest, waitSeconds } from '../requests.ts';
 import { inWorkspace, trustedWorkspace } from '../session.ts';
@@ -33,13 +33,7 @@ async function checkOptions(options: Options): Promise<{ readonly seconds: numbe
   if (options.out !== undefined && seconds === undefined) {
     throw new CliError('usage', '--out has nothing to write without --wait', 'add --wait');
   }
-  if (options.out !== undefined && (await stat(options.out).catch(() => undefined)) !== undefined) {
-    throw new CliError(
-      'failed',
-      `${options.out} already exists`,
-      'name another with --out, or remove it first',
-    );
-  }
+  if (options.out !== undefined) await requireFree(options.out);
   if (options.expires !== undefined && options.expires > maxRequestLifetime) {
     throw new CliError('usage', 'no request lives longer than 24h', 'give --expires 24h or less');
   }
@@ -71,7 +65,7 @@ async function sign(context: CommandContext, options: Options): Promise<void> {
     const view =
       seconds === undefined
         ? first
-        : await waitForRequest(context, session, { ...first, requestId: id }, seconds);
+        : await waitForRequest(context, session, { ...first, requestId: id }, seconds, options);
     await reportRequest(context, session, workspace, view, request, {
       json: options.json,
       out: options.out,

@@ -2,14 +2,21 @@
 import { Command } from 'commander';
 import { buildGenesis } from '../../client/records.ts';
 import { defaultPolicy } from '../../protocol/policy/schema.ts';
-import { credentialSchema, nameSchema } from '../../protocol/records/fields.ts';
+import { credentialSchema, labelSchema, nameSchema } from '../../protocol/records/fields.ts';
 import type { Principal } from '../../protocol/records/workspace-genesis.ts';
 import { openKeyring } from '../../protocol/records/keyring-roster.ts';
 import { openWorkspace } from '../../protocol/records/workspace.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { requireId } from '../ids.ts';
-import { collect, type SessionOptions, withCoordinator, withExample, withIdentity } from '../options.ts';
+import {
+  checkedBy,
+  collect,
+  type SessionOptions,
+  withCoordinator,
+  withExample,
+  withIdentity,
+} from '../options.ts';
 import { printNotes, printResult } from '../output.ts';
 import { describePolicy, readPolicy } from '../policy-file.ts';
 import { changeProfile, readProfileFile } from '../profile.ts';
@@ -43,7 +50,7 @@ export const workspaceCreate: CommandFactory = (context) =>
   withExample(
     withIdentity(withCoordinator(new Command('create')))
       .description('Make a workspace: who owns it, which keyrings it uses, and who must approve what.')
-      .requiredOption('--name <name>', 'its name, for people')
+      .requiredOption('--name <name>', 'its name, for people', checkedBy(labelSchema))
       .requiredOption('--owner <name=credential>', 'an owner; once for each', collect)
       .requiredOption('--keyring <id>', 'a keyring it may use, by its whole id; once for each', collect)
       .option('--sign-policy <file>', 'who must approve requests, as YAML (default: any one owner)')

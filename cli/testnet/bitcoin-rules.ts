@@ -58,7 +58,9 @@ function loaded(load: () => Bitcore): Bitcore {
     return load();
   } catch (cause) {
     const what = 'bitcore-lib, which checks the Bitcoin transaction, is not installed';
-    throw new CliError('failed', what, 'run "npm ci" without --omit=dev', { cause });
+    const remedy =
+      'in a checkout run "npm ci" without --omit=dev, beside the installed package "npm install bitcore-lib@10.10.7"';
+    throw new CliError('failed', what, remedy, { cause });
   }
 }
 

@@ -69,8 +69,9 @@ async function loaded(load: () => Promise<Litesvm>): Promise<Litesvm> {
   } catch (cause) {
     throw new SolanaChainError(
       'not_installed',
-      `the Solana VM is not installed for ${process.platform}-${process.arch}: run "npm ci" without --omit=dev or ` +
-        '--omit=optional, on Linux or macOS',
+      `the Solana VM (litesvm) is not installed for ${process.platform}-${process.arch}: in a checkout run "npm ci" ` +
+        'without --omit=dev and --omit=optional, beside the installed package "npm install litesvm@1.4.1"; it is made ' +
+        'for Linux and macOS',
       { cause },
     );
   }

@@ -129,12 +129,14 @@ function checkLength(bytes: Uint8Array): void {
   }
 }
 
-/** The PSBT in a file, as it is or as base64; undefined when it holds something else. */
+/** The PSBT in a file, as it is, as base64 or in hex; undefined when it holds something else. */
 function psbtOfFile(file: Uint8Array): Hex | undefined {
   const isPsbt = (bytes: Uint8Array): boolean => equalBytes(bytes.subarray(0, psbtMagic.length), psbtMagic);
   if (isPsbt(file)) return toHex(file);
+  const text = new TextDecoder().decode(file).replace(/\s+/g, '');
+  if (/^70736274ff([0-9a-f]{2})*$/i.test(text)) return `0x${text.toLowerCase()}`;
   try {
-    const bytes = base64.decode(new TextDecoder().decode(file).replace(/\s+/g, ''));
+    const bytes = base64.decode(text);
     return isPsbt(bytes) ? toHex(bytes) : undefined;
   } catch {
     return undefined;
@@ -142,8 +144,8 @@ function psbtOfFile(file: Uint8Array): Hex | undefined {
 }
 
 /**
- * What `key` is to sign of a file: one payload, see `parsePayloadFile`, or of a PSBT, as bytes or base64, one for each of
- * its inputs that spends a coin of the key.
+ * What `key` is to sign of a file: one payload, see `parsePayloadFile`, or of a PSBT, as bytes, base64 or hex, one for each
+ * of its inputs that spends a coin of the key.
  *
  * @throws {PayloadError} as `parsePayloadFile`; `not_a_signer` when no input is the key's
  */

@@ -43,7 +43,7 @@ export class CliWorld {
     return join(this.folder, ...names);
   }
 
-  async write(name: string, contents: string, mode = 0o644): Promise<string> {
+  async write(name: string, contents: string | Uint8Array, mode = 0o644): Promise<string> {
     await writeFile(this.path(name), contents, { mode });
     return this.path(name);
   }

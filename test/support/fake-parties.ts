@@ -1,19 +1,21 @@
 // Parties without nodes: with the party keys in hand, one process makes the keys and signatures that real parties would
 // make together, and submits each party's result as its connector does.
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { createClient } from '../../client/rpc-client.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
 import { publicKeyOf, sign } from '../../protocol/keys/ed25519.ts';
-import { decodePayload } from '../../protocol/payloads/payload.ts';
+import { decodePayload, type PayloadKey } from '../../protocol/payloads/payload.ts';
 import { connectorGrant } from '../../protocol/records/connector-grant.ts';
 import { createRecord, ed25519Signer, verifyRecord } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { request as requestRecord } from '../../protocol/records/request.ts';
+import { WholeTaprootKey } from './whole-taproot-key.ts';
 
 export interface FakeParties {
-  /** Answers the pending request: with the key of that seed, or with signatures by it. Only the named number of parties. */
-  answer(requestId: Hex, keySeed: Uint8Array, parties?: number): Promise<void>;
+  /** Answers the pending request: with that key, or with signatures by it: the seed of an ed25519 key, or a whole Taproot key. Only the named number of parties. */
+  answer(requestId: Hex, key: Uint8Array | WholeTaprootKey, parties?: number): Promise<void>;
 }
 
 export function fakeParties(
@@ -34,10 +36,22 @@ export function fakeParties(
     return createClient({ url, networkId, signer, grant });
   });
 
-  async function answer(requestId: Hex, keySeed: Uint8Array, count = seeds.length): Promise<void> {
+  async function answer(
+    requestId: Hex,
+    key: Uint8Array | WholeTaprootKey,
+    count = seeds.length,
+  ): Promise<void> {
     const { items } = await clients[0]!.call('connector_pending', { keyringId, requestIds: [requestId] });
     const { content } = verifyRecord(requestRecord, items[0]!.evidence.request, networkId);
-    const publicKey = publicKeyOf(keySeed);
+    const taproot = key instanceof WholeTaprootKey;
+    const publicKey = taproot ? key.publicKey : publicKeyOf(key);
+    const sharedKey: PayloadKey = taproot ? key.key : { keyType: 'ed25519', publicKey };
+    const signatureOf = (message: Uint8Array): Uint8Array =>
+      taproot ? key.sign(message) : sign(key, message);
+    // Threshold 2: the key itself, and any point of prime order.
+    const commitments = taproot
+      ? [key.point, secp256k1.Point.BASE.toBytes()]
+      : [publicKey, ed25519.Point.BASE.toBytes()];
     const result: PartyResult['result'] =
       content.kind === 'key'
         ? {
@@ -45,14 +59,13 @@ export function fakeParties(
             keyType: content.keyType,
             publicKey: toHex(publicKey),
             chainCode: `0x${'00'.repeat(32)}`,
-            // Threshold 2: the key itself, and any point of prime order.
-            commitments: [toHex(publicKey), toHex(ed25519.Point.BASE.toBytes())],
+            commitments: commitments.map((point) => toHex(point)),
             transcript: requestId,
           }
         : {
             kind: 'signatures',
             signatures: content.items.map(({ payload }) =>
-              toHex(sign(keySeed, decodePayload(payload, { keyType: 'ed25519', publicKey }).message)),
+              toHex(signatureOf(decodePayload(payload, sharedKey).message)),
             ),
           };
     for (const [index, seed] of seeds.slice(0, count).entries()) {

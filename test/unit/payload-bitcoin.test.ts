@@ -2,49 +2,27 @@
 // before an independent implementation of Bitcoin's rules.
 import assert from 'node:assert/strict';
 import { p2wpkh, Transaction } from '@scure/btc-signer';
-import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { initEccLib, Psbt } from 'bitcoinjs-lib';
 import * as ecc from 'tiny-secp256k1';
 import { bitcoinRules } from '../../cli/testnet/bitcoin-rules.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
-import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
 import type { BitcoinPsbtFacts } from '../../protocol/payloads/facts.ts';
 import {
   assembleAll,
   decodePayload,
   type Payload,
   type PayloadError,
-  type PayloadKey,
 } from '../../protocol/payloads/payload.ts';
+import { WholeTaprootKey } from '../support/whole-taproot-key.ts';
 
 initEccLib(ecc);
 const rules = bitcoinRules();
-const { Fn, BASE } = secp256k1.Point;
 
-/** A key in one hand: what the parties hold together. */
-class WholeKey {
-  readonly publicKey: Uint8Array;
-  readonly script: Uint8Array;
-  readonly #secret: bigint;
-  constructor(seed: number) {
-    const secret = BigInt(seed) * 0x1234567890abcdefn;
-    this.#secret = BASE.multiply(secret).toBytes()[0] === 2 ? secret : Fn.neg(secret);
-    this.publicKey = BASE.multiply(secret).toBytes().slice(1);
-    this.script = taprootScript(outputKeyOf(this.publicKey));
-  }
-  get key(): PayloadKey {
-    return { keyType: 'taproot_secp256k1', publicKey: this.publicKey };
-  }
-  sign(message: Uint8Array): Uint8Array {
-    const tweaked = Fn.add(this.#secret, Fn.fromBytes(tapTweak(this.publicKey)));
-    return schnorr.sign(message, Fn.toBytes(tweaked));
-  }
-}
-
-const ours = new WholeKey(7);
-const theirs = new WholeKey(11);
+const ours = new WholeTaprootKey(7);
+const theirs = new WholeTaprootKey(11);
 const witnessKey = new Uint8Array(32).fill(9);
 const legacy = p2wpkh(secp256k1.getPublicKey(witnessKey));
 const txid = (byte: number): Uint8Array => new Uint8Array(32).fill(byte);
