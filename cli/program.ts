@@ -3,8 +3,8 @@
 import { Command, CommanderError } from 'commander';
 import type { CommandFactory } from './command.ts';
 import type { CommandContext } from './context.ts';
-import { describeFailure, exitCodes } from './errors.ts';
-import { printableLine } from './printable.ts';
+import { describeFailure, exitCodes, plainWords } from './errors.ts';
+import { requirePaths } from './options.ts';
 import { version } from './version.ts';
 
 interface Group {
@@ -136,13 +136,28 @@ const single: Readonly<
   },
 };
 
+/** About the command itself: last in the list. */
+const about: typeof single = {
+  completion: {
+    summary: 'completion for a shell: bash, zsh or fish',
+    load: async () => {
+      const { completionCommand } = await import('./commands/completion.ts');
+      return completionCommand(wholeProgram);
+    },
+  },
+  version: {
+    summary: 'what this is and what it runs on, for reports',
+    load: async () => (await import('./commands/version.ts')).versionCommand,
+  },
+};
+
 const exitCodeHelp = `
 Exit codes:
   0 done   1 failed or refused   2 usage or bad input   3 coordinator or node unreachable
   4 waiting, not final   5 rejected`;
 
-/** The program with those commands in full that these arguments may call, and the others by name. */
-async function buildProgram(argv: readonly string[], context: CommandContext): Promise<Command> {
+/** The program with those groups and commands in full that `isCalled` names, and the others by name. */
+async function buildProgram(isCalled: (name: string) => boolean, context: CommandContext): Promise<Command> {
   const program = new Command('countersign')
     .description(
       'A peer-to-peer MPC signing network: owners decide, independent parties sign, nobody holds the key.',
@@ -160,19 +175,28 @@ async function buildProgram(argv: readonly string[], context: CommandContext): P
       // Errors are printed once, below, in the form of all others.
       outputError: () => undefined,
     });
-  const called = argv[0] === 'help' ? argv[1] : argv[0];
-  for (const [name, { summary, load }] of Object.entries(single)) {
-    const command = name === called ? (await load())(context) : new Command(name);
-    program.addCommand(command.summary(summary).copyInheritedSettings(program));
-  }
+  const addSingle = async (commands: typeof single): Promise<void> => {
+    for (const [name, { summary, load }] of Object.entries(commands)) {
+      const command = isCalled(name) ? requirePaths((await load())(context)) : new Command(name);
+      program.addCommand(command.summary(summary).copyInheritedSettings(program));
+    }
+  };
+  await addSingle(single);
   for (const [name, { summary, load }] of Object.entries(groups)) {
     const group = new Command(name).summary(summary).description(summary).copyInheritedSettings(program);
-    if (name === called) {
-      for (const factory of await load()) group.addCommand(factory(context).copyInheritedSettings(program));
+    if (isCalled(name)) {
+      for (const factory of await load())
+        group.addCommand(requirePaths(factory(context)).copyInheritedSettings(program));
     }
     program.addCommand(group);
   }
+  await addSingle(about);
   return program;
+}
+
+/** The program with all of its commands, for what is written from it. */
+export async function wholeProgram(context: CommandContext): Promise<Command> {
+  return await buildProgram(() => true, context);
 }
 
 /** The full name of the deepest command that arguments call, for advice. */
@@ -192,7 +216,8 @@ function calledCommand(program: Command, argv: readonly string[]): string {
 export async function run(argv: readonly string[], context: CommandContext): Promise<number> {
   let program: Command | undefined;
   try {
-    program = await buildProgram(argv, context);
+    const called = argv[0] === 'help' ? argv[1] : argv[0];
+    program = await buildProgram((name) => name === called, context);
     await program.parseAsync([...argv], { from: 'user' });
     return exitCodes.ok;
   } catch (error) {
@@ -200,7 +225,7 @@ export async function run(argv: readonly string[], context: CommandContext): Pro
       // Help and version were asked for; help printed for want of a command is an error.
       if (error.exitCode === 0) return exitCodes.ok;
       if (error.code === 'commander.help') return exitCodes.usage;
-      const what = printableLine(error.message.replace(/^error: /, '').replace(/\.$/, ''));
+      const what = plainWords(error.message.replace(/^error: /, '').replace(/\.$/, ''));
       const name = program === undefined ? 'countersign' : calledCommand(program, argv);
       context.stderr.write(`countersign: ${what}: see ${name} --help\n`);
       return exitCodes.usage;

@@ -36,7 +36,7 @@ export const identityShow: CommandFactory = (context) =>
   withExample(
     withJson(new Command('show'))
       .description('Show the credential of an identity.')
-      .argument('<name>', 'the identity')
+      .argument('<identity>', 'its name')
       .action(async (name: string, options: JsonOption) => {
         const identity = await readIdentityNamed(context, name);
         printResult(context, options, identity, () =>

@@ -1,5 +1,5 @@
 // `countersign profile`: what the other commands assume.
-import { Command } from 'commander';
+import { Argument, Command } from 'commander';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { type JsonOption, withExample, withJson } from '../options.ts';
@@ -29,7 +29,10 @@ export const profileSet: CommandFactory = (context) =>
   withExample(
     withJson(new Command('set'))
       .description('Change profile.yaml, which flags and the environment override.')
-      .argument('<key>', `one of ${profileKeys.join(', ')}`)
+      .addArgument(
+        // Listed for help and completion; what is none of them is refused below, in the form of all refusals.
+        new Argument('<key>', 'what to change').choices(profileKeys).argParser(String),
+      )
       .argument('<value>', 'its value')
       .action(async (key: string, value: string, options: JsonOption) => {
         if (!profileKeys.includes(key as ProfileKey)) {

@@ -74,15 +74,18 @@ export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
   );
 }
 
+/** Begins what a record's id and signatures are made over: records of another version are other records. */
+export const recordTag = 'countersign/v1';
+
 /** 32 bytes: the id of the record of `type` with these canonical bytes on that network. */
 export function recordId(type: string, networkId: string, bytes: Uint8Array): Hex {
   const text = new TextEncoder();
-  return toHex(sha256(lengthPrefixed(text.encode(`countersign/v1/${type}`), text.encode(networkId), bytes)));
+  return toHex(sha256(lengthPrefixed(text.encode(`${recordTag}/${type}`), text.encode(networkId), bytes)));
 }
 
 /** What an ed25519 credential signs: `countersign/v1/<type>`, a zero byte, the record id. */
 export function signingBytes(type: string, id: Hex): Uint8Array {
-  return concatBytes(new TextEncoder().encode(`countersign/v1/${type}\0`), fromHex(id));
+  return concatBytes(new TextEncoder().encode(`${recordTag}/${type}\0`), fromHex(id));
 }
 
 /** The ed25519 credential of a 32-byte public key. */
