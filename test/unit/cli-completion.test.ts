@@ -27,7 +27,7 @@ const hostile = [
 ];
 
 const groups = [
-  'action blame completion connector coordinator help identity key keyring node profile receipt request sign testnet',
+  'action blame completion connector coordinator doctor help identity key keyring node profile receipt request sign testnet',
   'version workspace',
 ]
   .join(' ')
