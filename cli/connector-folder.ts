@@ -79,12 +79,14 @@ export async function createConnectorFolder(options: NewConnector): Promise<Crea
 export async function readConnectorConfig(
   path: string,
   environment: Readonly<Record<string, string | undefined>>,
-  flags: { readonly coordinator?: string; readonly node?: string },
+  flags: { readonly coordinator?: string; readonly node?: string; readonly metricsListen?: string },
 ): Promise<ConnectorConfig> {
   const { file, folder, values } = await readConfigFile(path);
+  const metricsListen = flags.metricsListen ?? environment.COUNTERSIGN_CONNECTOR_METRICS_LISTEN;
   const overrides = given({
     coordinator: flags.coordinator ?? environment.COUNTERSIGN_CONNECTOR_COORDINATOR,
     node: flags.node ?? environment.COUNTERSIGN_CONNECTOR_NODE,
+    metrics: metricsListen ? { listen: metricsListen } : undefined,
   });
   const parsed = connectorConfigSchema.safeParse({ ...values, ...overrides });
   if (!parsed.success) {

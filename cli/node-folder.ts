@@ -75,6 +75,7 @@ export interface NodeFolder {
 export interface NodeFlags {
   readonly listen?: readonly string[] | undefined;
   readonly logLevel?: string | undefined;
+  readonly metrics?: { readonly listen: string } | undefined;
 }
 
 /** Reads a node's configuration and party. Throws CliError `usage` when the folder is not as `node init` makes it. */

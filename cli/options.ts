@@ -95,6 +95,18 @@ export function withParent(command: Command): Command {
   );
 }
 
+export interface MetricsOption {
+  readonly metricsListen?: string;
+}
+
+/** `--metrics-listen` of daemons; `variable` is its place in the environment. */
+export function withMetrics(command: Command, variable: string): Command {
+  return command.option(
+    '--metrics-listen <host:port>',
+    `serve metrics for Prometheus there, instead of the configuration (${variable})`,
+  );
+}
+
 /** `--log-level` of daemons whose configuration has no such key. */
 export function withLogLevel(command: Command): Command {
   return command.addOption(

@@ -9,11 +9,17 @@ export class CoordinatorClock {
   readonly #log: Log;
   readonly #now: () => number;
   #differs = false;
+  #aheadMs: number | undefined;
 
   /** `now`: milliseconds since 1970. */
   constructor(log: Log, now: () => number) {
     this.#log = log;
     this.#now = now;
+  }
+
+  /** By how much the coordinator's clock was ahead when it was last heard of, in milliseconds. */
+  get aheadMs(): number | undefined {
+    return this.#aheadMs;
   }
 
   /**
@@ -23,6 +29,7 @@ export class CoordinatorClock {
   heard(serverTime: string, roundTripMs: number): void {
     const aheadMs = Math.round(Date.parse(serverTime) + roundTripMs / 2 - this.#now());
     if (!Number.isFinite(aheadMs)) return;
+    this.#aheadMs = aheadMs;
     const differs = Math.abs(aheadMs) - roundTripMs / 2 > thresholdMs;
     if (differs === this.#differs) return;
     this.#differs = differs;

@@ -2,6 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { multiaddr } from '@multiformats/multiaddr';
 import * as z from 'zod';
+import { metricsSchema } from '../metrics/listen.ts';
 import { type ConnectorGrant, connectorGrant } from '../protocol/records/connector-grant.ts';
 import { type Envelope, envelopeSchema, verifyRecord } from '../protocol/records/envelope.ts';
 import { type Credential, networkIdSchema, timeOf } from '../protocol/records/fields.ts';
@@ -38,6 +39,8 @@ export const connectorConfigSchema = z.strictObject({
   grant: pathSchema,
   /** File of the connector's own sealed identity. */
   key: pathSchema,
+  /** Where Prometheus may read this connector's metrics; none are kept without it. */
+  metrics: metricsSchema.optional(),
 });
 export type ConnectorConfig = z.infer<typeof connectorConfigSchema>;
 

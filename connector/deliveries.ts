@@ -67,6 +67,11 @@ export class Deliveries {
     options.signal.addEventListener('abort', () => this.#makeRoom(), { once: true });
   }
 
+  /** Requests on their way, and the last event that was read; undefined before there was one. */
+  get state(): { readonly open: number; readonly position: number | undefined } {
+    return { open: this.#open.size, position: this.#position };
+  }
+
   /** A request of a snapshot. Returns after the first attempt for it. */
   async addFromSnapshot(requestId: Hex, evidence: Evidence): Promise<void> {
     await this.#waitForRoom(requestId);

@@ -67,6 +67,11 @@ export class Forwarder {
     });
   }
 
+  /** As Deliveries tell it. */
+  get state(): Deliveries['state'] {
+    return this.#deliveries.state;
+  }
+
   /** Runs until the signal aborts. Fatal is, among others, a ConnectorError when the cursor cannot be kept. */
   async run(): Promise<void> {
     const { signal, onFatal } = this.#options;

@@ -5,6 +5,7 @@ import { rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { createClient } from '../client/rpc-client.ts';
 import { ed25519Signer, type Envelope } from '../protocol/records/envelope.ts';
+import { type MetricsServer, serveMetrics } from '../metrics/server.ts';
 import { makeFolder, removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import { type ConnectorConfig, openGrant } from './config.ts';
 import { CoordinatorClock } from './clock.ts';
@@ -61,7 +62,7 @@ async function createFolder(dir: string): Promise<void> {
  * an address is malformed
  */
 export async function startConnector(options: ConnectorOptions): Promise<Connector> {
-  const { config, seed, log, now = Date.now, backoff = defaultBackoff } = options;
+  const { config, seed, now = Date.now, backoff = defaultBackoff } = options;
   const { networkId, dir } = config;
   const signer = ed25519Signer(seed);
   const grant = await openGrant(config.grant, signer.credential, networkId, now());
@@ -71,6 +72,10 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
   await createFolder(dir);
   const unlock = await lockFolder(dir);
   const readyFile = join(dir, 'ready.json');
+  // Loaded only where they are wanted.
+  const metrics = config.metrics && (await import('./metrics.ts')).createConnectorMetrics(options.log, now);
+  const log = metrics?.log ?? options.log;
+  let served: MetricsServer | undefined;
   const stopping = new AbortController();
   const { signal } = stopping;
   // Loops, deliveries and calls each listen for the end.
@@ -82,6 +87,8 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     await ready?.catch(() => undefined);
     await rm(readyFile, { force: true });
     if (doorStarted) await door.stop();
+    await served?.stop();
+    metrics?.stop();
     await unlock();
   }
 
@@ -102,8 +109,9 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     throw error;
   }
 
-  const coordinator = new Outage('coordinator', log);
-  const node = new Outage('node', log);
+  const coordinator = new Outage('coordinator', log, metrics?.onOutcome);
+  const node = new Outage('node', log, metrics?.onOutcome);
+  const clock = new CoordinatorClock(log, now);
   const shared = { client, door, networkId, backoff, coordinator, node, log, signal };
   let failure: Error | undefined;
   const fail = (error: unknown): void => {
@@ -112,29 +120,42 @@ export async function startConnector(options: ConnectorOptions): Promise<Connect
     stopping.abort(error);
   };
   const onWatching = (): void => {
+    metrics?.onWatching();
     if (ready) return;
     log('connector.watching', { keyringId, party: grant.content.party });
-    const text = `${JSON.stringify({ pid: process.pid })}\n`;
+    const text = `${JSON.stringify({ pid: process.pid, ...(served && { metrics: served.url }) })}\n`;
     ready = writeAtomically(readyFile, text, { name: 'connector.ready' }).catch((error: unknown) => {
       throw storageError(readyFile, error);
     });
     ready.catch(fail);
   };
   const onResult = (result: Envelope): Promise<void> => submitResult(shared, result);
+  const forwarder = new Forwarder({
+    ...shared,
+    keyringId,
+    cursor: events,
+    lookAgainMs: options.lookAgainMs ?? lookAgainMs,
+    onWatching,
+    onResult,
+    onFatal: fail,
+  });
+  if (config.metrics && metrics) {
+    metrics.read({
+      coordinatorReachable: () => coordinator.reachable,
+      nodeReachable: () => node.reachable,
+      deliveries: () => forwarder.state,
+      eventsCursor: () => events.sequence,
+      resultsCursor: () => results.sequence,
+      clockAheadMs: () => clock.aheadMs,
+    });
+    served = await serveMetrics({ ...config.metrics, text: () => metrics.instruments.text(), log });
+  }
   const loops = [
-    new Forwarder({
-      ...shared,
-      keyringId,
-      cursor: events,
-      lookAgainMs: options.lookAgainMs ?? lookAgainMs,
-      onWatching,
-      onResult,
-      onFatal: fail,
-    }).run(),
+    forwarder.run(),
     submitResults({ ...shared, cursor: results }),
     beat({
       ...shared,
-      clock: new CoordinatorClock(log, now),
+      clock,
       grant: grant.content,
       intervalMs: options.heartbeatMs ?? heartbeatMs,
     }),

@@ -9,6 +9,9 @@ export interface Failure {
   readonly detail: string;
 }
 
+/** What was asked, and the failure's code, or `ok`. */
+export type OnOutcome = (peer: 'coordinator' | 'node', operation: string, code: string) => void;
+
 /** Codes of a peer that answers, and wants something of the operator. With any other it was not heard or understood. */
 const refusals = new Set([
   'unauthenticated',
@@ -28,12 +31,23 @@ export class Outage {
   /** What fails at the moment, with the code it failed with. */
   readonly #failing = new Map<string, string>();
 
-  constructor(peer: 'coordinator' | 'node', log: Log) {
+  readonly #onOutcome: OnOutcome;
+  #worked = false;
+
+  /** `onOutcome` hears of everything that was asked of the peer; it must not throw. */
+  constructor(peer: 'coordinator' | 'node', log: Log, onOutcome: OnOutcome = () => undefined) {
     this.#peer = peer;
     this.#log = log;
+    this.#onOutcome = onOutcome;
+  }
+
+  /** Whether the peer has answered, and everything that was last asked of it. */
+  get reachable(): boolean {
+    return this.#worked && this.#failing.size === 0;
   }
 
   failed(operation: string, failure: Failure): void {
+    this.#onOutcome(this.#peer, operation, failure.code);
     const known = [...this.#failing.values()].includes(failure.code);
     this.#failing.set(operation, failure.code);
     if (known) return;
@@ -42,6 +56,8 @@ export class Outage {
   }
 
   worked(operation: string): void {
+    this.#worked = true;
+    this.#onOutcome(this.#peer, operation, 'ok');
     if (this.#failing.delete(operation) && this.#failing.size === 0) this.#log(`${this.#peer}.reached`, {});
   }
 }

@@ -1,6 +1,7 @@
 // The coordinator's configuration: a closed schema, with defaults that are safe to run with.
 import { isIP } from 'node:net';
 import * as z from 'zod';
+import { metricsSchema } from '../metrics/listen.ts';
 import { credentialSchema, networkIdSchema } from '../protocol/records/fields.ts';
 import { limitsSchema, timeoutsSchema } from './rpc/limits.ts';
 import { defaultEventsPerStream } from './retention.ts';
@@ -38,6 +39,8 @@ const schema = z.strictObject({
   limits: limitsSchema.prefault({}),
   timeouts: timeoutsSchema.prefault({}),
   retention: retentionSchema.prefault({}),
+  /** Where Prometheus may read this coordinator's metrics; none are kept without it. */
+  metrics: metricsSchema.optional(),
 });
 /** For tests that hold the documentation to it. */
 export { schema as coordinatorConfigSchema };
@@ -65,6 +68,7 @@ const allowedKeys: Readonly<Record<string, readonly string[]>> = {
   limits: Object.keys(limitsSchema.shape),
   timeouts: Object.keys(timeoutsSchema.shape),
   retention: Object.keys(retentionSchema.shape),
+  metrics: Object.keys(metricsSchema.shape),
   'limits.addressRate': ['requests', 'perSeconds'],
   'limits.credentialRate': ['requests', 'perSeconds'],
 };

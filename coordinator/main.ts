@@ -2,13 +2,17 @@
 import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import * as z from 'zod';
+import { type MetricsServer, serveMetrics } from '../metrics/server.ts';
 import { makeFolder, removeLeftovers, writeAtomically } from '../storage/atomic-file.ts';
 import type { CoordinatorConfig } from './config.ts';
+import type { Registry } from './registry.ts';
 import { ListenError } from './rpc/listen.ts';
 import { createRpcServer, type RpcServer, type RpcTiming } from './rpc/server.ts';
 import type { Log } from './rpc/json-rpc.ts';
 import { createCoordinatorService } from './service.ts';
 import { LevelStore } from './store/level.ts';
+import { timedStore } from './store/timed.ts';
+import { RequestCensus } from './request-census.ts';
 
 export interface StartOptions {
   readonly config: CoordinatorConfig;
@@ -69,6 +73,23 @@ async function listen(
   throw new Error('unreachable: port 0 listens or throws');
 }
 
+/** Counts, beside everything else, what metrics need to know of the store. A failure is logged: the metrics stay away. */
+function countAll(census: RequestCensus, registry: Registry, log: Log): { stop(): Promise<void> } {
+  const stopped = new AbortController();
+  const { signal } = stopped;
+  const counting = Promise.all([census.count(signal), registry.knowKeyrings(signal)]).catch(
+    (error: unknown) => {
+      if (!signal.aborted) log('metrics.failed', { level: 'error', detail: (error as Error).message });
+    },
+  );
+  return {
+    stop: async () => {
+      stopped.abort();
+      await counting;
+    },
+  };
+}
+
 /**
  * Starts the coordinator on its folder, which it makes with mode 0700. `ready.json` (pid, url) stands in the folder
  * while it listens; `port.json` remembers the port. Throws StoreError (`locked`: another process has the folder),
@@ -97,8 +118,13 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
   try {
     signal?.throwIfAborted();
     await makeFolder(dir);
-    const store = await LevelStore.open({ folder: join(dir, 'db') });
-    undo.push(() => store.close());
+    // Loaded only where they are wanted.
+    const metrics = config.metrics && (await import('./metrics.ts')).createCoordinatorMetrics(log, now);
+    if (metrics) undo.push(async () => metrics.stop());
+    const opened = await LevelStore.open({ folder: join(dir, 'db') });
+    undo.push(() => opened.close());
+    const store = metrics ? timedStore(opened, metrics.onWrite) : opened;
+    const census = new RequestCensus(store);
     // The folder is ours now: a file of a run that was killed must not be taken for this one's.
     await rm(readyFile, { force: true });
     await removeLeftovers(dir, Object.values(files));
@@ -110,6 +136,15 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
       log,
       version,
       eventsPerStream: config.retention.eventsPerStream,
+      ...(metrics && {
+        observer: {
+          changed: (request, before) => {
+            metrics.instruments.attempt(() => census.changed(request, before));
+            metrics.service.changed(request, before);
+          },
+          swept: (outcome, ms) => metrics.service.swept(outcome, ms),
+        },
+      }),
     });
     undo.push(() => service.stop());
     service.start();
@@ -125,14 +160,32 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
           timing,
           host: config.listen.host,
           port,
+          ...(metrics && { observer: metrics.rpc }),
         }),
       config.listen,
       join(dir, files.port),
     );
     undo.push(() => server.close());
+    let served: MetricsServer | undefined;
+    if (config.metrics && metrics) {
+      metrics.read({
+        load: () => server.load(),
+        presence: () => service.registry.presence(),
+        requests: () => (census.complete ? census.counts() : undefined),
+      });
+      const counting = countAll(census, service.registry, log);
+      undo.push(() => counting.stop());
+      served = await serveMetrics({ ...config.metrics, text: () => metrics.instruments.text(), log });
+      const listening = served;
+      if (listening) undo.push(() => listening.stop());
+    }
     signal?.throwIfAborted();
     undo.push(() => rm(readyFile, { force: true }));
-    await writeJson(readyFile, 'coordinator.ready', { pid: process.pid, url });
+    await writeJson(readyFile, 'coordinator.ready', {
+      pid: process.pid,
+      url,
+      ...(served && { metrics: served.url }),
+    });
     log('coordinator.ready', { url, networkId });
     const onAbort = (): void => {
       stop().catch((error: unknown) => log('coordinator.stop_failed', { error: String(error) }));

@@ -16,11 +16,26 @@ export interface RegistryOptions {
   readonly log: (event: string, fields: Record<string, unknown>) => void;
 }
 
+/** Keyrings whose parties `presence` tells of; a coordinator serves some, or some dozens. */
+const maxKnown = 200;
+
+/** What is known of a party in a keyring since this process started. */
+export interface Presence {
+  readonly keyringId: Hex;
+  /** Of the party, in the roster. */
+  readonly name: string;
+  /** When its connector was last heard of, in milliseconds since 1970; undefined: never. */
+  readonly seen: number | undefined;
+  readonly nodeUp: boolean;
+}
+
 export class Registry {
   readonly #repository: Repository;
   readonly #access: Access;
   readonly #options: RegistryOptions;
   readonly #presence = new Map<string, { seen: number; nodeUp: boolean }>();
+  /** Names of each known keyring's parties, by key. */
+  readonly #parties = new Map<Hex, ReadonlyMap<string, string>>();
 
   constructor(repository: Repository, access: Access, options: RegistryOptions) {
     this.#repository = repository;
@@ -50,6 +65,7 @@ export class Registry {
     const keyring = openKeyring(roster, networkId);
     const added = await this.#repository.addKeyring(keyring.id, roster, now());
     if (added) log('keyring.created', { keyringId: keyring.id, name: keyring.roster.name });
+    this.#know(keyring.id, keyring.roster.parties);
     return this.keyringView(keyring.id);
   }
 
@@ -67,6 +83,35 @@ export class Registry {
       return { party: key, nodeUp: heard?.nodeUp ?? false, ...(heard && { seen: timestamp(heard.seen) }) };
     });
     return { keyringId: id, epoch: keyring.epoch, roster, presence };
+  }
+
+  /** Reads the rosters in the store, the first of them. */
+  async knowKeyrings(signal: AbortSignal): Promise<void> {
+    let after: string | undefined;
+    do {
+      const page = await this.#repository.keyrings(after, 50);
+      for (const id of page.ids) {
+        if (signal.aborted || this.#parties.size >= maxKnown) return;
+        const { roster } = await this.#repository.keyring(id);
+        this.#know(id, readContent(keyringRoster, roster, this.#options.networkId).content.parties);
+      }
+      after = page.next;
+    } while (after !== undefined);
+  }
+
+  #know(id: Hex, parties: readonly { readonly key: string; readonly name: string }[]): void {
+    if (this.#parties.size >= maxKnown) return;
+    this.#parties.set(id, new Map(parties.map(({ key, name }) => [key, name])));
+  }
+
+  /** Of every party of the known keyrings. */
+  presence(): readonly Presence[] {
+    return [...this.#parties].flatMap(([keyringId, parties]) =>
+      [...parties].map(([key, name]) => {
+        const heard = this.#presence.get(`${keyringId}/${key}`);
+        return { keyringId, name, seen: heard?.seen, nodeUp: heard?.nodeUp ?? false };
+      }),
+    );
   }
 
   /** A party's connector was heard of. */

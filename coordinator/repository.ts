@@ -44,12 +44,16 @@ export interface Page {
 export class Repository {
   readonly #store: Store;
   readonly #networkId: string;
-  readonly #committed: (outcome: Outcome) => void;
+  readonly #committed: (outcome: Outcome, before: StoredRequest | undefined) => void;
   /** The last change of each request that is being changed. */
   readonly #turns = new Map<Hex, Promise<void>>();
 
-  /** `committed` hears of every change of a request once it is stored. */
-  constructor(store: Store, networkId: string, committed: (outcome: Outcome) => void) {
+  /** `committed` hears of every change of a request once it is stored; `before`: what it was, if it is not new. */
+  constructor(
+    store: Store,
+    networkId: string,
+    committed: (outcome: Outcome, before: StoredRequest | undefined) => void,
+  ) {
     this.#store = store;
     this.#networkId = networkId;
     this.#committed = committed;
@@ -107,7 +111,8 @@ export class Repository {
   /** Adds a request or finds it there. */
   async addRequest(outcome: Outcome): Promise<{ request: StoredRequest; added: boolean }> {
     const { requestId } = outcome.request;
-    if (await this.#commit('request', outcome, 0)) return { request: outcome.request, added: true };
+    if (await this.#commit('request', outcome, undefined, 0))
+      return { request: outcome.request, added: true };
     return { request: await this.request(requestId), added: false };
   }
 
@@ -149,21 +154,26 @@ export class Repository {
       const ended = expire(stored, at);
       // The end is committed on its own, so that a transition that is then refused does not undo it.
       if (ended.request !== stored) {
-        await this.#commit('expiry', ended, entry.version);
+        await this.#commit('expiry', ended, stored, entry.version);
         continue;
       }
       const outcome = transition(stored, at);
       if (outcome.request === stored) return outcome;
-      if (await this.#commit(what, outcome, entry.version)) return outcome;
+      if (await this.#commit(what, outcome, stored, entry.version)) return outcome;
     }
     throw new StateError('wrong_state', `request ${id} is being changed by too many at once`, 'try again');
   }
 
   /** Whether the outcome was stored: not when somebody else changed the request meanwhile. */
-  async #commit(what: string, outcome: Outcome, version: number): Promise<boolean> {
+  async #commit(
+    what: string,
+    outcome: Outcome,
+    before: StoredRequest | undefined,
+    version: number,
+  ): Promise<boolean> {
     if ((await this.#store.commit({ what, ...this.#writes(outcome, version) })) instanceof Conflict)
       return false;
-    this.#committed(outcome);
+    this.#committed(outcome, before);
     return true;
   }
 

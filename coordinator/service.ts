@@ -12,6 +12,7 @@ import { request as requestRecord } from '../protocol/records/request.ts';
 import { Access, type CreateRule, known } from './access.ts';
 import { Repository, keyringStream, type Page, workspaceStream } from './repository.ts';
 import { Registry } from './registry.ts';
+import type { ServiceObserver } from './observer.ts';
 import { defaultEventsPerStream, Retention } from './retention.ts';
 import { RpcError } from './rpc/error.ts';
 import type { Caller, CoordinatorService, Handlers } from './rpc/handlers.ts';
@@ -41,14 +42,18 @@ export interface CoordinatorServiceOptions {
   readonly eventsPerStream?: number;
   /** How often requests whose time is over are ended, and old events forgotten, in milliseconds. */
   readonly sweepIntervalMs?: number;
+  readonly observer?: ServiceObserver;
 }
 
 const defaultLimit = 50;
 
 /** The methods over a store, with the sweep of ended requests between start() and stop(). */
-export function createCoordinatorService(
-  options: CoordinatorServiceOptions,
-): CoordinatorService & { start(): void; stop(): Promise<void>; sweep(): Promise<void> } {
+export function createCoordinatorService(options: CoordinatorServiceOptions): CoordinatorService & {
+  readonly registry: Registry;
+  start(): void;
+  stop(): Promise<void>;
+  sweep(): Promise<void>;
+} {
   return new Service(options);
 }
 
@@ -57,7 +62,7 @@ class Service implements CoordinatorService {
   readonly #options: CoordinatorServiceOptions;
   readonly #repository: Repository;
   readonly #access: Access;
-  readonly #registry: Registry;
+  readonly registry: Registry;
   readonly #retention: Retention;
   readonly #stopped = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
@@ -65,9 +70,11 @@ class Service implements CoordinatorService {
 
   constructor(options: CoordinatorServiceOptions) {
     this.#options = options;
-    this.#repository = new Repository(options.store, options.networkId, (outcome) => this.#tell(outcome));
+    this.#repository = new Repository(options.store, options.networkId, (outcome, before) =>
+      this.#tell(outcome, before),
+    );
     this.#access = new Access(this.#repository, options.networkId, options.create);
-    this.#registry = new Registry(this.#repository, this.#access, options);
+    this.registry = new Registry(this.#repository, this.#access, options);
     this.#retention = new Retention(options.store, options.eventsPerStream ?? defaultEventsPerStream);
     this.handlers = this.#guard({
       network_get: async () => ({
@@ -75,20 +82,20 @@ class Service implements CoordinatorService {
         time: timestamp(options.now()),
         version: options.version,
       }),
-      workspace_create: async ({ genesis }) => this.#registry.createWorkspace(genesis),
+      workspace_create: async ({ genesis }) => this.registry.createWorkspace(genesis),
       workspace_get: async ({ workspaceId }, caller) => {
         await this.#access.mayReadWorkspace(workspaceId, caller);
-        return this.#registry.workspaceView(workspaceId);
+        return this.registry.workspaceView(workspaceId);
       },
       workspace_list: async ({ after, limit }, caller) => {
         const page = await this.#repository.workspacesOf(known(caller), after, limit ?? defaultLimit);
-        return this.#pageOf(page, (id) => this.#registry.workspaceView(id));
+        return this.#pageOf(page, (id) => this.registry.workspaceView(id));
       },
-      keyring_create: async ({ roster }) => this.#registry.createKeyring(roster),
-      keyring_get: async ({ keyringId }) => this.#registry.keyringView(keyringId),
+      keyring_create: async ({ roster }) => this.registry.createKeyring(roster),
+      keyring_get: async ({ keyringId }) => this.registry.keyringView(keyringId),
       keyring_list: async ({ after, limit }) =>
         this.#pageOf(await this.#repository.keyrings(after, limit ?? defaultLimit), (id) =>
-          this.#registry.keyringView(id),
+          this.registry.keyringView(id),
         ),
       key_request: async ({ request }) => this.#submit(request, 'key'),
       key_get: async ({ keyId }, caller) => {
@@ -137,7 +144,7 @@ class Service implements CoordinatorService {
       connector_submitResult: async ({ result }, caller) => this.#submitResult(result, caller),
       connector_heartbeat: async ({ keyringId, nodeUp }, caller) => {
         const party = await this.#access.connectorOf(keyringId, caller);
-        this.#registry.heard(keyringId, party, nodeUp);
+        this.registry.heard(keyringId, party, nodeUp);
         return { time: timestamp(options.now()) };
       },
     });
@@ -174,7 +181,7 @@ class Service implements CoordinatorService {
   start(): void {
     this.#timer = setInterval(() => {
       this.#sweeping = this.#sweeping
-        .then(() => this.sweep())
+        .then(() => this.#timedSweep())
         .catch((error: unknown) => {
           this.#options.log('sweep.failed', { message: (error as Error).message });
         });
@@ -185,6 +192,17 @@ class Service implements CoordinatorService {
     clearInterval(this.#timer);
     this.#stopped.abort();
     await this.#sweeping;
+  }
+
+  async #timedSweep(): Promise<void> {
+    const began = performance.now();
+    let outcome: 'done' | 'failed' = 'failed';
+    try {
+      await this.sweep();
+      outcome = 'done';
+    } finally {
+      this.#options.observer?.swept(outcome, performance.now() - began);
+    }
   }
 
   /** Ends requests whose time is over, and forgets old events. */
@@ -378,7 +396,8 @@ class Service implements CoordinatorService {
   }
 
   /** What was committed, into the log: the same events that went into the streams. */
-  #tell(outcome: Outcome): void {
+  #tell(outcome: Outcome, before: StoredRequest | undefined): void {
+    this.#options.observer?.changed(outcome.request, before);
     this.#retention.noted(outcome);
     for (const { type, at: _, ...fields } of outcome.events) this.#options.log(type, fields);
   }

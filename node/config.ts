@@ -2,6 +2,7 @@
 import { join, resolve } from 'node:path';
 import { multiaddr } from '@multiformats/multiaddr';
 import * as z from 'zod';
+import { metricsSchema } from '../metrics/listen.ts';
 import { credentialSchema, nameSchema, networkIdSchema } from '../protocol/records/fields.ts';
 
 /** TCP port when `node init` is told nothing: a fixed one, because operators announce it and open it in firewalls. */
@@ -62,6 +63,8 @@ const schema = z.strictObject({
   /** Worker threads for cryptography and for judging evidence; default: one fewer than there are processors. */
   workers: z.int().min(1).max(64).optional(),
   logLevel: z.enum(logLevels).default('info'),
+  /** Where Prometheus may read this node's metrics; none are kept without it. */
+  metrics: metricsSchema.optional(),
 });
 
 /** For tests that hold the documentation to it. */
@@ -87,6 +90,7 @@ export class ConfigError extends Error {
 const allowedKeys: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(schema.shape),
   timing: Object.keys(timingSchema.shape),
+  metrics: Object.keys(metricsSchema.shape),
 };
 
 function errorOf(issues: readonly z.core.$ZodIssue[]): ConfigError {
@@ -102,16 +106,18 @@ function errorOf(issues: readonly z.core.$ZodIssue[]): ConfigError {
   return new ConfigError('invalid', path, `${where}: ${message}`.replaceAll('\n', ' '));
 }
 
-/** What the environment says of a node: COUNTERSIGN_NODE_NETWORK_ID, _LISTEN (separated by commas), _LOG_LEVEL. */
+/** What the environment says of a node: COUNTERSIGN_NODE_NETWORK_ID, _LISTEN (separated by commas), _LOG_LEVEL, _METRICS_LISTEN. */
 function fromEnvironment(environment: Readonly<Record<string, string | undefined>>): Record<string, unknown> {
   const value = (name: string): string | undefined => environment[`COUNTERSIGN_NODE_${name}`] || undefined;
   const networkId = value('NETWORK_ID');
   const listen = value('LISTEN');
   const logLevel = value('LOG_LEVEL');
+  const metricsListen = value('METRICS_LISTEN');
   return {
     ...(networkId !== undefined && { networkId }),
     ...(listen !== undefined && { listen: listen.split(',').map((address) => address.trim()) }),
     ...(logLevel !== undefined && { logLevel }),
+    ...(metricsListen !== undefined && { metrics: { listen: metricsListen } }),
   };
 }
 
@@ -124,6 +130,7 @@ export interface NodeConfigSources {
   readonly flags?: {
     readonly listen?: readonly string[] | undefined;
     readonly logLevel?: string | undefined;
+    readonly metrics?: { readonly listen: string } | undefined;
   };
 }
 

@@ -3,6 +3,7 @@ import './runtime.ts';
 import { randomBytes } from 'node:crypto';
 import { readFile, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { serveMetrics } from '../metrics/server.ts';
 import { ed25519Signer, envelopeSchema } from '../protocol/records/envelope.ts';
 import { formatEpoch, timestamp } from '../protocol/records/fields.ts';
 import { type Keyring, openKeyring, partyIndex } from '../protocol/records/keyring-roster.ts';
@@ -136,7 +137,7 @@ function boundPorts(config: NodeConfig, addresses: readonly string[]): Record<st
  * was started by then is stopped again.
  */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const { config, seed, passphrase, log, tap } = options;
+  const { config, seed, passphrase, tap } = options;
   const { networkId } = config;
   const paths = nodePaths(config.dir);
   const boundFile = join(config.dir, 'bound.json');
@@ -150,6 +151,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       `${signer.credential} is no party of keyring ${keyring.id}: check ${paths.roster}`,
     );
   }
+  const names = new Map(parties.map((party) => [party.key, party.name]));
+  // Loaded only where they are wanted.
+  const metrics = config.metrics && (await import('./metrics.ts')).createNodeMetrics(options.log, names);
+  const log = metrics?.log ?? options.log;
   const started = timestamp(Date.now());
   const stops: (() => Promise<unknown>)[] = [];
   const stop = async (): Promise<void> => {
@@ -159,6 +164,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       await next().catch((error: unknown) => failures.push(error));
     if (failures.length > 0) throw failures[0];
   };
+  if (metrics) stops.push(async () => metrics.stop());
   try {
     const store = await NodeStore.open({ dir: config.dir, passphrase, networkId });
     stops.push(() => store.close());
@@ -175,7 +181,11 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log,
     });
     await grants.load();
-    const work = await ThreadedWork.start({ workers: config.workers ?? defaultWorkers(), log });
+    const work = await ThreadedWork.start({
+      workers: config.workers ?? defaultWorkers(),
+      log,
+      ...(metrics && { onTask: metrics.onTask }),
+    });
     stops.push(() => work.stop());
     const blame = new BlameFolder({ folder: paths.blame, log });
     await blame.load();
@@ -212,13 +222,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log,
       blame,
       streamCopies: true,
+      ...(metrics && { observer: metrics.observer }),
     };
     const sessions: Sessions = new Sessions(context, () => door.resultStored());
     const pause = new OperatorPause({ store, sessions, now: Date.now, log });
     const clockWatch = new ClockWatch(log, () => performance.now());
     const peersUp = (): number => context.transport.up().size;
     const door = new DoorHandler({ networkId, keyring, party: signer.credential, sessions, store, peersUp });
-    const names = new Map(parties.map((party) => [party.key, party.name]));
     const noteBoot = (peer: string, counter: number): void => {
       store
         .rememberBoot(peer, counter)
@@ -251,16 +261,28 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         log,
         ...(tap && { tap }),
       });
+    const countKeys = async (): Promise<NodeStatus['keys']> => {
+      const keys = await store.keys();
+      const active = keys.filter((key) => key.certificate !== undefined).length;
+      return { active, pending: keys.length - active };
+    };
+    const keys = metrics && (await countKeys());
     // Before the first peer can be heard: a node that restarts paused takes part in nothing, not even for a moment.
     await pause.open();
     const running = await listenAt(await listenAddresses(config, boundFile), create);
     link.network = running;
+    metrics?.read({
+      network: running,
+      sessions,
+      work,
+      paused: () => pause.current !== undefined,
+      bundles: () => blame.size,
+      keys: keys ?? { active: 0, pending: 0 },
+    });
     stops.push(() => running.stop());
     await sessions.start();
     stops.push(() => sessions.stop());
     const status = async (): Promise<NodeStatus> => {
-      const keys = await store.keys();
-      const active = keys.filter((key) => key.certificate !== undefined).length;
       const paused = pause.current;
       const highestBoots = await store.highestBoots();
       const peers = running.peers();
@@ -282,7 +304,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         peers: peers.map((peer) => nodePeer(peer, nameOf(peer.key), highestBoots.get(peer.key))),
         clocks: clockWarnings(judgeClocks(measuredClocks(peers)), nameOf),
         connectors: grants.current(),
-        keys: { active, pending: keys.length - active },
+        keys: await countKeys(),
         blame: blame.size,
         requests: sessions.status(),
         work: work.status(),
@@ -299,9 +321,18 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log,
     });
     stops.push(() => control.stop());
+    const served =
+      config.metrics &&
+      metrics &&
+      (await serveMetrics({ ...config.metrics, text: () => metrics.instruments.text(), log }));
+    if (served) stops.push(() => served.stop());
     const addresses = running.addresses();
     await writeJson(boundFile, 'node.bound', { ports: boundPorts(config, addresses) });
-    await writeJson(paths.ready, 'node.ready', { pid: process.pid, addresses });
+    await writeJson(paths.ready, 'node.ready', {
+      pid: process.pid,
+      addresses,
+      ...(served && { metrics: served.url }),
+    });
     stops.push(() => rm(paths.ready, { force: true }));
     log('node.started', { name: config.name, party: signer.credential, keyringId: keyring.id, addresses });
     return { addresses: () => running.addresses(), status, stop };

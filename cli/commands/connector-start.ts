@@ -6,15 +6,17 @@ import { CliError } from '../errors.ts';
 import { openSealed } from '../identities.ts';
 import {
   type LogOption,
+  type MetricsOption,
   type ParentOption,
   type PassphraseOption,
   withExample,
   withLogLevel,
+  withMetrics,
   withParent,
   withPassphrase,
 } from '../options.ts';
 
-interface Options extends LogOption, ParentOption, PassphraseOption {
+interface Options extends LogOption, ParentOption, PassphraseOption, MetricsOption {
   readonly config?: string;
   readonly dir?: string;
   readonly coordinator?: string;
@@ -23,7 +25,10 @@ interface Options extends LogOption, ParentOption, PassphraseOption {
 
 export const connectorStart: CommandFactory = (context) =>
   withExample(
-    withParent(withLogLevel(withPassphrase(new Command('start'))))
+    withMetrics(
+      withParent(withLogLevel(withPassphrase(new Command('start')))),
+      'COUNTERSIGN_CONNECTOR_METRICS_LISTEN',
+    )
       .description('Run a connector. Its log, a JSON object a line, goes to standard output.')
       .option('--dir <dir>', 'its folder, with config.yaml in it')
       .option('--config <file>', 'its configuration, when that stands elsewhere')

@@ -3,9 +3,17 @@ import { resolve } from 'node:path';
 import { Command } from 'commander';
 import type { CommandFactory } from '../command.ts';
 import { checkConfig, given, readConfigFile } from '../config-file.ts';
-import { type LogOption, type ParentOption, withExample, withLogLevel, withParent } from '../options.ts';
+import {
+  type LogOption,
+  type MetricsOption,
+  type ParentOption,
+  withExample,
+  withLogLevel,
+  withMetrics,
+  withParent,
+} from '../options.ts';
 
-interface Options extends LogOption, ParentOption {
+interface Options extends LogOption, ParentOption, MetricsOption {
   readonly config: string;
   readonly dir?: string;
   readonly host?: string;
@@ -19,7 +27,7 @@ function number(text: string | undefined): number | string | undefined {
 
 export const coordinatorStart: CommandFactory = (context) =>
   withExample(
-    withParent(withLogLevel(new Command('start')))
+    withMetrics(withParent(withLogLevel(new Command('start'))), 'COUNTERSIGN_COORDINATOR_METRICS_LISTEN')
       .description('Run a coordinator. Its log, a JSON object a line, goes to standard output.')
       .requiredOption('--config <file>', 'its configuration')
       .option('--dir <dir>', 'folder of its data, instead of the configuration (COUNTERSIGN_COORDINATOR_DIR)')
@@ -32,9 +40,11 @@ export const coordinatorStart: CommandFactory = (context) =>
           host: options.host ?? environment.COUNTERSIGN_COORDINATOR_HOST,
           port: number(options.port ?? environment.COUNTERSIGN_COORDINATOR_PORT),
         });
+        const metricsListen = options.metricsListen ?? environment.COUNTERSIGN_COORDINATOR_METRICS_LISTEN;
         const overrides = given({
           dir: options.dir ?? environment.COUNTERSIGN_COORDINATOR_DIR,
           listen: Object.keys(listen).length > 0 ? listen : undefined,
+          metrics: metricsListen ? { listen: metricsListen } : undefined,
         });
         const [{ parseCoordinatorConfig }, { startCoordinator }, { createLog }, { runDaemon }, { version }] =
           await Promise.all([

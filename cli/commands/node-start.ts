@@ -5,15 +5,17 @@ import type { CommandFactory } from '../command.ts';
 import { askPassphrase } from '../identities.ts';
 import { logLevels } from '../log-level.ts';
 import {
+  type MetricsOption,
   type ParentOption,
   type PassphraseOption,
   withExample,
+  withMetrics,
   withParent,
   withPassphrase,
 } from '../options.ts';
 import { during } from '../progress.ts';
 
-interface Options extends ParentOption, PassphraseOption {
+interface Options extends ParentOption, PassphraseOption, MetricsOption {
   readonly dir: string;
   readonly listen?: string[];
   readonly logLevel?: string;
@@ -21,7 +23,7 @@ interface Options extends ParentOption, PassphraseOption {
 
 export const nodeStart: CommandFactory = (context) =>
   withExample(
-    withParent(withPassphrase(new Command('start')))
+    withMetrics(withParent(withPassphrase(new Command('start'))), 'COUNTERSIGN_NODE_METRICS_LISTEN')
       .description('Run a node. Its log, a JSON object a line, goes to standard output.')
       .requiredOption('--dir <dir>', "the node's folder")
       .option(
@@ -32,9 +34,13 @@ export const nodeStart: CommandFactory = (context) =>
         new Option('--log-level <level>', 'how much to log (COUNTERSIGN_NODE_LOG_LEVEL)').choices(logLevels),
       )
       .action(async (options: Options) => {
-        const { dir, listen, logLevel } = options;
+        const { dir, listen, logLevel, metricsListen } = options;
         const { readNodeFolder } = await import('../node-folder.ts');
-        const flags = { ...(listen && { listen }), ...(logLevel !== undefined && { logLevel }) };
+        const flags = {
+          ...(listen && { listen }),
+          ...(logLevel !== undefined && { logLevel }),
+          ...(metricsListen !== undefined && { metrics: { listen: metricsListen } }),
+        };
         const { config, paths, party } = await readNodeFolder(dir, context.environment, flags);
         const passphrase = await askPassphrase(context, options, `node ${party.name}`);
         const { seed } = await during(context, {}, `opening the key of node ${party.name}`, () =>

@@ -20,6 +20,11 @@ export class Bodies {
     this.#held = new Quota(limits.heldBytesPerAddress, limits.heldBytes);
   }
 
+  /** Bytes of all bodies held now. */
+  get heldBytes(): number {
+    return this.#held.sum;
+  }
+
   /**
    * The body of a request from an address. Reading it throws RpcError `too_large`, or `rate_limited` when bodies of this
    * address, or all, hold too much already.

@@ -6,11 +6,21 @@ import { addressKey, Quota, type RpcLimits } from './limits.ts';
 
 export class Connections {
   readonly #quota: Quota;
+  readonly #onRefused: () => void;
   /** For each open connection what to end with it, and the request that it belongs to. */
   readonly #underWay = new WeakMap<Socket, Map<() => void, IncomingMessage>>();
 
-  constructor(limits: Pick<RpcLimits, 'connections' | 'connectionsPerAddress'>) {
+  /** `onRefused` is told of each connection that was closed because there are too many. */
+  constructor(
+    limits: Pick<RpcLimits, 'connections' | 'connectionsPerAddress'>,
+    onRefused: () => void = () => undefined,
+  ) {
+    this.#onRefused = onRefused;
     this.#quota = new Quota(limits.connectionsPerAddress, limits.connections);
+  }
+
+  get open(): number {
+    return this.#quota.sum;
   }
 
   /** Keeps a new connection, or closes it when there are too many. */
@@ -18,6 +28,7 @@ export class Connections {
     const key = addressKey(socket.remoteAddress);
     if (!this.#quota.take(key)) {
       socket.destroy();
+      this.#onRefused();
       return;
     }
     const ends = new Map<() => void, IncomingMessage>();

@@ -102,6 +102,11 @@ export class EventStreams {
     this.#quota = new Quota(options.limits.streamsPerCredential, options.limits.streams);
   }
 
+  /** Streams that are open. */
+  get open(): number {
+    return this.#quota.sum;
+  }
+
   /**
    * Answers a request with a stream that ends when `signal` aborts. Throws RpcError before the stream starts; after
    * that an error is the stream's last event, of type `error`.

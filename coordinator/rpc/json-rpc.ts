@@ -134,6 +134,8 @@ export interface CallContext {
   readonly caller: Caller | RpcError;
   readonly signal: AbortSignal;
   readonly log: Log;
+  /** Told of each answered call, with the error's name or `ok`; must not throw. */
+  readonly onCall?: ((method: string, code: string, ms: number) => void) | undefined;
 }
 
 function admit(method: MethodName, caller: Caller | RpcError): Caller {
@@ -182,11 +184,16 @@ export function toRpcError(error: unknown, where: string, log: Log): RpcError {
 async function answer(entry: Call | RpcResponse, context: CallContext): Promise<RpcResponse | undefined> {
   if (!isCall(entry)) return entry;
   const { id } = entry;
+  const began = performance.now();
+  const called = (code: string): void =>
+    context.onCall?.(methodOf(entry) ?? 'unknown', code, performance.now() - began);
   try {
     const result = await run(entry, context);
+    called('ok');
     return id === undefined ? undefined : { jsonrpc: '2.0', id, result };
   } catch (error) {
     const refused = toRpcError(stopped(error, context.signal) ?? error, entry.method, context.log);
+    called(refused.name);
     return id === undefined ? undefined : errorResponse(refused, id);
   }
 }

@@ -109,6 +109,11 @@ export class Quota {
     this.#total = total;
   }
 
+  /** What is held altogether. */
+  get sum(): number {
+    return this.#sum;
+  }
+
   /** Whether there was room; what was taken must be released once. */
   take(key: string, amount = 1): boolean {
     const held = this.#held.get(key) ?? 0;

@@ -3,6 +3,7 @@
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify';
+import type { RpcObserver } from '../observer.ts';
 import type { Store } from '../store/store.ts';
 import { Authenticator } from './authenticate.ts';
 import { Bodies, type HeldBody } from './bodies.ts';
@@ -59,11 +60,21 @@ export interface RpcServerOptions {
   readonly port: number;
   readonly limits?: RpcLimits;
   readonly timing?: Partial<RpcTiming>;
+  readonly observer?: RpcObserver;
+}
+
+/** What a server holds at the moment. */
+export interface RpcLoad {
+  readonly connections: number;
+  readonly answering: number;
+  readonly streams: number;
+  readonly bodyBytes: number;
 }
 
 export interface RpcServer {
   /** Throws ListenError. */
   listen(): Promise<{ readonly host: string; readonly port: number; readonly url: string }>;
+  load(): RpcLoad;
   /** Ends streams and waiting calls, answers what it can, and returns when every connection is closed. */
   close(): Promise<void>;
 }
@@ -86,6 +97,7 @@ class HttpServer implements RpcServer {
   readonly #answering: Quota;
   /** One for each request being answered; all abort when the server closes. */
   readonly #live = new Set<AbortController>();
+  #streams: EventStreams | undefined;
   #closed: Promise<void> | undefined;
 
   constructor(options: RpcServerOptions) {
@@ -95,7 +107,7 @@ class HttpServer implements RpcServer {
     this.#timing = { ...defaultTiming, ...options.timing };
     this.#authenticator = new Authenticator({ networkId: options.networkId, now: options.now, limits });
     this.#addressRate = new RateLimit(limits.addressRate, 'address');
-    this.#connections = new Connections(limits);
+    this.#connections = new Connections(limits, () => options.observer?.connectionRefused());
     this.#bodies = new Bodies(limits);
     this.#answering = new Quota(limits.requestsPerAddress, Infinity);
     this.#app = this.#createApp();
@@ -112,6 +124,15 @@ class HttpServer implements RpcServer {
     }
     const bound = this.#app.server.address() as AddressInfo;
     return { host, port: bound.port, url: urlOf(host, bound.port) };
+  }
+
+  load(): RpcLoad {
+    return {
+      connections: this.#connections.open,
+      answering: this.#answering.sum,
+      streams: this.#streams?.open ?? 0,
+      bodyBytes: this.#bodies.heldBytes,
+    };
   }
 
   close(): Promise<void> {
@@ -170,6 +191,7 @@ class HttpServer implements RpcServer {
     app.setNotFoundHandler(async (_request, reply) => {
       const remedy =
         'POST to /v1/rpc, GET /v1/keyrings/<id>/events, /v1/workspaces/<id>/events, /health/live or /health/ready';
+      this.#options.observer?.refused('not_found');
       await refuse(reply, new RpcError('not_found', 'nothing is served here', remedy));
     });
     app.addHook('onRequest', (request, reply) => this.#admit(request, reply));
@@ -191,6 +213,7 @@ class HttpServer implements RpcServer {
       drainMs,
       pollMs,
     });
+    this.#streams = streams;
     for (const kind of ['keyring', 'workspace'] as const) {
       app.get(`/v1/${kind}s/:id/events`, (request, reply) =>
         this.#whileHeard(request, reply, (signal) =>
@@ -209,6 +232,7 @@ class HttpServer implements RpcServer {
 
   async #onError(error: Error, reply: FastifyReply): Promise<void> {
     const refused = httpError(error, this.#limits.bodyBytes, this.#options.log);
+    this.#options.observer?.refused(refused.error.name);
     await refuse(reply, refused.error, refused.status);
   }
 
@@ -258,15 +282,17 @@ class HttpServer implements RpcServer {
     try {
       body = readBody(bytes, this.#limits.batchCalls);
     } catch (error) {
-      if (error instanceof RpcError) return refuse(reply, error, 200);
-      throw error;
+      if (!(error instanceof RpcError)) throw error;
+      this.#options.observer?.refused(error.name);
+      return refuse(reply, error, 200);
     }
     const calls = body.calls.length;
     if (calls > 1) await this.#addressRate.spend(address, calls - 1);
     const caller = needsSignature(body) ? await this.#caller(request, bytes, address, calls) : {};
-    const { service, log } = this.#options;
+    const { service, log, observer } = this.#options;
+    const onCall = observer && observer.called.bind(observer);
     const answers = await this.#whileHeard(request, reply, (signal) =>
-      answerBody(body, { handlers: service.handlers, caller, signal, log }),
+      answerBody(body, { handlers: service.handlers, caller, signal, log, onCall }),
     );
     if (answers === undefined) await reply.code(204).send();
     else await reply.type('application/json').send(JSON.stringify(answers));

@@ -36,7 +36,7 @@ export class Door {
   readonly handle = (stream: Stream, connection: Connection): void => {
     this.#serve(stream, connection).catch((error: unknown) => {
       this.#options.log('door.stream.failed', {
-        peer: connection.remotePeer.toString(),
+        connector: connection.remotePeer.toString(),
         reason: reasonOf(error),
       });
       stream.abort(error instanceof Error ? error : new Error(reasonOf(error)));

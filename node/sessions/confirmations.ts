@@ -205,7 +205,7 @@ export class Confirmations {
     this.#held.delete(requestId);
     this.#timers.get(requestId)?.();
     this.#timers.delete(requestId);
-    log('key.active', { keyId: requestId, parties: certificate.length });
+    log('key.active', { requestId, keyId: requestId, parties: certificate.length });
   }
 
   /** Certificates that came with a request: a key that is still pending here may be complete elsewhere. */

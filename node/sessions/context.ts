@@ -108,6 +108,16 @@ export interface BlameFile {
   readonly bytes: Uint8Array;
 }
 
+/** Hears what happens, to count it. No method may throw, nor wait. */
+export interface SessionObserver {
+  /** A message of a party was refused, whether or not it was logged. */
+  rejected(party: string, code: string): void;
+  /** Evidence that `source` brought (a party, or `connector`) was judged; `reason` of a refusal. */
+  judged(source: string, verdict: 'authorised' | 'waiting' | 'refused', reason: string): void;
+  /** A part of an attempt is over: `accept`, from joining it to its START, or a round from this party's messages to its end. */
+  stepped(purpose: 'generate' | 'sign', step: string, ms: number): void;
+}
+
 export interface SessionContext {
   readonly networkId: string;
   readonly keyring: Keyring;
@@ -127,6 +137,7 @@ export interface SessionContext {
   readonly blame?: BlameSink;
   /** Whether PROPOSE, START and DONE also go over the streams; off only in tests, where gossip alone must carry them. */
   readonly streamCopies: boolean;
+  readonly observer?: SessionObserver;
   /** Default: `defaultAdmission`. */
   readonly admission?: AdmissionLimits;
 }

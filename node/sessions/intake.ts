@@ -113,7 +113,7 @@ export class Intake {
         const current = await this.#held(requestId);
         if (current === 'finished') return this.#finished(requestId, received);
         // Decisions of owners came in between, so this ends: nobody else can add any.
-        return sameDecisions(held, current) ? this.#apply(requestId, judgement) : undefined;
+        return sameDecisions(held, current) ? this.#apply(requestId, judgement, source) : undefined;
       });
       if (result) return result;
     }
@@ -154,12 +154,15 @@ export class Intake {
   async #apply(
     requestId: Hex,
     { evidence, verdict: judged, bare, leftOut }: Judgement,
+    source: string,
   ): Promise<IntakeResult> {
     const { store, keyring, log } = this.#state.context;
     const held = this.#state.jobs.get(requestId);
     // Time has passed since it was judged.
     const verdict =
       judged.verdict === 'refused' ? judged : reconsider(judged.authorisation, evidence, this.#state.trust);
+    const refusal = verdict.verdict === 'refused' ? verdict.reason : '';
+    this.#state.context.observer?.judged(source, verdict.verdict, refusal);
     if (verdict.verdict === 'refused') return this.#refused(requestId, held, evidence, verdict, bare);
     const isAuthorised = verdict.verdict === 'authorised';
     const detail = [describe(verdict), ...leftOut].filter((words) => words !== '').join('; ');

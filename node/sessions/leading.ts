@@ -232,7 +232,7 @@ export class Leading {
   async onDecline(from: string, { attemptId, requestId, reason }: Body<'decline'>): Promise<void> {
     const job = this.#state.jobs.get(requestId);
     if (job?.proposal?.attemptId !== attemptId) return;
-    this.#state.context.log('session.declined', { requestId, attemptId, from, reason });
+    this.#state.context.log('session.declined', { requestId, attemptId, peer: from, reason });
     job.proposal.decline(from);
   }
 }

@@ -1,6 +1,7 @@
 // One attempt this party has accepted: it waits for the START, then runs the threshold protocol round by round. Ends
 // exactly once, with an output or an error; what it committed to is burnt either way. The machine runs somewhere else:
 // steps come back later, in order, and those of an attempt that has ended meanwhile are dropped.
+import { toHex } from '../../protocol/hex.ts';
 import { partyIndex } from '../../protocol/records/keyring-roster.ts';
 import type { PartyIndex } from '../mpc/machine.ts';
 import { Abort } from '../mpc/abort.ts';
@@ -13,6 +14,7 @@ import type { SessionContext } from './context.ts';
 import type { EarlyBudget } from './early-budget.ts';
 import { SessionError } from './error.ts';
 import type { Prepared, RunOutput } from './purpose.ts';
+import { StepTimes } from './step-times.ts';
 import { encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';
 
 /** Why an attempt ended without output, as others are told. */
@@ -67,6 +69,7 @@ export class LiveAttempt {
   #early: { readonly from: string; readonly frame: FrameOf<'round'> }[] = [];
   /** By party: rounds of it that the machine has not answered yet. */
   readonly #waiting = new Map<string, Waiting>();
+  readonly #times: StepTimes;
   /** Steps under way. */
   #steps = 0;
   /** The members awaited when the machine was last heard of; undefined before it has started. */
@@ -92,6 +95,7 @@ export class LiveAttempt {
     this.#prepared = prepared;
     this.#ownAccept = ownAccept;
     this.#context = context;
+    this.#times = new StepTimes(context, proposed.content.purpose);
     this.#earlyBudget = earlyBudget;
     this.#events = events;
     const { acceptDeadline } = context.timing;
@@ -110,6 +114,11 @@ export class LiveAttempt {
   /** Members once started; before that only the leader is known to be one. */
   get members(): readonly string[] {
     return this.#started ? [...this.#started.accepts.keys()] : [this.leader];
+  }
+
+  /** Hex of the run's session id, once started: for the log. */
+  get sessionId(): string | undefined {
+    return this.#started && toHex(this.#started.sid);
   }
 
   /** Whether a START has come. */
@@ -201,6 +210,7 @@ export class LiveAttempt {
     }
     this.#started = started;
     this.#start = frame;
+    this.#times.started();
     this.#events.onStarted(this, started);
     this.#awaitRound();
     try {
@@ -338,6 +348,7 @@ export class LiveAttempt {
       );
       for (const party of to === 'all' ? others : [this.#partyOf(to)]) this.#send(party, frame);
     }
+    if (step.messages.length > 0 || step.output !== undefined) this.#times.turned();
     if (step.output !== undefined) {
       const output = this.#running?.output(step.output);
       this.#end();
@@ -352,11 +363,9 @@ export class LiveAttempt {
     try {
       this.#context.transport.send(party, frame);
     } catch (error) {
-      this.#context.log('session.send_failed', {
-        party,
-        attemptId: this.id,
-        message: (error as Error).message,
-      });
+      const { requestId } = this.propose;
+      const { message } = error as Error;
+      this.#context.log('session.send_failed', { peer: party, requestId, attemptId: this.id, message });
     }
   }
 

@@ -96,7 +96,7 @@ export class Membership {
       return;
     }
     const purpose = await this.purposeOf(job);
-    const reason = this.#reasonToDecline(job, propose, purpose);
+    const reason = this.#reasonToDecline(job, attemptId, propose, purpose);
     if (purpose === undefined || reason !== undefined) {
       return this.#decline(job, attemptId, propose, reason ?? 'no_share');
     }
@@ -143,6 +143,7 @@ export class Membership {
 
   #reasonToDecline(
     job: Job,
+    attemptId: string,
     propose: Propose,
     purpose: Purpose | undefined,
   ): Body<'decline'>['reason'] | undefined {
@@ -157,6 +158,7 @@ export class Membership {
     if (agreed) return undefined;
     this.#state.context.log('session.incident', {
       requestId: job.requestId,
+      attemptId,
       code: 'digests',
       culprit: leader,
     });
@@ -193,7 +195,8 @@ export class Membership {
       {
         onStarted: (_, started) => {
           const set = [...started.accepts.keys()];
-          this.#state.context.log('session.started', { requestId, attemptId, leader, set });
+          const sessionId = toHex(started.sid);
+          this.#state.context.log('session.started', { requestId, attemptId, sessionId, leader, set });
           this.#state.reached(job, attemptId, 'started');
         },
         mayRelease: (running) => this.mayStart(job, running),
@@ -202,7 +205,7 @@ export class Membership {
           // attempt it would be taken for one of a run that this party has lost.
           this.#state.background(job, async () => {
             try {
-              if (this.#mayConfirm(job, output)) await this.#outcomes.complete(job, ended, output);
+              if (this.#mayConfirm(job, ended, output)) await this.#outcomes.complete(job, ended, output);
             } finally {
               job.live.delete(attemptId);
               if (this.#state.isOpen(job)) await this.#proceed(job);
@@ -218,11 +221,12 @@ export class Membership {
   }
 
   /** A share is confirmed only for a request that is still authorised; signatures are out already. */
-  #mayConfirm(job: Job, output: RunOutput): boolean {
+  #mayConfirm(job: Job, attempt: LiveAttempt, output: RunOutput): boolean {
     if (output.kind === 'signatures' || !this.#state.isOpen(job) || this.#state.authorisedNow(job))
       return true;
     output.share.signingShare.fill(0);
-    this.#state.context.log('session.not_confirmed', { requestId: job.requestId, detail: job.detail });
+    const { requestId, detail } = job;
+    this.#state.context.log('session.not_confirmed', { requestId, attemptId: attempt.id, detail });
     return false;
   }
 
@@ -246,7 +250,8 @@ export class Membership {
     }
     const { requestId } = job;
     const { log, transport, clock } = this.#state.context;
-    log('session.aborted', { requestId, attemptId: attempt.id, ...failure });
+    const { id: attemptId, sessionId } = attempt;
+    log('session.aborted', { requestId, attemptId, ...(sessionId && { sessionId }), ...failure });
     const { unattributed: _, ...told } = failure;
     job.lastAbort = { at: timestamp(clock.now()), attemptId: attempt.id, ...told };
     noteFailure(job, failure, attempt.members, this.#state.self);

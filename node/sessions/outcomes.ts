@@ -41,7 +41,7 @@ export class Outcomes {
     const { requestId } = job;
     if (output.kind === 'share') return this.#confirm(job, attempt, output.share);
     const { log, streamCopies, transport } = this.#state.context;
-    log('session.signed', { requestId, attemptId: attempt.id, set: attempt.members });
+    log('session.signed', { ...this.#named(job, attempt), set: attempt.members });
     this.#state.reached(job, attempt.id, 'signed');
     await this.finish(requestId, { kind: 'signatures', signatures: output.signatures.map(toHex) });
     const done = this.#state.encode('done', { requestId, signatures: [...output.signatures] });
@@ -50,11 +50,16 @@ export class Outcomes {
     if (attempt.leader === this.#state.self) transport.publish(done);
   }
 
+  /** An attempt that gave its output, in the log; `ms` since this party accepted it. */
+  #named({ requestId }: Job, { id: attemptId, sessionId, began }: LiveAttempt): Record<string, unknown> {
+    return { requestId, attemptId, sessionId, ms: this.#state.context.clock.now() - began };
+  }
+
   async #confirm(job: Job, attempt: LiveAttempt, share: KeyShare): Promise<void> {
     const { requestId } = job;
     if (await this.#state.context.store.confirmationOf(requestId)) return;
     const confirmation = await this.confirmations.make(requestId, share, job.evidence.request);
-    this.#state.context.log('session.confirmed', { requestId, attemptId: attempt.id });
+    this.#state.context.log('session.confirmed', this.#named(job, attempt));
     this.#state.reached(job, attempt.id, 'confirmed');
     await this.store(requestId, confirmation);
     await this.confirmations.announce(requestId, [...job.confirmations.values()]);
@@ -107,7 +112,7 @@ export class Outcomes {
       return;
     }
     this.#checkSignatures(job, { from, frame });
-    this.#state.context.log('session.learned', { requestId, from });
+    this.#state.context.log('session.learned', { requestId, peer: from });
     await this.finish(requestId, { kind: 'signatures', signatures: signatures.map(toHex) });
   }
 
@@ -154,7 +159,7 @@ export class Outcomes {
   }
 
   #reportIncident(requestId: Hex, from: string): void {
-    this.#state.context.log('session.incident', { requestId, code: 'unauthorised_result', from });
+    this.#state.context.log('session.incident', { requestId, code: 'unauthorised_result', peer: from });
   }
 
   /** Tells a leader that proposes what is finished here. Returns whether it is. */
@@ -185,13 +190,15 @@ export class Outcomes {
 
   /** This party's own result, durable before the connector can ask for it. */
   async store(requestId: Hex, envelope: Envelope): Promise<void> {
-    const { store, networkId, log } = this.#state.context;
+    const { store, networkId, log, clock } = this.#state.context;
     await store.finishJob(requestId, envelope);
     const { result } = this.confirmations.contentOf(envelope);
     const resultId = envelopeId(envelope, networkId);
     const reason = result.kind === 'refusal' ? { code: result.code, reason: result.reason } : {};
-    log('result.stored', { requestId, resultId, kind: result.kind, ...reason });
     const job = this.#state.jobs.get(requestId);
+    // Since this process took the request up.
+    const ms = job && { ms: clock.now() - job.taken };
+    log('result.stored', { requestId, resultId, kind: result.kind, ...reason, ...ms });
     this.#state.jobs.delete(requestId);
     if (job) this.#state.settle(job);
     this.#onResult();

@@ -42,8 +42,8 @@ export class PeerLog {
 
   /** Tells what was left out and not yet told. */
   stop(): void {
-    for (const [from, { suppressed }] of this.#accounts) {
-      if (suppressed > 0) this.#log('session.messages_suppressed', { from, suppressed });
+    for (const [peer, { suppressed }] of this.#accounts) {
+      if (suppressed > 0) this.#log('session.messages_suppressed', { peer, suppressed });
     }
     this.#accounts.clear();
   }

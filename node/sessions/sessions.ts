@@ -99,6 +99,17 @@ export class Sessions {
     this.#leading.retryAll();
   }
 
+  /** How many requests are open, and attempts at them under way. */
+  counts(): { readonly authorised: number; readonly waiting: number; readonly attempts: number } {
+    let [authorised, waiting, attempts] = [0, 0, 0];
+    for (const job of this.#state.jobs.values()) {
+      if (job.authorised) authorised += 1;
+      else waiting += 1;
+      attempts += job.live.size;
+    }
+    return { authorised, waiting, attempts };
+  }
+
   status(): readonly RequestStatus[] {
     return [...this.#state.jobs.values()].map((job) => requestStatus(job, this.#state));
   }
@@ -130,12 +141,14 @@ export class Sessions {
    */
   async receive(from: string, bytes: Uint8Array, via: 'stream' | 'gossip' = 'stream'): Promise<void> {
     if (this.#state.stopped || from === this.#state.self) return;
+    let about: Readonly<Record<string, string>> = {};
     try {
       if (!this.#state.others.includes(from))
         throw new SessionError('stranger', `${from} is not in the roster`);
       const source = via === 'gossip' ? `gossip of ${from}` : from;
       await this.#admission.turn(source, costOfReading(bytes));
       const frame = decodeFrame(bytes);
+      about = idsIn(frame);
       this.#admission.charge(source, costOfFrame(frame));
       // Neither waits in the request's queue, nor does what the same peer sends next wait for it: a round must not seem late
       // because this party is busy, and judging evidence takes its time.
@@ -145,7 +158,7 @@ export class Sessions {
       }
       await this.#state.serial(this.#queueOf(frame), () => this.#dispatch(from, frame));
     } catch (error) {
-      this.#state.reject(from, error);
+      this.#state.reject(from, error, about);
     }
   }
 
@@ -221,9 +234,15 @@ export class Sessions {
       case 'exhibit':
         return this.#membership.onExhibit(from, frame.content);
       case 'reached':
-        this.#state.peerLog.write(from, 'session.reached', { from, ...frame.content });
+        this.#state.peerLog.write(from, 'session.reached', { peer: from, ...frame.content });
     }
   }
+}
+
+/** The ids that a frame names, for the log. */
+function idsIn({ content }: Frame): Record<string, string> {
+  const { requestId, attemptId } = content as { requestId?: string; attemptId?: string };
+  return { ...(requestId !== undefined && { requestId }), ...(attemptId !== undefined && { attemptId }) };
 }
 
 /** Hex of 16 random bytes: the name of one run of this process. */

@@ -97,11 +97,13 @@ export class SessionState {
     await Promise.all(this.#queues.values());
   }
 
-  reject(from: string, error: unknown): void {
+  /** `about`: the ids in the message, as far as it could be read. */
+  reject(from: string, error: unknown, about: Readonly<Record<string, string>> = {}): void {
     const code = error instanceof SessionError ? error.code : (error as { code?: unknown }).code;
     const { message } = error as Error;
     const culprit = error instanceof SessionError ? error.culprit : undefined;
-    const fields = { from, code: code ?? 'internal', message, ...(culprit && { culprit }) };
+    this.context.observer?.rejected(from, typeof code === 'string' ? code : 'internal');
+    const fields = { peer: from, ...about, code: code ?? 'internal', message, ...(culprit && { culprit }) };
     this.peerLog.write(from, 'session.message_rejected', fields);
   }
 
@@ -146,7 +148,7 @@ export class SessionState {
     try {
       this.context.transport.send(party, bytes);
     } catch (error) {
-      this.context.log('session.send_failed', { party, message: (error as Error).message });
+      this.context.log('session.send_failed', { peer: party, message: (error as Error).message });
     }
   }
 

@@ -8,6 +8,14 @@ import { errorOf, type FromWorker, type ToWorker, type WorkerTask } from './mess
 import { type WorkClass, WorkQueue } from './queue.ts';
 import type { WorkStatus } from './work.ts';
 
+/** A task that a worker has answered. */
+export interface TaskTimes {
+  readonly workClass: WorkClass;
+  /** Milliseconds until a worker first took it, and from then to its answer, interruptions included. */
+  readonly waitedMs: number;
+  readonly tookMs: number;
+}
+
 export interface PoolOptions {
   readonly workers: number;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
@@ -19,6 +27,8 @@ export interface PoolOptions {
   readonly taskDeadline?: number;
   /** How long workers have to end by themselves, in milliseconds. */
   readonly stopDeadline?: number;
+  /** Told of each task that was answered; must not throw. */
+  readonly onTask?: (times: TaskTimes) => void;
 }
 
 const firstPause = 100;
@@ -58,6 +68,9 @@ interface Queued {
   /** Where it runs, once it was begun. */
   host: Host | undefined;
   begun: boolean;
+  /** When it came, and when it was begun; milliseconds of a steady clock. */
+  readonly queuedAt: number;
+  begunAt: number;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
 }
@@ -78,6 +91,7 @@ export class WorkerPool {
       maxWaiting: 32,
       taskDeadline: 60_000,
       stopDeadline: 2000,
+      onTask: () => undefined,
       ...options,
     };
     this.#queue = new WorkQueue(this.#options.maxWaiting);
@@ -121,6 +135,8 @@ export class WorkerPool {
         task,
         host: task.host,
         begun: false,
+        queuedAt: performance.now(),
+        begunAt: 0,
         resolve: (value) => {
           done();
           resolve(value);
@@ -228,6 +244,7 @@ export class WorkerPool {
 
   #send(slot: Slot, queued: Queued): void {
     const { task, begun } = queued;
+    if (!begun) queued.begunAt = performance.now();
     queued.begun = true;
     queued.host = slot;
     try {
@@ -243,11 +260,16 @@ export class WorkerPool {
     slot.cancelDeadline = () => clearTimeout(deadline);
   }
 
+  #tell({ task: { workClass }, queuedAt, begunAt }: Queued): void {
+    this.#options.onTask({ workClass, waitedMs: begunAt - queuedAt, tookMs: performance.now() - begunAt });
+  }
+
   #answered(slot: Slot, message: Exclude<FromWorker, { ready: true }>): void {
     const queued = slot.current;
     if (queued?.id !== message.id) return;
     slot.current = undefined;
     slot.cancelDeadline();
+    if (!('interrupted' in message)) this.#tell(queued);
     if ('value' in message) queued.resolve(message.value);
     else if ('failure' in message) queued.reject(errorOf(message.failure));
     else if (this.#stopping) queued.reject(new WorkError('stopped', 'the workers have been stopped'));

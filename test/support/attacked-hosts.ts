@@ -77,10 +77,10 @@ async function startHost(world: World, index: number, options: HostsOptions): Pr
   const counts = new Map<string, number>();
   const handled = new Map<string, number>();
   const log = (event: string, fields: Record<string, unknown>): void => {
-    const told = fields as { suppressed?: number; code?: string; from?: string; peer?: string };
+    const told = fields as { suppressed?: number; code?: string; peer?: string };
     const by = 1 + (told.suppressed ?? 0);
     count(counts, event, by);
-    count(counts, `${event} ${told.from ?? told.peer ?? ''}`, by);
+    count(counts, `${event} ${told.peer ?? ''}`, by);
     if (told.code !== undefined) count(counts, `${event} ${told.code}`);
   };
   const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));

@@ -311,7 +311,7 @@ describe('sessions: signatures that others report', () => {
     await net.until(() => attacker.received.some(({ frame }) => frame.type === 'want'));
     await net.deliver(credential, 0, evil);
     assert.deepEqual(net.logged(0, 'session.incident'), [
-      { requestId: id, code: 'unauthorised_result', from: credential },
+      { requestId: id, code: 'unauthorised_result', peer: credential },
     ]);
     assert(!net.node(0).store.finished.has(id));
     await net.boot(1);

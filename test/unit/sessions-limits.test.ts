@@ -399,7 +399,7 @@ describe('sessions: bounds', () => {
     await net.node(0).sessions.submit(full);
     await net.settle();
     assert.equal(net.resultAt(0, id)?.kind, 'signatures');
-    assert.equal(net.logged(0, 'session.learned')[0]?.['from'], net.node(1).party.credential);
+    assert.equal(net.logged(0, 'session.learned')[0]?.['peer'], net.node(1).party.credential);
     await net.stop();
   });
 

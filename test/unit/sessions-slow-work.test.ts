@@ -343,7 +343,7 @@ describe('sessions: while work is under way', () => {
     await net.deliver(from, 0, brought);
     await net.until(() => net.resultAt(0, id)?.kind === 'signatures');
     assert.deepEqual(net.logged(0, 'session.incident'), []);
-    assert.equal(net.logged(0, 'session.learned')[0]?.['from'], from, 'what was reported was kept');
+    assert.equal(net.logged(0, 'session.learned')[0]?.['peer'], from, 'what was reported was kept');
     await net.stop();
   });
 

@@ -6,7 +6,7 @@
 // other half is held by whoever echoed it; holding both, it has the proof, and sends its half to everybody in turn.
 // Only commitments travel: digests, which say nothing of a share.
 import type { Hex } from '../../../protocol/hex.ts';
-import { same } from '../attempt.ts';
+import { attemptIdOf, same } from '../attempt.ts';
 import { BoundedMap } from '../bounded-map.ts';
 import { SessionError } from '../error.ts';
 import { type Job, noteFailure } from '../job.ts';
@@ -149,13 +149,15 @@ export class Accuser {
     if (blame === undefined || record.accused.has(culprit) || !blame.wants(culprit)) return;
     record.accused.add(culprit);
     const { requestId } = context.authorisation;
+    const attemptId = attemptIdOf(record.proposed.content, this.#state.context.networkId);
+    const about = { requestId, attemptId, code, culprit };
     const failed = (error: unknown): void =>
-      log('blame.failed', { requestId, code, culprit, message: (error as Error).message });
+      log('blame.failed', { ...about, message: (error as Error).message });
     try {
       const made = frames
         ? tryFrames(context, record, code, culprit, frames)
         : makeBlame(context, record, code, culprit);
-      if (made === undefined) log('blame.unproven', { requestId, code, culprit });
+      if (made === undefined) log('blame.unproven', about);
       else void this.#keep(made).catch(failed);
     } catch (error) {
       failed(error);
@@ -171,7 +173,7 @@ export class Accuser {
     const { accused, code, attemptId } = bundle;
     const requestId = bundle.requestId as Hex;
     if (publishesShare(bundle) && (await store.confirmationOf(requestId))) {
-      log('blame.withheld', { requestId, code, culprit: accused });
+      log('blame.withheld', { requestId, attemptId, code, culprit: accused });
       return;
     }
     await blame?.keep({ id, accused, code, requestId, attemptId, bytes });
