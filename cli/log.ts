@@ -46,12 +46,36 @@ function safeObject(fields: Record<string, unknown>, depth: number): Record<stri
   );
 }
 
-/** How loud an event is, from its name: modules say what happened, not how much it matters. */
-function levelOf(event: string): LogLevel {
-  if (/(^|[._])(error|fatal|corrupt)$/.test(event)) return 'error';
-  if (/(^|[._])(failed|refused|dropped|ignored|busy|incident)$/.test(event)) return 'warn';
+/** Events whose names alone would say less than they matter, or more. docs/logs.md has the level of every event. */
+const levels: Readonly<Record<string, LogLevel>> = {
+  'blame.recorded': 'warn',
+  'clock.differs': 'warn',
+  'clock.peer_differs': 'warn',
+  'connector.failed': 'error',
+  'coordinator.rewound': 'warn',
+  'coordinator.unreachable': 'warn',
+  'daemon.start.failed': 'error',
+  'daemon.stop.failed': 'error',
+  'gossip.flooded': 'warn',
+  'node.unreachable': 'warn',
+  'request.skipped': 'warn',
+  'result.skipped': 'warn',
+  'session.incident': 'error',
+  'session.message_rejected': 'warn',
+  'session.messages_suppressed': 'warn',
+  'session.no_share': 'warn',
+  'session.not_confirmed': 'warn',
   // What other parties say of their progress: every round of every attempt.
-  if (event === 'session.reached') return 'debug';
+  'session.reached': 'debug',
+  'work.worker_lost': 'warn',
+};
+
+/** How loud an event is, from its name: modules say what happened, not how much it matters. */
+export function levelOf(event: string): LogLevel {
+  const level = levels[event];
+  if (level !== undefined) return level;
+  if (/(^|[._])(error|fatal|corrupt)$/.test(event)) return 'error';
+  if (/(^|[._])(failed|refused|dropped|ignored|busy)$/.test(event)) return 'warn';
   return 'info';
 }
 
@@ -80,6 +104,8 @@ export function createLog(
   return (event, fields) => {
     const asked = fields.level as LogLevel;
     const at = logLevels.includes(asked) ? asked : levelOf(event);
+    // What nobody reads costs nothing.
+    if (!logger.isLevelEnabled(at)) return;
     const written = Object.entries(safeObject(fields, 0)).filter(([key]) => key !== 'level');
     logger[at]({
       event,
