@@ -43,7 +43,10 @@ describe('docs/logs.md', () => {
     assert.ok(calls.length > 90, `${calls.length} calls were found`);
     for (const { event, process, level, file, line } of calls) {
       const { processes, level: told } = row(event);
-      assert.ok(processes.includes(process) || processes[0] === 'all', `${file}:${line}: ${event} of ${process}`);
+      assert.ok(
+        processes.includes(process) || processes[0] === 'all',
+        `${file}:${line}: ${event} of ${process}`,
+      );
       // A process may make its metrics' failure louder than its name.
       if (
         level !== undefined ||
