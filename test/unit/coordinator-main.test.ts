@@ -180,7 +180,7 @@ describe('coordinator/config', () => {
       [
         { ...least, listn: 1 },
         '',
-        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, limits, timeouts, retention$/,
+        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, limits, timeouts, retention, metrics$/,
       ],
       [
         { ...least, listen: { port: 1, hots: 'x' } },

@@ -95,13 +95,14 @@ describe('sessions: PROPOSE', () => {
     const { attacker, full, net, id } = scenery;
     const { credential } = attacker.signer;
     await net.deliver(credential, 0, attacker.attempt(full, 1, { digests: [seedOf('other payload')] }).frame);
-    assert.deepEqual(net.logged(0, 'session.incident'), [
-      { requestId: id, code: 'digests', culprit: credential },
-    ]);
     await net.until(() => attacker.received.some(({ frame }) => frame.type === 'decline'));
     const { frame } = attacker.received.find((each) => each.frame.type === 'decline') ?? {};
     assert(frame?.type === 'decline');
-    assert.equal(frame.content.reason, 'digests');
+    const { attemptId, reason } = frame.content;
+    assert.equal(reason, 'digests');
+    assert.deepEqual(net.logged(0, 'session.incident'), [
+      { requestId: id, attemptId, code: 'digests', culprit: credential },
+    ]);
     await assertFulfilled(scenery);
   });
 
