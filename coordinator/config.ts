@@ -3,6 +3,7 @@ import { isIP } from 'node:net';
 import * as z from 'zod';
 import { metricsSchema } from '../metrics/listen.ts';
 import { credentialSchema, networkIdSchema } from '../protocol/records/fields.ts';
+import { corsSchema } from './rpc/cors.ts';
 import { limitsSchema, timeoutsSchema } from './rpc/limits.ts';
 import { defaultEventsPerStream } from './retention.ts';
 
@@ -36,6 +37,8 @@ const schema = z.strictObject({
   listen: listenSchema,
   /** Who may register keyrings and workspaces: anybody, or who signs with one of these credentials. */
   create: z.union([z.literal('open'), allowlistSchema]).default({ allowlist: [] }),
+  /** Web pages that may call. */
+  cors: corsSchema.prefault({}),
   limits: limitsSchema.prefault({}),
   timeouts: timeoutsSchema.prefault({}),
   retention: retentionSchema.prefault({}),
@@ -65,6 +68,7 @@ const allowedKeys: Readonly<Record<string, readonly string[]>> = {
   '': Object.keys(schema.shape),
   listen: Object.keys(listenSchema.shape),
   create: Object.keys(allowlistSchema.shape),
+  cors: Object.keys(corsSchema.shape),
   limits: Object.keys(limitsSchema.shape),
   timeouts: Object.keys(timeoutsSchema.shape),
   retention: Object.keys(retentionSchema.shape),

@@ -157,6 +157,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
           now,
           log,
           limits,
+          cors: config.cors,
           timing,
           host: config.listen.host,
           port,

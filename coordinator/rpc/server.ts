@@ -8,6 +8,7 @@ import type { Store } from '../store/store.ts';
 import { Authenticator } from './authenticate.ts';
 import { Bodies, type HeldBody } from './bodies.ts';
 import { Connections } from './connections.ts';
+import { allowOrigin, type CorsOptions } from './cors.ts';
 import { RpcError } from './error.ts';
 import { EventStreams } from './events.ts';
 import type { Caller, CoordinatorService } from './handlers.ts';
@@ -59,6 +60,8 @@ export interface RpcServerOptions {
   /** 0: any free port. */
   readonly port: number;
   readonly limits?: RpcLimits;
+  /** Default: no page of another origin. */
+  readonly cors?: CorsOptions;
   readonly timing?: Partial<RpcTiming>;
   readonly observer?: RpcObserver;
 }
@@ -194,7 +197,13 @@ class HttpServer implements RpcServer {
       this.#options.observer?.refused('not_found');
       await refuse(reply, new RpcError('not_found', 'nothing is served here', remedy));
     });
-    app.addHook('onRequest', (request, reply) => this.#admit(request, reply));
+    const cors = this.#options.cors ?? { origins: [] };
+    app.addHook('onRequest', async (request, reply) => {
+      // First of all: a page must be able to read why it was refused.
+      const preflight = allowOrigin(cors, request.raw, reply.raw);
+      await this.#admit(request, reply);
+      if (preflight) await reply.code(204).send();
+    });
     app.addHook('onSend', async (_request, reply) => {
       reply.header('cache-control', 'no-store').header('x-content-type-options', 'nosniff');
       if (this.#closed) reply.header('connection', 'close');

@@ -167,11 +167,14 @@ describe('coordinator/config', () => {
       dir: '/data',
       listen: { host: '127.0.0.1', port: 7000 },
       create: { allowlist: [] },
+      cors: { origins: [] },
       limits: defaultLimits,
       timeouts: { head: 10, request: 30, idle: 120, drain: 30 },
       retention: { eventsPerStream: 10_000 },
     });
     assert.equal(parseCoordinatorConfig({ ...least, create: 'open' }).create, 'open');
+    const origins = ['https://app.example', 'http://127.0.0.1:8080', '*'];
+    assert.deepEqual(parseCoordinatorConfig({ ...least, cors: { origins } }).cors, { origins });
     assert.equal(parseCoordinatorConfig({ ...least, limits: { batchCalls: 5 } }).limits.batchCalls, 5);
   });
 
@@ -180,7 +183,7 @@ describe('coordinator/config', () => {
       [
         { ...least, listn: 1 },
         '',
-        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, limits, timeouts, retention, metrics$/,
+        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, cors, limits, timeouts, retention, metrics$/,
       ],
       [
         { ...least, listen: { port: 1, hots: 'x' } },
@@ -222,6 +225,10 @@ describe('coordinator/config', () => {
       [{ ...least, listen: { host: 'example.com', port: 1 } }, 'listen.host'],
       [{ ...least, create: 'everybody' }, 'create'],
       [{ ...least, create: { allowlist: ['ed25519:0x00'] } }, 'create.allowlist.0'],
+      [{ ...least, cors: { origins: ['app.example'] } }, 'cors.origins.0'],
+      [{ ...least, cors: { origins: ['https://app.example/'] } }, 'cors.origins.0'],
+      [{ ...least, cors: { origins: ['https://APP.example:443'] } }, 'cors.origins.0'],
+      [{ ...least, cors: { origins: ['null'] } }, 'cors.origins.0'],
       [{ ...least, limits: { bodyBytes: 0 } }, 'limits.bodyBytes'],
       [{ ...least, retention: { eventsPerStream: 49 } }, 'retention.eventsPerStream'],
       [{ ...least, retention: { eventsPerStream: 10_000_001 } }, 'retention.eventsPerStream'],
