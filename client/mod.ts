@@ -31,25 +31,86 @@ export {
 } from './verify.ts';
 export {
   authorize,
+  type Authorisation,
+  type AuthorisedItem,
   type Evidence,
+  type RefusalReason,
   type Trust,
   type VerifiedKey,
   type Verdict,
+  verifyKey,
 } from '../protocol/authorize.ts';
 export { fromHex, type Hex, toHex } from '../protocol/hex.ts';
-export { type Assembled, type DecodedPayload, type Payload } from '../protocol/payloads/payload.ts';
+export { CertificateError } from '../protocol/keys/certificate.ts';
+export {
+  addressesOf,
+  type ChainAddress,
+  type KeyType,
+  KeyTypeError,
+  verifySignature,
+} from '../protocol/keys/key-type.ts';
+export { messagePayload } from '../protocol/payloads/message.ts';
+export {
+  assemble,
+  assembleAll,
+  type Assembled,
+  type DecodedPayload,
+  decodePayload,
+  parsePayload,
+  type Payload,
+  PayloadError,
+  type PayloadErrorCode,
+  type PayloadFacts,
+  type PayloadKey,
+  type SignedPayload,
+} from '../protocol/payloads/payload.ts';
 export { parsePayloadFile } from '../protocol/payloads/read.ts';
-export { defaultAdminPolicy, defaultPolicy, type Policy } from '../protocol/policy/schema.ts';
-export { addSignature, ed25519Signer, type Envelope, type Signer } from '../protocol/records/envelope.ts';
-export { openKeyring } from '../protocol/records/keyring-roster.ts';
+export { defaultAdminPolicy, defaultPolicy, type Policy, policySchema } from '../protocol/policy/schema.ts';
+export {
+  decodeReceipt,
+  encodeReceipt,
+  maxReceiptBytes,
+  type Receipt,
+  ReceiptError,
+  type ReceiptErrorCode,
+  type ReceiptProof,
+  verifyReceipt,
+} from '../protocol/receipt.ts';
+export { type ConnectorGrant, connectorGrant } from '../protocol/records/connector-grant.ts';
+export { type Decision, decision as decisionRecord } from '../protocol/records/decision.ts';
+export {
+  addSignature,
+  createRecord,
+  ed25519Signer,
+  type Envelope,
+  envelopeId,
+  readContent,
+  RecordError,
+  type RecordErrorCode,
+  type RecordType,
+  type Signer,
+  type VerifiedRecord,
+  verifyRecord,
+} from '../protocol/records/envelope.ts';
+export type { Credential } from '../protocol/records/fields.ts';
+export { type Keyring, keyringRoster, openKeyring, type Party } from '../protocol/records/keyring-roster.ts';
+export { type PartyResult, partyResult } from '../protocol/records/party-result.ts';
+export { type Request, request as requestRecord, type SignRequest } from '../protocol/records/request.ts';
+export { type Principal, workspaceGenesis } from '../protocol/records/workspace-genesis.ts';
 export { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
-export type {
-  CoordinatorEvent,
-  KeyringView,
-  KeyView,
-  MethodName,
-  Params,
-  RequestView,
-  Result,
-  WorkspaceView,
+export {
+  type Access,
+  type CoordinatorEvent,
+  errorCodes,
+  type KeyringView,
+  type KeyView,
+  type MethodName,
+  methods,
+  type Params,
+  type RequestStateName,
+  type RequestView,
+  type Result,
+  type RpcErrorName,
+  type WorkspaceView,
 } from '../protocol/rpc.ts';
+export { httpHeaders, signHttp } from '../protocol/signed-http.ts';

@@ -77,6 +77,8 @@ class Service implements CoordinatorService {
     this.registry = new Registry(this.#repository, this.#access, options);
     this.#retention = new Retention(options.store, options.eventsPerStream ?? defaultEventsPerStream);
     this.handlers = this.#guard({
+      // Loaded when it is asked for: it is of no other use.
+      'rpc.discover': async () => (await import('./rpc/discover.ts')).discover(options.version),
       network_get: async () => ({
         networkId: options.networkId,
         time: timestamp(options.now()),

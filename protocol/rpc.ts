@@ -62,12 +62,15 @@ export const rejectionCodeSchema = z.enum([
 ]);
 export type RejectionCode = z.infer<typeof rejectionCodeSchema>;
 
-const missingSchema = z.strictObject({
+export const missingSchema = z.strictObject({
   rule: z.string(),
   need: z.int(),
   have: z.array(z.string()),
   from: z.array(z.string()),
 });
+
+/** Results of distinct parties that count, how many it takes, refusals. */
+export const votesSchema = z.strictObject({ have: z.int(), need: z.int(), refused: z.int() });
 
 /** How a request stands. Everything in it that matters is derived from records the reader can verify. */
 export const requestViewSchema = z.strictObject({
@@ -81,8 +84,7 @@ export const requestViewSchema = z.strictObject({
   decisions: z.array(envelopeSchema),
   /** While partial: what the policy still wants. */
   missing: z.array(missingSchema).optional(),
-  /** Results of distinct parties that count, how many it takes, refusals. */
-  votes: z.strictObject({ have: z.int(), need: z.int(), refused: z.int() }),
+  votes: votesSchema,
   results: z.array(envelopeSchema),
   /** Fulfilled sign request: one signature an item, and the signed transaction where the payload is one. */
   signatures: z.array(hexBytes(64, 72)).optional(),
@@ -122,7 +124,7 @@ export const keyViewSchema = z.strictObject({
 });
 export type KeyView = z.infer<typeof keyViewSchema>;
 
-const workspaceViewSchema = z.strictObject({
+export const workspaceViewSchema = z.strictObject({
   workspaceId: recordIdSchema,
   name: z.string(),
   head: logHeadSchema,
@@ -130,7 +132,7 @@ const workspaceViewSchema = z.strictObject({
 });
 export type WorkspaceView = z.infer<typeof workspaceViewSchema>;
 
-const keyringViewSchema = z.strictObject({
+export const keyringViewSchema = z.strictObject({
   keyringId: recordIdSchema,
   epoch: epochSchema,
   roster: envelopeSchema,
@@ -169,7 +171,7 @@ export const eventSchema = z.discriminatedUnion('type', [
     resultId: recordIdSchema,
     party: credentialSchema,
     result: z.enum(['signatures', 'key', 'refusal']),
-    votes: z.strictObject({ have: z.int(), need: z.int(), refused: z.int() }),
+    votes: votesSchema,
     at: timestampSchema,
   }),
 ]);
@@ -183,6 +185,16 @@ const byId = <Field extends string>(field: Field) =>
 
 /** Every method. Mutations carry signed records, whose ids are their idempotency keys: same bytes, same answer. */
 export const methods = {
+  'rpc.discover': {
+    summary: 'This interface, described in OpenRPC',
+    access: 'open',
+    params: z.strictObject({}),
+    result: z.looseObject({
+      openrpc: z.string(),
+      info: z.looseObject({ title: z.string(), version: z.string() }),
+      methods: z.array(z.looseObject({ name: z.string() })),
+    }),
+  },
   network_get: {
     summary: 'The network this coordinator serves, and its clock',
     access: 'open',
@@ -316,7 +328,7 @@ export const methods = {
     result: z.strictObject({
       requestId: recordIdSchema,
       state: requestStateSchema,
-      votes: z.strictObject({ have: z.int(), need: z.int(), refused: z.int() }),
+      votes: votesSchema,
       /** Whether this result is among those that count, by this call or an earlier one. */
       counted: z.boolean(),
     }),
