@@ -107,7 +107,7 @@ export const codeUnions: readonly CodeUnion[] = [
   },
   {
     name: 'Ed25519KeyErrorCode',
-    file: 'protocol/keys/ed25519.ts',
+    file: 'protocol/keys/ed25519-rules.ts',
     begins: 'export type Ed25519KeyErrorCode =',
     ends: ';',
     production: ['protocol/keys'],
