@@ -71,7 +71,11 @@ export class PageServer {
 }
 
 /** Opens the page in headless Chromium, and ends Chromium when the page has reported. */
-export async function visit(url: string, outcome: Promise<Outcome>): Promise<Outcome> {
+export async function visit(
+  url: string,
+  outcome: Promise<Outcome>,
+  program: string = chromium,
+): Promise<Outcome> {
   const profile = await mkdtemp(join(tmpdir(), 'countersign-chromium-'));
   const flags = [
     '--headless=new',
@@ -80,7 +84,7 @@ export async function visit(url: string, outcome: Promise<Outcome>): Promise<Out
     '--disable-dev-shm-usage',
     '--no-first-run',
   ];
-  const browser = spawn(chromium, [...flags, `--user-data-dir=${profile}`, url], {
+  const browser = spawn(program, [...flags, `--user-data-dir=${profile}`, url], {
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: true,
   });
@@ -88,7 +92,7 @@ export async function visit(url: string, outcome: Promise<Outcome>): Promise<Out
   browser.stderr.setEncoding('utf8').on('data', (part: string) => (said += part));
   const ended = new Promise<never>((_, reject) => {
     browser.once('error', reject);
-    browser.once('exit', (code) => reject(new Error(`chromium ended with ${code}: ${said.slice(-2000)}`)));
+    browser.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${said.slice(-2000)}`)));
   });
   ended.catch(() => undefined);
   try {

@@ -3,6 +3,7 @@ import { httpStatusOf } from '../../coordinator/rpc/error.ts';
 import type { Examples, Exchange, OpenRpcDocument, OpenRpcMethod } from '../../protocol/openrpc/document.ts';
 import { componentPath, type JsonSchema } from '../../protocol/openrpc/schemas.ts';
 import type { RpcErrorName } from '../../protocol/rpc.ts';
+import { httpHeaders } from '../../protocol/signed-http.ts';
 
 /** Where the examples' coordinator listens, as they are printed. */
 const address = 'http://127.0.0.1:7000';
@@ -65,6 +66,32 @@ function answered({ status, answer, answerHeaders }: Exchange): string {
   if (typeof answer !== 'string') return json(answer);
   const head = Object.entries(answerHeaders ?? {}).map(([name, value]) => `${name}: ${value}`);
   return fence('http', [`HTTP/1.1 ${status} OK`, ...head, '', answer.trimEnd()].join('\n'));
+}
+
+interface Signed {
+  readonly type: string;
+  readonly bytes: string;
+}
+
+/** Every signed record in the examples, the grants in headers among them. */
+function recordsIn(value: unknown): Signed[] {
+  if (typeof value !== 'object' || value === null) return [];
+  const grant = (value as Record<string, unknown>)[httpHeaders.grant];
+  if (typeof grant === 'string') return recordsIn(JSON.parse(Buffer.from(grant, 'base64url').toString()));
+  const { type, bytes } = value as Partial<Signed>;
+  if (typeof type === 'string' && typeof bytes === 'string') return [{ type, bytes }];
+  return Object.values(value).flatMap(recordsIn);
+}
+
+/** What the first record of a type in the examples says; `kind` is one that its content must have. */
+function record(examples: Examples, type: string, kind?: string): string {
+  for (const found of recordsIn(examples)) {
+    if (found.type !== type) continue;
+    const content = JSON.parse(Buffer.from(found.bytes, 'base64url').toString()) as Record<string, unknown>;
+    const kindOf = content['kind'] ?? (content['result'] as { kind?: string } | undefined)?.kind;
+    if (kind === undefined || kindOf === kind) return fence('json', layOut(shortened(content)));
+  }
+  throw new TypeError(`the introduction names a record ${type} ${kind ?? ''}, of which there is none`);
 }
 
 const anchor = (heading: string): string =>
@@ -172,15 +199,16 @@ function errorTable(document: OpenRpcDocument): string {
 
 /**
  * The guide. In the introduction, `{{sent NAME}}` and `{{answered NAME}}` stand for one of the examples' other exchanges,
- * `{{errors}}` for the table of errors.
+ * `{{record TYPE KIND}}` for the content of a record, `{{errors}}` for the table of errors.
  *
  * @throws {TypeError} for a name that is none
  */
 export function rpcMarkdown(document: OpenRpcDocument, examples: Examples, introduction: string): string {
   const filled = introduction.replaceAll(
-    /\{\{(\w+)(?: (\w+))?\}\}/g,
-    (_, what: string, name: string | undefined) => {
+    /\{\{(\w+)(?: ([\w.]+))?(?: (\w+))?\}\}/g,
+    (_, what: string, name: string | undefined, kind: string | undefined) => {
       if (what === 'errors') return errorTable(document);
+      if (what === 'record') return record(examples, name ?? '', kind);
       const exchange = name === undefined ? undefined : examples.others[name];
       if (exchange === undefined) throw new TypeError(`the introduction names ${name}, which is no exchange`);
       return what === 'sent' ? sent(exchange) : answered(exchange);

@@ -8,6 +8,7 @@ import { bytesToNumberLE, numberToBytesLE } from '@noble/curves/utils.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import * as native from '../../protocol/keys/ed25519.ts';
+import { isVerifiable } from '../../protocol/keys/ed25519-rules.ts';
 import * as portable from '../../protocol/keys/ed25519.browser.ts';
 
 const { Point } = ed25519;
@@ -61,6 +62,7 @@ describe('ed25519 in Node and in browsers', () => {
     const publicKey = native.publicKeyOf(seedOf(1));
     const signature = native.sign(seedOf(1), message);
     assert.equal(agreed(publicKey, message, signature, 'as signed'), true);
+    assert.equal(isVerifiable(publicKey, signature), true);
     for (let index = 0; index < signature.length; index += 1) {
       const changed = signature.slice();
       changed[index]! ^= 1 << (index % 8);
@@ -80,6 +82,8 @@ describe('ed25519 in Node and in browsers', () => {
     for (let more = s + Point.Fn.ORDER; more < 2n ** 256n; more += Point.Fn.ORDER) {
       const second = concatBytes(signature.subarray(0, 32), littleEndian(more));
       assert.equal(agreed(publicKey, message, second, `S = ${more}`), false);
+      // By code of our own, whatever the arithmetic below it would say.
+      assert.equal(isVerifiable(publicKey, second), false);
     }
   });
 
@@ -108,6 +112,7 @@ describe('ed25519 in Node and in browsers', () => {
         assert.equal(agreed(key, text, universal, name), false, name);
         assert.equal(agreed(key, text, zero, name), false, name);
       }
+      assert.equal(isVerifiable(key, universal), false, name);
       assert.throws(() => portable.checkPublicKey(key), native.Ed25519KeyError);
     }
     for (const key of [...mixed, littleEndian(2n), new Uint8Array(32).fill(0xff)])
