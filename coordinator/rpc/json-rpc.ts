@@ -112,7 +112,11 @@ export function readBody(bytes: Uint8Array, batchCalls: number): Body {
     const detail = `a batch of ${value.length} calls: the limit is ${batchCalls}`;
     throw new RpcError('too_large', detail, `send at most ${batchCalls} calls at once`);
   }
-  return { batch: true, calls: value.map(readCall) };
+  const calls = value.map(readCall);
+  // A hundred kilobytes each: of small calls, a batch would make an answer out of all proportion.
+  if (calls.filter((entry) => isCall(entry) && entry.method === 'rpc.discover').length > 1)
+    throw new RpcError('too_large', 'rpc.discover more than once in a batch', 'call it once');
+  return { batch: true, calls };
 }
 
 const isCall = (entry: Call | RpcResponse): entry is Call => 'method' in entry;

@@ -210,7 +210,7 @@ const kinds: readonly (readonly [weight: number, make: (random: Random, seen: Se
           random,
           seen,
           bytesOf(
-            `{"jsonrpc":"2.0","id":1,"method":${random.pick(['"__proto__"', '"constructor"', '"toString"', '"sign_request "', '"SIGN_GET"', '"rpc.discover"', '""', junkText(random)])},"params":{}}`,
+            `{"jsonrpc":"2.0","id":1,"method":${random.pick(['"__proto__"', '"constructor"', '"toString"', '"sign_request "', '"SIGN_GET"', '"rpc.describe"', '""', junkText(random)])},"params":{}}`,
           ),
         ),
       ),

@@ -78,6 +78,16 @@ describe('coordinator/rpc server', () => {
       assert.equal(world.service.calls.length, 3);
     });
 
+    it('describes itself once in a batch: the answer is large, the call is not', async () => {
+      await world.open();
+      const call = { jsonrpc: '2.0', id: 1, method: 'rpc.discover' };
+      const once = (await (await world.post(JSON.stringify([call]))).json()) as Answer[];
+      assert.deepEqual(once[0]?.result, { method: 'rpc.discover' });
+      const twice = (await (await world.post(JSON.stringify([call, call]))).json()) as Answer;
+      assertError(twice, 'too_large', /rpc\.discover/);
+      assert.equal(world.service.calls.length, 1);
+    });
+
     it('runs notifications and answers them with nothing, wrong ones too', async () => {
       const one = await world.post('{"jsonrpc":"2.0","method":"network_get"}');
       assert.deepEqual([one.status, await one.text()], [204, '']);
