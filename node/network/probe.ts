@@ -4,6 +4,7 @@ import { generateKeyPair } from '@libp2p/crypto/keys';
 import type { PeerId } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
+import { anySignal } from 'any-signal';
 import { createLibp2p } from 'libp2p';
 import { dialAddress } from './addresses.ts';
 import { reasonOf } from './network-error.ts';
@@ -55,14 +56,15 @@ export async function probePeer(options: ProbeOptions): Promise<ProbeOutcome> {
     connectionMonitor: { enabled: false },
   });
   const deadline = AbortSignal.timeout(timeoutMs);
+  const ended = anySignal([deadline, signal]);
   let reason = `no answer within ${timeoutMs} ms`;
   try {
-    const ended = AbortSignal.any([deadline, ...(signal === undefined ? [] : [signal])]);
     await host.dial(plain, { signal: ended, force: true });
   } catch (error) {
     signal?.throwIfAborted();
     if (!deadline.aborted) reason = reasonOf(error);
   } finally {
+    ended.clear();
     await host.stop();
   }
   if (proven === undefined) return { is: 'unreachable', reason };

@@ -96,7 +96,12 @@ describe('configs/Containerfile', function () {
     };
     const assemble = all('RUN').find((script) => script.includes('/image/opt/countersign'))!;
     const copied = /cp -r (.*?) \/image\/opt\/countersign\//.exec(assemble)![1]!.split(' ');
-    assert.deepEqual(copied.toSorted(), [...packed.files, 'package.json', 'node_modules'].toSorted());
+    const whole = packed.files.filter((path) => !path.startsWith('!'));
+    assert.deepEqual(copied.toSorted(), [...whole, 'package.json', 'node_modules'].toSorted());
+    // What is not packed the image has no use for either.
+    const left = packed.files.filter((path) => path.startsWith('!'));
+    assert.deepEqual(left, ['!dist/**/*.map', '!dist/.tsbuildinfo']);
+    for (const pattern of ["'*.map'", '.tsbuildinfo']) assert(assemble.includes(pattern), pattern);
     for (const path of copied) assert(existsSync(join(root, path)), path);
     const [, target, name] = /ln -s (\S+) \/image\/usr\/local\/bin\/(\S+)/.exec(assemble) ?? [];
     assert.deepEqual(packed.bin, { [name!]: target!.replace('/opt/countersign/', '') });

@@ -24,7 +24,8 @@ function isAbout(rule: ReferenceRule, kind: string): boolean {
   if (rule.when) return rule.when.kind.indexOf(kind) >= 0;
   // A rule without conditions: a deny rule is about everything, an allow rule about transactions only.
   if (rule.effect === 'deny') return true;
-  return kind.endsWith('.transaction');
+  // A PSBT is a transaction too.
+  return kind.endsWith('.transaction') || kind === 'bitcoin.psbt';
 }
 
 function people(quorum: ReferenceQuorum, owners: string[]): string[] {

@@ -39,6 +39,8 @@ function deny(id: string, ...about: Kind[]): Rule {
 
 const ofOwners = (k: number): Quorum => ({ k, of: 'owners' });
 const transaction: Kind[] = ['solana.transaction'];
+/** What a rule that names no kinds allows. */
+const transactions: readonly Kind[] = ['solana.transaction', 'bitcoin.psbt'];
 const verdictOf = (...parameters: Parameters<typeof evaluatePolicy>): PolicyVerdict['verdict'] =>
   evaluatePolicy(...parameters).verdict;
 
@@ -46,7 +48,7 @@ describe('policy evaluation', () => {
   it('denies what no rule is about', () => {
     const transactionsOnly = policy(allow('a', ofOwners(1)));
     for (const kind of kinds) {
-      const expected = kind === 'solana.transaction' ? 'satisfied' : 'denied';
+      const expected = transactions.includes(kind) ? 'satisfied' : 'denied';
       assert.equal(verdictOf(transactionsOnly, [kind], standing(owners)), expected, kind);
     }
     assert.equal(verdictOf(transactionsOnly, [], standing(owners)), 'denied');
@@ -160,7 +162,7 @@ describe('the default policies', () => {
   it('let any one owner ask for transactions and keys, and for nothing else', () => {
     assert.deepEqual(policySchema.parse(defaultPolicy), defaultPolicy);
     for (const kind of kinds) {
-      const expected = kind === 'solana.transaction' || kind === 'key.request' ? 'satisfied' : 'denied';
+      const expected = [...transactions, 'key.request'].includes(kind) ? 'satisfied' : 'denied';
       assert.equal(verdictOf(defaultPolicy, [kind], standing(['carol'])), expected, kind);
     }
     assert.equal(verdictOf(defaultPolicy, transaction, standing([])), 'waiting');
