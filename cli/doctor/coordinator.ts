@@ -1,9 +1,9 @@
 // The doctor at a coordinator: its configuration, its folder, its port, and the process if it runs.
 import { readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { dirname, join } from 'node:path';
 import * as z from 'zod';
-import { type CoordinatorConfig, parseCoordinatorConfig } from '../../coordinator/config.ts';
-import { checkConfig, given, readConfigFile } from '../config-file.ts';
+import type { CoordinatorConfig } from '../../coordinator/config.ts';
+import { readCoordinatorConfig } from '../coordinator-config.ts';
 import { exists } from '../interrupted-init.ts';
 import { checkDisk } from './disk.ts';
 import type { Findings } from './findings.ts';
@@ -12,26 +12,6 @@ import { checkFolder, checkPermissions } from './permissions.ts';
 import { checkPort } from './port.ts';
 import { checkCoordinator } from './remote.ts';
 import { errorWords } from './words.ts';
-
-/** The configuration as `coordinator start` reads it, `dir` absolute. */
-async function readConfig(path: string, { environment }: Machine): Promise<CoordinatorConfig> {
-  const file = await readConfigFile(path);
-  const port = environment.COUNTERSIGN_COORDINATOR_PORT;
-  const listen = given({
-    host: environment.COUNTERSIGN_COORDINATOR_HOST,
-    port: port !== undefined && /^[0-9]+$/.test(port) ? Number(port) : port,
-  });
-  const named = environment.COUNTERSIGN_COORDINATOR_DIR;
-  const overrides = given({ dir: named, listen: Object.keys(listen).length > 0 ? listen : undefined });
-  const config = checkConfig(file, overrides, () =>
-    parseCoordinatorConfig({
-      ...file.values,
-      ...overrides,
-      ...(overrides.listen !== undefined && { listen: { ...(file.values.listen as object), ...listen } }),
-    }),
-  );
-  return { ...config, dir: resolve(overrides.dir === undefined ? file.folder : '.', config.dir) };
-}
 
 /** The nearest folder above that is there: where the coordinator would make its own. */
 async function nearest(folder: string): Promise<string> {
@@ -55,7 +35,7 @@ async function readyUrl(dir: string): Promise<string | undefined> {
 export async function examineCoordinator(findings: Findings, machine: Machine, path: string): Promise<void> {
   let config: CoordinatorConfig;
   try {
-    config = await readConfig(path, machine);
+    config = await readCoordinatorConfig(path, machine.environment);
     findings.ok('config', `${path} is valid, for network ${config.networkId}`);
   } catch (error) {
     const { name, words, remedy } = errorWords(error);

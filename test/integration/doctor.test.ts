@@ -14,20 +14,11 @@ import { createNetwork } from '../../node/network/network.ts';
 import { envelopeSchema } from '../../protocol/records/envelope.ts';
 import { openKeyring } from '../../protocol/records/keyring-roster.ts';
 import { CliWorld, type Json } from '../support/cli-run.ts';
+import { ofThisMachine } from '../support/machine-findings.ts';
 import { LocalNetwork } from '../support/local-network.ts';
 import { until } from '../support/until.ts';
 
 const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
-/** Findings about the machine that runs the tests. */
-const ofThisMachine = new Set([
-  'core_dumps',
-  'swap_on',
-  'memory_swapped',
-  'memory_unchecked',
-  'disk_low',
-  'disk_volatile',
-  'disk_network',
-]);
 
 describe('countersign doctor at a network', function () {
   this.timeout(180_000);

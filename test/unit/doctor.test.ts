@@ -21,19 +21,10 @@ import { parseCoordinatorConfig } from '../../coordinator/config.ts';
 import { type RunningCoordinator, startCoordinator } from '../../coordinator/main.ts';
 import { startControl } from '../../node/control.ts';
 import { CliWorld, type Json } from '../support/cli-run.ts';
+import { ofThisMachine } from '../support/machine-findings.ts';
 import { mountMemory, type MemoryDisk, whyNoMount } from '../support/memory-disk.ts';
 
 const networkId = 'doctor-network';
-/** Findings about the machine that runs the tests: neither wanted nor forbidden. */
-const ofThisMachine = new Set<string>([
-  'core_dumps',
-  'swap_on',
-  'memory_swapped',
-  'memory_unchecked',
-  'disk_low',
-  'disk_volatile',
-  'disk_network',
-]);
 
 describe('countersign doctor', function () {
   this.timeout(60_000);
