@@ -101,7 +101,9 @@ export class Instruments {
     new Gauge({
       ...this.#define('gauge', described),
       collect() {
-        this.reset();
+        // Where there are no labels, prom-client's reset leaves a 0: a number that nobody has measured.
+        const empty = (): void => (described.labels === undefined ? this.remove() : this.reset());
+        empty();
         const done = attempt(() =>
           read((value, labels) => {
             if (!Number.isFinite(value)) return;
@@ -110,7 +112,7 @@ export class Instruments {
           }),
         );
         // Half of it would mislead.
-        if (!done) this.reset();
+        if (!done) empty();
       },
     });
   }

@@ -18,7 +18,7 @@ import { until } from '../support/until.ts';
 setFlagsFromString('--expose-gc');
 const collect = runInNewContext('gc') as () => void;
 const root = fileURLToPath(new URL('../../', import.meta.url));
-const sources = ['client', 'cli', 'connector', 'coordinator', 'node', 'protocol', 'storage', 'metrics'];
+const sources = ['client', 'cli', 'connector', 'coordinator', 'metrics', 'node', 'protocol', 'storage'];
 
 /** Waits for `work` while everything that can be collected is. Fails when it takes `withinMs`. */
 async function collecting<Value>(work: Promise<Value>, withinMs: number): Promise<Value> {

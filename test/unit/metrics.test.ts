@@ -75,6 +75,26 @@ describe('instruments', () => {
     assert.equal(told[1], 'some.event');
   });
 
+  it('shows no number where nothing was measured, or where reading failed, also without labels', async () => {
+    const instruments = new Instruments('connector', quiet);
+    let read = (set: (value: number, labels: object) => void): void => void set;
+    instruments.gauge({ name: 'y', ...words }, (set) => read(set));
+    const shown = async () =>
+      parseExposition(await instruments.text())
+        .get('countersign_connector_y')
+        ?.samples.map(({ value }) => value);
+    assert.deepEqual(await shown(), []);
+    read = (set) => set(0, {});
+    assert.deepEqual(await shown(), [0]);
+    read = (set) => set(Number.NaN, {});
+    assert.deepEqual(await shown(), []);
+    read = (set) => {
+      set(1, {});
+      throw new Error('the source is gone');
+    };
+    assert.deepEqual(await shown(), []);
+  });
+
   it('bound their labels, whatever comes', async () => {
     const instruments = new Instruments('coordinator', quiet);
     const counter = instruments.counter<'a'>({ name: 'x_total', labels: ['a'], ...words });
