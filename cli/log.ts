@@ -79,6 +79,20 @@ export function levelOf(event: string): LogLevel {
   return 'info';
 }
 
+/**
+ * What a terminal acts on, hides or reorders. JSON escapes the control characters below U+0020 alone; U+009B, say, begins an
+ * escape sequence as well. Written as JSON's own escapes they mean the same to whoever reads JSON.
+ */
+const unprintable = /(?!\n)[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu;
+
+function printed(line: string): string {
+  return line.replace(unprintable, (character) =>
+    [...Array(character.length).keys()]
+      .map((index) => `\\u${character.charCodeAt(index).toString(16).padStart(4, '0')}`)
+      .join(''),
+  );
+}
+
 /** Fields that pino writes itself. */
 const reserved = new Set(['level', 'time', 'event', 'pid']);
 
@@ -99,7 +113,7 @@ export function createLog(
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    stream,
+    { write: (line) => void stream.write(printed(line)) },
   );
   return (event, fields) => {
     const asked = fields.level as LogLevel;

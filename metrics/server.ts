@@ -1,7 +1,7 @@
 // Serves one process's metrics, and nothing else: GET /metrics on a port of its own. Small and bounded, so that whoever reaches it can
 // neither learn more nor cost more than a scrape.
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, Socket } from 'node:net';
 import { parseMetricsAddress } from './listen.ts';
 
 export interface MetricsServerOptions {
@@ -69,7 +69,14 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
       plain(500, 'the metrics could not be read\n');
     }
   };
+  /** Connections on which an answer is under way. */
+  const answering = new WeakSet<Socket>();
   const server = createServer({ ...timeouts, maxHeaderSize: maxHeaderBytes }, (request, response) => {
+    const { socket } = request;
+    // No scraper asks before it has its answer. Whoever does would have thousands of answers in memory that it never reads.
+    if (answering.has(socket)) return void socket.destroy();
+    answering.add(socket);
+    response.once('close', () => answering.delete(socket));
     request.resume(); // A body is not looked at.
     response.on('error', () => undefined);
     void answer(request, response).catch(() => response.destroy());
@@ -77,6 +84,8 @@ export async function startMetricsServer(options: MetricsServerOptions): Promise
   server.maxConnections = maxConnections;
   server.keepAliveTimeout = keepAliveMs;
   server.setTimeout(keepAliveMs);
+  // Who was turned away comes again: a scrape does not stay locked out by connections on which nothing is asked.
+  server.on('drop', () => server.closeIdleConnections());
   server.on('clientError', (_error, socket) => socket.destroy());
   const { host, port } = address;
   await new Promise<void>((resolve, reject) => {

@@ -8,8 +8,9 @@ import { httpHeaders } from '../../protocol/signed-http.ts';
 /** `https://app.example`, with a port where it is not the usual one: exactly as browsers send it. */
 function isOrigin(text: string): boolean {
   if (!URL.canParse(text)) return false;
-  const { origin, protocol } = new URL(text);
-  return /^https?:$/.test(protocol) && origin === text;
+  const { origin, protocol, hostname } = new URL(text);
+  // A host with a * in it is one to URL, and matches no page: whoever writes it means more than would be allowed.
+  return /^https?:$/.test(protocol) && origin === text && !hostname.includes('*');
 }
 
 const originSchema = z

@@ -90,6 +90,7 @@ const closing = (): RpcError =>
 class HttpServer implements RpcServer {
   readonly #options: RpcServerOptions;
   readonly #limits: RpcLimits;
+  readonly #cors: CorsOptions;
   readonly #timing: RpcTiming;
   readonly #app: FastifyInstance;
   readonly #authenticator: Authenticator;
@@ -107,6 +108,7 @@ class HttpServer implements RpcServer {
     const limits = options.limits ?? defaultLimits;
     this.#options = options;
     this.#limits = limits;
+    this.#cors = options.cors ?? { origins: [] };
     this.#timing = { ...defaultTiming, ...options.timing };
     this.#authenticator = new Authenticator({ networkId: options.networkId, now: options.now, limits });
     this.#addressRate = new RateLimit(limits.addressRate, 'address');
@@ -184,7 +186,8 @@ class HttpServer implements RpcServer {
       return503OnClosing: false, // Refused below, in the words of JSON-RPC.
       clientErrorHandler: (error, socket) =>
         onClientError(error, socket, this.#connections.isAnswering(socket)),
-      frameworkErrors: (error, _request, reply) => void this.#onError(error, reply),
+      // Before any hook: a path that cannot be read counts as a request all the same.
+      frameworkErrors: (error, request, reply) => void this.#onUnreadable(error, request, reply),
     });
     app.removeAllContentTypeParsers();
     app.addContentTypeParser('application/json', async (request: FastifyRequest) =>
@@ -197,10 +200,9 @@ class HttpServer implements RpcServer {
       this.#options.observer?.refused('not_found');
       await refuse(reply, new RpcError('not_found', 'nothing is served here', remedy));
     });
-    const cors = this.#options.cors ?? { origins: [] };
     app.addHook('onRequest', async (request, reply) => {
       // First of all: a page must be able to read why it was refused.
-      const preflight = allowOrigin(cors, request.raw, reply.raw);
+      const preflight = allowOrigin(this.#cors, request.raw, reply.raw);
       await this.#admit(request, reply);
       if (preflight) await reply.code(204).send();
     });
@@ -243,6 +245,16 @@ class HttpServer implements RpcServer {
     const refused = httpError(error, this.#limits.bodyBytes, this.#options.log);
     this.#options.observer?.refused(refused.error.name);
     await refuse(reply, refused.error, refused.status);
+  }
+
+  async #onUnreadable(error: Error, request: FastifyRequest, reply: FastifyReply): Promise<void> {
+    allowOrigin(this.#cors, request.raw, reply.raw);
+    try {
+      await this.#addressRate.spend(addressKey(request.ip));
+      await this.#onError(error, reply);
+    } catch (refused) {
+      await this.#onError(refused as Error, reply);
+    }
   }
 
   /** Before the body is read. */

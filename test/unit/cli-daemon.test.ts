@@ -152,6 +152,23 @@ describe("a daemon's log", () => {
     );
   });
 
+  it('holds nothing that a terminal would act on, and means the same', () => {
+    const hostile = 'a\u001b[2Jb\u009b31mc\u202ed\u2028e\u200bf\u007fg\u{e0041}h\nü';
+    const written: string[] = [];
+    const log = createLog('info', { write: (line: string) => void written.push(line) });
+    log('peer.up', { reason: hostile, [hostile]: new Error(hostile) });
+    log(`odd\u009b${hostile}`, {});
+    assert.equal(written.length, 2);
+    for (const line of written) {
+      assert.match(line, /^[^\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]+\n$/u);
+      assert.ok(line.includes('ü'));
+    }
+    const [first, second] = written.map((line) => JSON.parse(line) as Json);
+    assert.equal(first.reason, hostile);
+    assert.equal(first[hostile].message, hostile);
+    assert.equal(second.event, `odd\u009b${hostile}`);
+  });
+
   it('takes the level from the event, or from the field', () => {
     const written = lines('warn', (log) => {
       log('peer.up', {});

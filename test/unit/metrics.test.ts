@@ -1,6 +1,6 @@
 // The shared parts of the metrics: instruments that never fail their users, the server, and the counts beside a store.
 import assert from 'node:assert/strict';
-import { request } from 'node:http';
+import { Agent, request } from 'node:http';
 import { connect } from 'node:net';
 import { parseConnectorConfig } from '../../connector/config.ts';
 import { Outage } from '../../connector/outage.ts';
@@ -242,9 +242,9 @@ interface Answer {
   readonly body: string;
 }
 
-function ask(url: string, method = 'GET', body?: string): Promise<Answer> {
+function ask(url: string, method = 'GET', body?: string, agent: Agent | false = false): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    const asked = request(url, { method, agent: false }, (response) => {
+    const asked = request(url, { method, agent }, (response) => {
       let text = '';
       response.setEncoding('utf8');
       response.on('data', (part: string) => (text += part));
@@ -331,6 +331,66 @@ describe('the metrics server', () => {
       await server.stop();
     }
     await until(() => open.every(({ closed }) => closed), 'all are closed');
+  });
+
+  it('answers one request of a connection at a time, and cuts who asks ahead', async () => {
+    let made = 0;
+    const server = await startMetricsServer({
+      listen: '127.0.0.1:0',
+      text: async () => {
+        made += 1;
+        return 'a 1\n';
+      },
+    });
+    const port = Number(new URL(server.url).port);
+    try {
+      const socket = connect(port, '127.0.0.1');
+      let answers = '';
+      let closed = false;
+      socket.on('error', quiet).on('close', () => (closed = true));
+      socket.on('data', (chunk) => (answers += chunk));
+      socket.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n'.repeat(1000));
+      await until(() => closed, 'the connection is cut');
+      assert.ok(
+        made <= 1 && answers.split('HTTP/1.1').length <= 2,
+        `${made} texts, ${answers.length} characters`,
+      );
+      // One after the other is what scrapers do.
+      const agent = new Agent({ keepAlive: true, maxSockets: 1 });
+      try {
+        for (let count = 0; count < 20; count += 1)
+          assert.equal((await ask(server.url, 'GET', undefined, agent)).status, 200);
+      } finally {
+        agent.destroy();
+      }
+    } finally {
+      await server.stop();
+    }
+  });
+
+  it('closes connections on which nothing is asked when a scraper finds no room', async () => {
+    const server = await startMetricsServer({ listen: '127.0.0.1:0', text: async () => 'a 1\n' });
+    const port = Number(new URL(server.url).port);
+    const states = Array.from({ length: maxConnections }, () => {
+      const state = { socket: connect(port, '127.0.0.1'), closed: false, answered: false };
+      state.socket.on('error', quiet).on('close', () => (state.closed = true));
+      state.socket.on('data', () => (state.answered = true));
+      state.socket.write('GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n');
+      return state;
+    });
+    try {
+      await until(() => states.every(({ answered }) => answered), 'all have their answer');
+      let status = 0;
+      const scrape = (): void => void ask(server.url).then((answer) => (status = answer.status), quiet);
+      await until(() => {
+        if (status === 0) scrape();
+        return status !== 0;
+      }, 'a scraper is let in');
+      assert.equal(status, 200);
+      assert.ok(states.some(({ closed }) => closed));
+    } finally {
+      await server.stop();
+    }
   });
 
   it('says why it cannot listen, and leaves the process without', async () => {

@@ -1,5 +1,6 @@
 // Which web pages may call a coordinator: none, unless its configuration lists their origin.
 import assert from 'node:assert/strict';
+import { corsSchema } from '../../coordinator/rpc/cors.ts';
 import { defaultLimits } from '../../coordinator/rpc/limits.ts';
 import { httpHeaders } from '../../protocol/signed-http.ts';
 import { pageFetch } from '../support/page-fetch.ts';
@@ -95,6 +96,51 @@ describe('coordinator/rpc for web pages', () => {
     assert.equal(asked.headers.get('access-control-allow-credentials'), null);
     const allowed = asked.headers.get('access-control-allow-headers')?.split(', ');
     for (const header of Object.values(httpHeaders)) assert.ok(allowed?.includes(header), header);
+  });
+
+  it('counts paths that cannot be read as requests, and lets pages read why they are refused', async () => {
+    const addressRate = { requests: 2, perSeconds: 60 };
+    await world.open({ ...defaultLimits, addressRate }, { cors: { origins: [app] } });
+    const page = pageFetch(app);
+    for (const status of [400, 400, 429]) {
+      const refused = await page(`${world.url}/%zz`);
+      assert.equal(refused.status, status);
+      const { error } = (await refused.json()) as { error: { data: { code: string } } };
+      assert.equal(error.data.code, status === 400 ? 'invalid_request' : 'rate_limited');
+    }
+    assert.equal((await page(`${world.url}/health/live`)).status, 429);
+  });
+
+  it('takes no origin into its configuration that no browser sends', () => {
+    const taken = (origin: string): boolean => corsSchema.safeParse({ origins: [origin] }).success;
+    for (const origin of [
+      '*',
+      app,
+      `${app}:8443`,
+      'http://127.0.0.1:8080',
+      'http://[::1]:1',
+      'https://xn--bcher-kva.example',
+    ])
+      assert.ok(taken(origin), origin);
+    const senseless = [
+      '',
+      'null',
+      '**',
+      `${app}/`,
+      `${app}:443`,
+      'https://*.example',
+      'https://app.*',
+      'HTTPS://app.example',
+    ];
+    const others = [
+      'https://APP.example',
+      'https://a@app.example',
+      `${app}?x`,
+      'file://',
+      'https://bücher.example',
+      'app.example',
+    ];
+    for (const origin of [...senseless, ...others]) assert.ok(!taken(origin), origin);
   });
 
   it('counts preflights as requests, and tells pages when to try again', async () => {
