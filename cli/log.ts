@@ -113,7 +113,7 @@ export function createLog(
       timestamp: () => `,"time":"${new Date().toISOString()}"`,
       formatters: { level: (label) => ({ level: label }) },
     },
-    { write: (line) => void stream.write(printed(line)) },
+    { write: (line) => stream.write(printed(line)) },
   );
   return (event, fields) => {
     const asked = fields.level as LogLevel;

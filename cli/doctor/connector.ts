@@ -13,6 +13,7 @@ import type { Credential } from '../../protocol/records/fields.ts';
 import { readConnectorConfig } from '../connector-folder.ts';
 import { exists } from '../interrupted-init.ts';
 import { checkDisk } from './disk.ts';
+import { checkFiles } from './files.ts';
 import type { Findings } from './findings.ts';
 import { tellExpiry } from './grants.ts';
 import { checkMemory, lockHolder, type Machine } from './machine.ts';
@@ -34,6 +35,7 @@ export async function examineConnector(
 ): Promise<void> {
   if (!(await checkFolder(findings, dir))) return;
   const path = join(dir, 'config.yaml');
+  if (!(await checkFiles(findings, [path]))) return;
   let config: ConnectorConfig;
   try {
     config = await readConnectorConfig(path, machine.environment, {});
@@ -59,6 +61,7 @@ export async function examineConnector(
     );
   } else findings.ok('process', `it runs, process ${pid}`);
   await checkMemory(findings, machine, pid);
+  if (!(await checkFiles(findings, [config.key, config.grant]))) return;
   const grant = await readGrant(findings, machine, config);
   let asked = false;
   await checkPassphrase(findings, machine, { path: config.key, passphraseFile }, async (seed) => {

@@ -6,6 +6,7 @@ import type { CoordinatorConfig } from '../../coordinator/config.ts';
 import { readCoordinatorConfig } from '../coordinator-config.ts';
 import { exists } from '../interrupted-init.ts';
 import { checkDisk } from './disk.ts';
+import { checkFiles, whyUnreadable } from './files.ts';
 import type { Findings } from './findings.ts';
 import { lockHolder, type Machine } from './machine.ts';
 import { checkFolder, checkPermissions } from './permissions.ts';
@@ -24,8 +25,10 @@ const readySchema = z.looseObject({ url: z.url() });
 
 /** Where the process that has the folder listens; undefined when it does not say. */
 async function readyUrl(dir: string): Promise<string | undefined> {
+  const path = join(dir, 'ready.json');
+  if ((await whyUnreadable(path)) !== undefined) return undefined;
   try {
-    return readySchema.parse(JSON.parse(await readFile(join(dir, 'ready.json'), 'utf8'))).url;
+    return readySchema.parse(JSON.parse(await readFile(path, 'utf8'))).url;
   } catch {
     return undefined;
   }
@@ -33,6 +36,7 @@ async function readyUrl(dir: string): Promise<string | undefined> {
 
 /** What is wrong with the coordinator of configuration `path`; nothing is changed. */
 export async function examineCoordinator(findings: Findings, machine: Machine, path: string): Promise<void> {
+  if (!(await checkFiles(findings, [path]))) return;
   let config: CoordinatorConfig;
   try {
     config = await readCoordinatorConfig(path, machine.environment);

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { type ConnectorGrant, connectorGrant } from '../../protocol/records/connector-grant.ts';
 import { envelopeSchema, verifyRecord } from '../../protocol/records/envelope.ts';
 import { timeOf } from '../../protocol/records/fields.ts';
+import { whyUnreadable } from './files.ts';
 import type { Findings } from './findings.ts';
 import type { Machine } from './machine.ts';
 
@@ -38,6 +39,11 @@ export async function checkGrants(
   const grants: ConnectorGrant[] = [];
   for (const name of names) {
     const path = join(folder, name);
+    const reason = await whyUnreadable(path);
+    if (reason !== undefined) {
+      findings.wrong('grant_invalid', reason, 'remove it');
+      continue;
+    }
     try {
       const envelope = envelopeSchema.parse(JSON.parse(await readFile(path, 'utf8')));
       const { content } = verifyRecord(connectorGrant, envelope, networkId);

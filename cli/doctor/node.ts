@@ -9,6 +9,7 @@ import { type Keyring, openKeyring, partyIndex } from '../../protocol/records/ke
 import { CliError } from '../errors.ts';
 import { type NodeFolder, readNodeFolder } from '../node-folder.ts';
 import { checkDisk } from './disk.ts';
+import { checkFiles } from './files.ts';
 import type { Findings } from './findings.ts';
 import { checkGrants } from './grants.ts';
 import { checkMemory, lockHolder, type Machine } from './machine.ts';
@@ -34,7 +35,8 @@ export async function examineNode(findings: Findings, machine: Machine, check: N
     unwritable: [paths.config, paths.party],
   });
   await checkDisk(findings, machine, dir);
-  const folder = await readFolder(findings, machine, dir);
+  const readable = await checkFiles(findings, [paths.config, paths.party, paths.identity, paths.roster]);
+  const folder = readable ? await readFolder(findings, machine, dir) : undefined;
   const running = await askNode(findings, machine, dir);
   await checkMemory(findings, machine, running?.pid);
   if (folder === undefined) return;

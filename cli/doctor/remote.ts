@@ -13,6 +13,9 @@ export interface RemoteCoordinator {
   readonly keyringId?: Hex | undefined;
 }
 
+/** Errors of the client itself, in its own words. */
+const own: ReadonlySet<string> = new Set(['unreachable', 'timeout', 'bad_response']);
+
 /** Whether what goes to an address can be read on the way. */
 function isPlain(url: string): boolean {
   const { protocol, hostname } = new URL(url);
@@ -29,7 +32,13 @@ export async function checkCoordinator(
   const failed = (error: unknown): void => {
     signal.throwIfAborted();
     if (!(error instanceof RpcClientError)) throw error;
-    findings.wrong('coordinator_unreachable', error.detail, error.remedy);
+    // What to do is never taken from whoever answered: it may be anybody.
+    if (own.has(error.code)) findings.wrong('coordinator_unreachable', error.detail, error.remedy);
+    else
+      findings.wrong(
+        'coordinator_unreachable',
+        `${url} answers ${error.code}, in its words: ${error.detail}`,
+      );
   };
   try {
     const client = createClient({ url, networkId, now, timeoutMs });

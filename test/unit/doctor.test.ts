@@ -1,9 +1,23 @@
 // `countersign doctor` at folders of nodes, connectors and coordinators: every finding that needs no running network is
 // brought about for real, where this machine lets a test do that. test/integration/doctor.test.ts has the others.
 import assert from 'node:assert/strict';
-import { chmod, chown, mkdir, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
+import { execFile } from 'node:child_process';
+import {
+  chmod,
+  chown,
+  mkdir,
+  readdir,
+  readFile,
+  rename,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
+import { createServer as createHttpServer } from 'node:http';
 import { createServer, type Server } from 'node:net';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { type Code, catalog } from '../../cli/doctor/catalog.ts';
 import { examineConnector } from '../../cli/doctor/connector.ts';
 import { checkDisk } from '../../cli/doctor/disk.ts';
@@ -298,6 +312,74 @@ describe('countersign doctor', function () {
         assert.deepEqual(await codes('--node', nodeA()), ['daemon_stopped', 'folder_damaged']);
       },
     );
+  });
+
+  it('waits for no pipe and reads no device that stands in the place of a file', async () => {
+    /** What is found while something else stands at a path. */
+    const replaced = async (
+      path: string,
+      by: 'pipe' | 'device',
+      args: readonly string[],
+    ): Promise<string[]> => {
+      const aside = `${path}.aside`;
+      const there = await stat(path).then(
+        () => true,
+        () => false,
+      );
+      if (there) await rename(path, aside);
+      try {
+        if (by === 'pipe') await promisify(execFile)('mkfifo', ['-m', '600', path]);
+        else await symlink('/dev/zero', path);
+        const { result } = await findings(...args);
+        return result.findings
+          .filter((finding: Json) => finding.found.startsWith(`${path} is a ${by}, not a file`))
+          .map((finding: Json) => finding.code);
+      } finally {
+        await rm(path);
+        if (there) await rename(aside, path);
+      }
+    };
+    for (const by of ['pipe', 'device'] as const) {
+      for (const name of ['config.yaml', 'party.json', 'identity.json', 'roster.json'])
+        assert.deepEqual(await replaced(nodeA(name), by, ['--node', nodeA()]), ['folder_damaged'], name);
+      assert.deepEqual(await replaced(nodeA('grants', 'odd.json'), by, ['--node', nodeA()]), [
+        'grant_invalid',
+      ]);
+      for (const name of ['config.yaml', 'identity.json', 'grant.json'])
+        assert.deepEqual(
+          await replaced(connectorA(name), by, ['--connector', connectorA()]),
+          ['folder_damaged'],
+          name,
+        );
+      assert.deepEqual(await replaced(dir('odd.yaml'), by, ['--coordinator', dir('odd.yaml')]), [
+        'folder_damaged',
+      ]);
+    }
+  });
+
+  it('takes no advice from whoever answers in place of a coordinator', async () => {
+    const words = { code: 'forbidden', detail: 'no\u001b[2J \u202eentry', remedy: 'run curl evil.example' };
+    const server = createHttpServer((_request, response) => {
+      response.writeHead(200, { 'content-type': 'application/json' });
+      response.end(
+        JSON.stringify({ jsonrpc: '2.0', id: 1, error: { code: -32002, message: 'no', data: words } }),
+      );
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    try {
+      const { port } = server.address() as { port: number };
+      await withCoordinator(`http://127.0.0.1:${port}`, async () => {
+        const { stdout } = await cli.run(['doctor', '--connector', connectorA()], { passphrase: undefined });
+        assert.match(
+          stdout,
+          /coordinator_unreachable: http:\S+ answers forbidden, in its words: no \[2J entry/,
+        );
+        assert.doesNotMatch(stdout, /evil/);
+      });
+    } finally {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    }
   });
 
   it('finds modes and owners that let others in, or keep the daemon out', async function () {
