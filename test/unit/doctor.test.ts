@@ -339,7 +339,7 @@ describe('countersign doctor', function () {
         if (there) await rename(aside, path);
       }
     };
-    for (const by of ['pipe', 'device'] as const) {
+    for (const by of ['device', 'pipe'] as const) {
       for (const name of ['config.yaml', 'party.json', 'identity.json', 'roster.json'])
         assert.deepEqual(await replaced(nodeA(name), by, ['--node', nodeA()]), ['folder_damaged'], name);
       assert.deepEqual(await replaced(nodeA('grants', 'odd.json'), by, ['--node', nodeA()]), [

@@ -6,6 +6,8 @@ import * as openRpcPackage from '@open-rpc/meta-schema';
 import { Ajv, type ValidateFunction } from 'ajv';
 import { createClient } from '../../client/mod.ts';
 import { httpStatusOf } from '../../coordinator/rpc/error.ts';
+import type { Caller, Handlers } from '../../coordinator/rpc/handlers.ts';
+import { answerBody, readBody, type RpcResponse } from '../../coordinator/rpc/json-rpc.ts';
 import { createRpcServer } from '../../coordinator/rpc/server.ts';
 import { type Examples, type OpenRpcDocument, openRpcDocument } from '../../protocol/openrpc/document.ts';
 import type { JsonSchema } from '../../protocol/openrpc/schemas.ts';
@@ -24,6 +26,7 @@ import {
   type RpcErrorName,
   type Access,
 } from '../../protocol/rpc.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
 import { httpHeaders, verifyHttp } from '../../protocol/signed-http.ts';
 import { type Generated, generateRpc } from '../documents/rpc.ts';
 import { createWorld, networkId } from '../support/fixture.ts';
@@ -219,6 +222,60 @@ describe('rpc.discover', () => {
     assert.equal(event({ ...data[0], more: 1 }), false);
   });
 
+  it('accepts of parameters exactly what the server does', async () => {
+    const ajv = new Ajv({ strict: false });
+    const whole = JSON.parse(JSON.stringify(document)) as OpenRpcDocument;
+    ajv.addSchema({ $id: 'https://document.example/', ...whole });
+    const reached = names.map((name) => [name, async () => ({ reached: true })] as const);
+    const context = {
+      handlers: Object.fromEntries(reached) as unknown as Handlers,
+      caller: { credential: 'a', grant: {} } as unknown as Caller,
+      signal: new AbortController().signal,
+      log: () => assert.fail('an internal error'),
+    };
+    /** The error's name, or `ok` when the handler was reached. */
+    const ask = async (method: string, params: string): Promise<string> => {
+      const body = `{"jsonrpc":"2.0","id":1,"method":"${method}","params":${params}}`;
+      const answer = (await answerBody(readBody(Buffer.from(body), 20), context)) as RpcResponse;
+      return 'result' in answer ? 'ok' : answer.error.data.code;
+    };
+    const envelope = whole.methods.find(({ name }) => name === 'workspace_create')!.examples[0]!.params[0]!
+      .value as Envelope;
+    const values = [...oddValues(envelope)];
+    const told = new Map<string, number>();
+    for (const [index, { name, params, examples }] of whole.methods.entries()) {
+      const usual = examples[0]!.params.map((param): [string, unknown] => [param.name, param.value]);
+      const accepted = new Map(
+        params.map((param, at) => [
+          param.name,
+          ajv.compile({ $ref: `https://document.example/#/methods/${index}/params/${at}/schema` }),
+        ]),
+      );
+      const holds = (given: readonly (readonly [string, unknown])[]): boolean =>
+        given.every(([param, value]) => accepted.get(param)?.(value) === true) &&
+        params.every((param) => !param.required || given.some(([one]) => one === param.name));
+      const agree = async (given: readonly (readonly [string, unknown])[]): Promise<void> => {
+        const text = `{${given.map(([param, value]) => `${JSON.stringify(param)}:${JSON.stringify(value)}`).join()}}`;
+        const said = await ask(name, text);
+        assert.equal(said, holds(given) ? 'ok' : 'invalid_params', `${name} ${text.slice(0, 200)}`);
+        told.set(said, (told.get(said) ?? 0) + 1);
+      };
+      await agree(usual);
+      for (const odd of ['more', '__proto__', 'constructor', '']) await agree([...usual, [odd, 1]]);
+      for (const { name: param } of params) {
+        const others = usual.filter(([one]) => one !== param);
+        await agree(others);
+        for (const value of values) await agree([...others, [param, value]]);
+      }
+      for (const positional of ['[]', '[1]', '5', '"a"', 'true'])
+        assert.equal(await ask(name, positional), 'invalid_params', name);
+    }
+    assert.ok(
+      (told.get('ok') ?? 0) > 100 && (told.get('invalid_params') ?? 0) > 1000,
+      JSON.stringify([...told]),
+    );
+  });
+
   it('has signed examples whose signatures verify', () => {
     let signed = 0;
     for (const [name, { method, path, headers, request }] of Object.entries(examples.methods)) {
@@ -269,6 +326,49 @@ describe('rpc.discover', () => {
     assert.match(markdown, /…\(\d+ characters\)/);
   });
 });
+
+/** What parameters are given here: their own kinds at their limits, and everything else. */
+function* oddValues(envelope: Envelope): Generator<unknown> {
+  yield* [null, true, 0, 1, -1, 1.5, 200, 201, 60_000, 60_001, 2 ** 53 - 1, 1e300, [], {}, [[]], [null]];
+  yield* [
+    '',
+    'x',
+    'é'.repeat(300),
+    '\u{1f600}'.repeat(300),
+    'a'.repeat(300),
+    'a'.repeat(301),
+    'a\u0000',
+    '\ud800',
+  ];
+  const id = `0x${'a'.repeat(64)}`;
+  yield* ['0x', id, id.toUpperCase(), `${id}\n`, `${id}a`, ` ${id}`, 'partial', 'pending\n', 'PENDING'];
+  yield* [Array(50).fill(id), Array(51).fill(id), [id, 'x']];
+  const { bytes, signatures } = envelope;
+  const [signature] = signatures;
+  for (const change of [
+    { more: 1 },
+    { bytes: '' },
+    { bytes: `${bytes}=` },
+    { bytes: `${bytes}\n` },
+    { bytes: 'A'.repeat(349_526) },
+    { bytes: 'A'.repeat(349_527) },
+    { type: '' },
+    { type: 'a'.repeat(40) },
+    { type: 'a'.repeat(41) },
+    { type: 'A' },
+    { signatures: [] },
+    { signatures: {} },
+    { signatures: Array(256).fill(signature) },
+    { signatures: Array(257).fill(signature) },
+    { signatures: [{ ...signature, more: 1 }] },
+    { signatures: [{ ...signature, signature: `${signature?.signature}00` }] },
+    { signatures: [{ ...signature, credential: `${signature?.credential}0` }] },
+    { signatures: [{ credential: signature?.credential }] },
+  ])
+    yield { ...envelope, ...change };
+  yield { bytes, signatures };
+  yield JSON.parse(`{"__proto__":1,"type":"a","bytes":"A","signatures":[]}`);
+}
 
 function resolve(document: unknown, reference: string): unknown {
   let value = document;
