@@ -49,7 +49,7 @@ describe('deadlines', () => {
     const { port } = silent.address() as AddressInfo;
     const peerId = peerIdOfCredential(signerOf('silent node').credential).toString();
     const nodeAddress = `/ip4/127.0.0.1/tcp/${port}/p2p/${peerId}`;
-    const client = createDoorClient({ privateSeed: seedOf('connector'), nodeAddress, deadlineMs: 300 });
+    const client = createDoorClient({ privateSeed: seedOf('connector'), nodeAddress, deadlineMs: 1500 });
     await client.start();
     try {
       for (const dials of [1, 2]) {
