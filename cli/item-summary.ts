@@ -6,8 +6,10 @@ import type { DecodedPayload } from '../protocol/payloads/payload.ts';
 function transactionOf({ facts }: DecodedPayload): string | undefined {
   if (facts.kind !== 'bitcoin.psbt') return undefined;
   const { inputs, outputs, lockTime, version } = facts;
+  // Amounts and scripts of what is spent belong to it, for the fee follows from them: items that claim different ones are
+  // not one transaction, whatever their ids.
   return JSON.stringify([
-    inputs.map(({ txid, index, sequence }) => [txid, index, sequence]),
+    inputs.map(({ txid, index, sequence, script, amount }) => [txid, index, sequence, script, amount]),
     outputs.map(({ script, amount }) => [script, amount]),
     lockTime,
     version,

@@ -161,10 +161,11 @@ export function verifySignatures(
   });
   const assembled = proven(() =>
     assembleAll(
-      proved.map(({ payload, payloadKey, signature }) => ({
+      proved.map(({ payload, payloadKey, signature, decoded }) => ({
         payload,
         key: payloadKey,
         signature: fromHex(signature),
+        decoded,
       })),
     ),
   );

@@ -277,6 +277,30 @@ function latestDecisions(
   return latest;
 }
 
+/** Where owners stand on a request, by their last decisions, and what was not counted, and why. */
+export interface Positions {
+  /** Those whose approval holds, the initiator among them unless it has taken the request back. */
+  readonly approved: ReadonlySet<string>;
+  readonly rejected: ReadonlySet<string>;
+  readonly ignored: string[];
+}
+
+/** The decisions in evidence, each verified, the last of each principal counted as it stands at `trust.now`. */
+export function positionsOf(authorisation: Authorisation, evidence: Evidence, trust: Trust): Positions {
+  const ignored: string[] = [];
+  const latest = latestDecisions(evidence, authorisation, trust.networkId, ignored);
+  const approved = new Set([authorisation.request.initiator]);
+  const rejected = new Set<string>();
+  for (const [principal, made] of latest) {
+    if (made.decision === 'reject') {
+      rejected.add(principal);
+      approved.delete(principal);
+    } else if (timeOf(made.expires) > trust.now) approved.add(principal);
+    else ignored.push(`the approval of ${principal} ran out at ${made.expires}`);
+  }
+  return { approved, rejected, ignored };
+}
+
 /** Kinds of a request's items, as policies name them. */
 export function kindsOf(authorisation: Authorisation): readonly Kind[] {
   if (authorisation.request.kind === 'key') return ['key.request'];
@@ -318,17 +342,9 @@ function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): 
   if (timeOf(request.created) > trust.now + maxClockAhead) {
     throw new Refused('too_early', `made at ${request.created}: check the clocks`, false);
   }
-  const ignored: string[] = [];
-  const latest = latestDecisions(evidence, authorisation, trust.networkId, ignored);
-  if (latest.get(request.initiator)?.decision === 'reject') {
+  const { approved, rejected, ignored } = positionsOf(authorisation, evidence, trust);
+  if (rejected.has(request.initiator)) {
     throw new Refused('cancelled', `cancelled by ${request.initiator}`, false);
-  }
-  const approved = new Set([request.initiator]);
-  const rejected = new Set<string>();
-  for (const [principal, made] of latest) {
-    if (made.decision === 'reject') rejected.add(principal);
-    else if (timeOf(made.expires) > trust.now) approved.add(principal);
-    else ignored.push(`the approval of ${principal} ran out at ${made.expires}`);
   }
   const owners = workspace.owners.map((owner) => owner.name);
   const judged = evaluatePolicy(workspace.signPolicy, kindsOf(authorisation), { owners, approved, rejected });

@@ -3,12 +3,15 @@
 // owners, its policy and its keyrings, those their parties, and these the key and every signature.
 //
 // Time is not checked: a receipt is read after its approvals have run out, and nothing in it proves when they were given.
+// Nor does it prove that it is complete: whoever made it may have left out a decision, or a result, that was not needed.
 import * as z from 'zod';
 import {
   type Authorisation,
   authorize,
   type Evidence,
   evidenceSchema,
+  positionsOf,
+  type Trust,
   verifyDecision,
   verifyKey,
 } from './authorize.ts';
@@ -69,7 +72,7 @@ export interface ReceiptProof {
   readonly keyring: Keyring;
   readonly request: Request;
   readonly items: Authorisation['items'];
-  /** Owners whose approval counted, the initiator among them. */
+  /** Owners whose last decision here is an approval, the initiator among them. */
   readonly approvedBy: readonly string[];
   /** Names of the parties whose results are in it. */
   readonly parties: readonly string[];
@@ -124,12 +127,10 @@ export function verifyReceipt(receipt: Receipt, trusted: { readonly workspaceId:
   );
   checkKeys(evidence, keyring, record.content, networkId);
   const authorisation = authorised(evidence, networkId, record.content);
-  const decisions = evidence.decisions.map((envelope, index) =>
-    at('decisions', `evidence.decisions[${index}]`, () => verifyDecision(envelope, authorisation, networkId)),
-  );
+  for (const [index, envelope] of evidence.decisions.entries())
+    at('decisions', `evidence.decisions[${index}]`, () => verifyDecision(envelope, authorisation, networkId));
   const contents = checkResults(results, authorisation, networkId);
   const signatures = publishedSignatures(receipt, authorisation);
-  const approvals = decisions.filter(({ decision }) => decision === 'approve');
   const { request, requestId, items } = authorisation;
   const key = contents.map(({ result }) => result).find((result) => result.kind === 'key');
   return {
@@ -139,7 +140,7 @@ export function verifyReceipt(receipt: Receipt, trusted: { readonly workspaceId:
     keyring,
     request,
     items,
-    approvedBy: [...new Set([request.initiator, ...approvals.map(({ principal }) => principal)])],
+    approvedBy: [...positionsOf(authorisation, evidence, judgedAt(request, networkId)).approved],
     parties: contents.map(
       ({ party }) => keyring.roster.parties.find((member) => member.key === party)?.name ?? party,
     ),
@@ -168,9 +169,14 @@ function checkKeys(evidence: Evidence, keyring: Keyring, request: Request, netwo
   if (missing !== undefined) throw new ReceiptError('keys', 'evidence.keys', `key ${missing} is missing`);
 }
 
+/** No receipt says when it was judged: it is judged at the time at which the request was made. */
+function judgedAt({ created }: Request, networkId: string): Trust {
+  return { networkId, now: timeOf(created) };
+}
+
 /** What evidence authorised, at a time when no approval in it had run out. */
 function authorised(evidence: Evidence, networkId: string, request: Request): Authorisation {
-  const verdict = authorize(evidence, { networkId, now: timeOf(request.created) });
+  const verdict = authorize(evidence, judgedAt(request, networkId));
   if (verdict.verdict === 'authorised') return verdict.authorisation;
   if (verdict.verdict === 'waiting') {
     // Garbage among decisions is ignored when they are judged: here it is the first thing wrong.

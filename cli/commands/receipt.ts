@@ -62,7 +62,13 @@ function proofLines(proof: ReceiptProof): string[] {
       ['parties', `${parties.join(', ')}: ${parties.length} of ${keyring.roster.parties.length}`],
       ['network', networkId],
       ...keyLinesOf(proof),
-      ['not checked', 'time: when it was approved and signed, and whether an approval had run out by then'],
+      [
+        'not checked',
+        [
+          'time: when it was approved and signed, and whether an approval had run out by then',
+          'whether a decision or result that was not needed was left out of the file',
+        ],
+      ],
     ]),
     ...items.flatMap(({ key }, index) => [
       '',

@@ -1,6 +1,6 @@
 // The state machine of requests: (request, command, now) -> new request and events, or StateError. Pure; what it may
 // conclude it derives from signed records through `authorize`, as every node does again for itself.
-import { authorize, kindsOf, maxClockAhead, verifyDecision } from '../../protocol/authorize.ts';
+import { authorize, kindsOf, maxClockAhead, reconsider, verifyDecision } from '../../protocol/authorize.ts';
 import type { Authorisation, RefusalReason, Verdict } from '../../protocol/authorize.ts';
 import { sameLogHead, timeOf, timestamp } from '../../protocol/records/fields.ts';
 import { approversOf } from '../../protocol/policy/evaluate.ts';
@@ -200,7 +200,7 @@ export function decide(
     at: timestamp(now),
   };
   if (request.state === 'pending') return { request: decided, events: [event] };
-  const verdict = authorize(evidenceOf(decided, context), { networkId, now });
+  const verdict = reconsider(before, evidenceOf(decided, context), { networkId, now });
   const judged = judge(decided, verdict, now);
   return { request: judged.request, events: [event, ...judged.events] };
 }

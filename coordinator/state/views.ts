@@ -1,5 +1,5 @@
 // What readers are shown of stored state; every authority in it is a record they can verify themselves.
-import { type Authorisation, authorize } from '../../protocol/authorize.ts';
+import { type Authorisation, reconsider } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import { addressesOf } from '../../protocol/keys/key-type.ts';
 import { assembleAll } from '../../protocol/payloads/payload.ts';
@@ -16,13 +16,12 @@ function transactionsOf(request: StoredRequest, authorisation: Authorisation): R
   if (request.state !== 'fulfilled' || request.signatures === undefined) return undefined;
   if (authorisation.request.kind !== 'sign') return undefined;
   const signed = authorisation.request.items.flatMap(({ payload }, item) => {
-    const key = authorisation.items[item]?.key;
+    const opened = authorisation.items[item];
     const signature = request.signatures?.[item];
-    if (key === undefined || signature === undefined) return [];
-    const { keyType, publicKey } = key;
-    return [
-      { item, payload, key: { keyType, publicKey: fromHex(publicKey) }, signature: fromHex(signature) },
-    ];
+    if (opened === undefined || signature === undefined) return [];
+    const { keyType, publicKey } = opened.key;
+    const key = { keyType, publicKey: fromHex(publicKey) };
+    return [{ item, payload, key, signature: fromHex(signature), decoded: opened.payload }];
   });
   const built = assembleAll(signed).flatMap(({ transaction, psbt, missing = [] }, index) => {
     const { item } = signed[index]!;
@@ -32,9 +31,15 @@ function transactionsOf(request: StoredRequest, authorisation: Authorisation): R
   return built.length > 0 ? built : undefined;
 }
 
-function missingOf(request: StoredRequest, context: RequestContext, now: number): RequestView['missing'] {
+function missingOf(
+  request: StoredRequest,
+  context: RequestContext,
+  authorisation: Authorisation,
+  now: number,
+): RequestView['missing'] {
   if (request.state !== 'partial' && request.state !== 'pending') return undefined;
-  const verdict = authorize(evidenceOf(request, context), { networkId: context.networkId, now });
+  const trust = { networkId: context.networkId, now };
+  const verdict = reconsider(authorisation, evidenceOf(request, context), trust);
   if (verdict.verdict !== 'waiting') return undefined;
   return verdict.missing.map(({ rule, need, have, from }) => ({
     rule,
@@ -48,7 +53,7 @@ function missingOf(request: StoredRequest, context: RequestContext, now: number)
 export function requestView(request: StoredRequest, context: RequestContext, now: number): RequestView {
   const authorisation = authorisationOf(request, context);
   const { threshold, parties } = authorisation.keyring.roster;
-  const missing = missingOf(request, context, now);
+  const missing = missingOf(request, context, authorisation, now);
   const transactions = transactionsOf(request, authorisation);
   return {
     requestId: request.requestId,

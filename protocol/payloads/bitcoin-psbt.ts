@@ -16,6 +16,7 @@ import {
   type BitcoinTransaction,
   type Coin,
   isData,
+  isFinal,
   maxPsbtBytes,
   parsePsbt,
   taprootScript,
@@ -68,6 +69,11 @@ function openSpend({ psbt, input }: BitcoinPsbtPayload, publicKey: Uint8Array): 
       'not_a_signer',
       `input ${input} says that its coin belongs to another internal key or has a script tree`,
     );
+  if (spent.final)
+    throw new PayloadError(
+      'already_signed',
+      `input ${input} is final already, and what it holds would be lost: give the PSBT before it was finalized`,
+    );
   if (spent.sighash !== sighashDefault && spent.sighash !== sighashAll)
     throw new PayloadError(
       'unsupported_sighash',
@@ -97,7 +103,7 @@ function factsOf({ transaction, own, sighash }: Spend, input: number): BitcoinPs
     input,
     version,
     lockTime,
-    ...(txid !== undefined && { txid: `0x${txid}` as Hex }),
+    ...(txid !== undefined && { txid }),
     sighash: sighash === sighashAll ? 'all' : 'default',
     inputs: inputs.map((coin) => ({
       txid: coin.txid,
@@ -136,6 +142,17 @@ function placeOf({ address, script, amount }: BitcoinOutput): string {
   return `script ${script}, which is not known here`;
 }
 
+/** A lock time is without effect when every input is final (consensus rule IsFinalTx). */
+function lockTimeLines({ lockTime, inputs }: BitcoinPsbtFacts): string[] {
+  if (lockTime === 0) return [];
+  const isInForce = inputs.some(({ sequence }) => sequence !== 0xffffffff);
+  return [
+    isInForce
+      ? `Not valid before lock time ${lockTime}`
+      : `Lock time ${lockTime}, without effect: valid at once`,
+  ];
+}
+
 function summarize(facts: BitcoinPsbtFacts): string[] {
   const { inputs, outputs, input, fee } = facts;
   const spent = inputs[input]!;
@@ -150,7 +167,7 @@ function summarize(facts: BitcoinPsbtFacts): string[] {
         `${output.own ? 'Back to this key' : 'Pays'} ${formatBitcoin(BigInt(output.amount))} ${output.own ? 'at' : 'to'} ${placeOf(output)}`,
     ),
     `Fee: ${formatBitcoin(BigInt(fee))}`,
-    ...(facts.lockTime === 0 ? [] : [`Not valid before lock time ${facts.lockTime}`]),
+    ...lockTimeLines(facts),
     'Addresses are those of the main network; the signature is valid on test networks alike',
   ];
 }
@@ -185,17 +202,21 @@ export function inputsOfKey(psbt: Hex, publicKey: Uint8Array): number[] {
   return parsePsbt(fromHex(psbt)).inputs.flatMap((coin, index) => (isOwn(own, coin) ? [index] : []));
 }
 
-/** One input's key and 64-byte signature. */
+/** The valid signature, 64 bytes, of one input by a key's output key. */
 export interface SignedInput {
-  readonly payload: BitcoinPsbtPayload;
+  readonly input: number;
+  /** The key itself, x-only. */
   readonly publicKey: Uint8Array;
   readonly signature: Uint8Array;
+  /** As its facts have it. */
+  readonly sighash: BitcoinPsbtFacts['sighash'];
 }
 
 /**
- * The PSBT with the signatures of some of its inputs; with all of them there, also the transaction for the network.
+ * The PSBT with the signatures of some of its inputs; with something to satisfy every input there, also the transaction for
+ * the network. What the PSBT brought along for other inputs is taken as it is: the network checks it.
  *
- * @throws {PayloadError} as `decodeBitcoinPsbt`
+ * @throws {PayloadError} as `parsePsbt`
  */
 export function assembleBitcoinPsbt(
   unsigned: Hex,
@@ -206,26 +227,26 @@ export function assembleBitcoinPsbt(
   readonly missing: readonly string[];
 } {
   const { library } = parsePsbt(fromHex(unsigned));
-  for (const { payload, publicKey, signature } of signed) {
-    const { sighash } = openSpend(payload, publicKey);
-    const tapKeySig = sighash === sighashDefault ? signature : concatBytes(signature, Uint8Array.of(sighash));
-    library.updateInput(payload.input, { tapKeySig, tapInternalKey: publicKey }, true);
+  for (const { input, publicKey, signature, sighash } of signed) {
+    const tapKeySig = sighash === 'default' ? signature : concatBytes(signature, Uint8Array.of(sighashAll));
+    library.updateInput(input, { tapKeySig, tapInternalKey: publicKey }, true);
   }
   const psbt = toHex(library.toPSBT());
+  // From here on the library's copy is used up: a copy for each input would cost the square of their number.
   const missing = Array.from({ length: library.inputsLength }, (_, index) => index).filter(
-    (index) => !isSigned(library, index),
+    (index) => !finalize(library, index),
   );
   if (missing.length > 0) return { psbt, missing: missing.map((index) => `input ${index}`) };
-  const finished = library.clone();
-  finished.finalize();
-  return { psbt, transaction: toHex(finished.extract()), missing: [] };
+  return { psbt, transaction: toHex(library.extract()), missing: [] };
 }
 
-/** Whether an input has what it needs to be final. */
-function isSigned(library: Transaction, index: number): boolean {
-  const trial = library.clone();
+/** Makes an input final. Returns whether it is: not without what its script needs. */
+function finalize(library: Transaction, index: number): boolean {
+  const input = library.getInput(index);
+  if (isFinal(input)) return true;
+  if (!input.tapKeySig && !input.tapScriptSig && !input.partialSig) return false;
   try {
-    trial.finalizeIdx(index);
+    library.finalizeIdx(index);
     return true;
   } catch {
     return false;

@@ -1,6 +1,7 @@
 // A partially signed Bitcoin transaction (PSBT version 0, BIP174 with BIP371), read and held to what can be signed here.
 import { Address, OutScript, Transaction } from '@scure/btc-signer';
 import { equalBytes } from '@noble/curves/utils.js';
+import { sha256 } from '@noble/hashes/sha2.js';
 import { type Hex, toHex } from '../hex.ts';
 import { PayloadError } from './error.ts';
 
@@ -26,6 +27,8 @@ export interface SpentCoin extends Coin {
   /** BIP371, when given. */
   readonly internalKey?: Uint8Array;
   readonly merkleRoot?: Uint8Array;
+  /** Whether the PSBT holds the script or witness that goes into the transaction (BIP174, finalized). */
+  readonly final: boolean;
 }
 
 export interface BitcoinTransaction {
@@ -37,14 +40,14 @@ export interface BitcoinTransaction {
   /** Satoshi: what is spent and not paid to any output. */
   readonly fee: bigint;
   /** Id of the transaction, when every input spends a witness program and so has an empty script. */
-  readonly txid?: string;
+  readonly txid?: Hex;
 }
 
 function refused(message: string, cause?: unknown): PayloadError {
   return new PayloadError('malformed_transaction', message, { cause });
 }
 
-/** The bytes of a PSBT. Throws PayloadError `malformed_transaction`, `unsupported_version`, `not_canonical`. */
+/** The bytes of a PSBT. Throws PayloadError `malformed_transaction`, `unsupported_version`. */
 export function parsePsbt(bytes: Uint8Array): BitcoinTransaction {
   let library: Transaction;
   try {
@@ -78,7 +81,12 @@ export function parsePsbt(bytes: Uint8Array): BitcoinTransaction {
   if (fee < 0n) throw refused(`the outputs pay ${-fee} satoshi more than the inputs bring`);
   const { version, lockTime } = library;
   const isFixed = inputs.every(({ script }) => isWitnessProgram(script));
-  return { library, version, lockTime, inputs, outputs, fee, ...(isFixed && { txid: library.id }) };
+  return { library, version, lockTime, inputs, outputs, fee, ...(isFixed && { txid: idOf(library) }) };
+}
+
+/** The transaction's id with empty scripts in its inputs, whatever the PSBT says they are to be. */
+function idOf(library: Transaction): Hex {
+  return toHex(sha256(sha256(library.unsignedTx)).reverse());
 }
 
 function spentCoin(library: Transaction, position: number): SpentCoin {
@@ -103,9 +111,15 @@ function spentCoin(library: Transaction, position: number): SpentCoin {
     script: coin.script,
     amount: coin.amount,
     sighash: sighashType,
+    final: isFinal(input),
     ...(input.tapInternalKey && { internalKey: input.tapInternalKey }),
     ...(input.tapMerkleRoot && { merkleRoot: input.tapMerkleRoot }),
   };
+}
+
+/** Whether an input of a PSBT has the script or witness that goes into the transaction. */
+export function isFinal(input: ReturnType<Transaction['getInput']>): boolean {
+  return Boolean(input.finalScriptSig?.length ?? 0) || Boolean(input.finalScriptWitness?.length ?? 0);
 }
 
 /** BIP141: a version, then a push of 2 to 40 bytes that is all of the rest. */
@@ -120,8 +134,26 @@ export function taprootScript(outputKey: Uint8Array): Uint8Array {
   return Uint8Array.of(0x51, 0x20, ...outputKey);
 }
 
-/** The address of a script, as Bitcoin's main network spells it; undefined for a script that has none. */
+/** No script with an address is longer: a witness version and a program of 40 bytes (BIP141). */
+const maxAddressedBytes = 42;
+const addresses = new Map<string, string | undefined>();
+const maxAddresses = 10_000;
+
+/**
+ * The address of a script, as Bitcoin's main network spells it; undefined for a script that has none. Remembered: to see
+ * whether a Taproot output is on the curve takes a square root, and one request is decoded time and again.
+ */
 export function addressOfScript(script: Uint8Array): string | undefined {
+  if (script.length > maxAddressedBytes) return undefined;
+  const name = toHex(script);
+  if (addresses.has(name)) return addresses.get(name);
+  const address = encodeAddress(script);
+  if (addresses.size >= maxAddresses) addresses.delete(addresses.keys().next().value!);
+  addresses.set(name, address);
+  return address;
+}
+
+function encodeAddress(script: Uint8Array): string | undefined {
   try {
     const decoded = OutScript.decode(script);
     if (decoded.type === 'unknown' || decoded.type === 'ms' || decoded.type === 'pk') return undefined;

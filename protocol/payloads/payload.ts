@@ -103,6 +103,8 @@ export interface SignedPayload {
   readonly payload: Payload;
   readonly key: PayloadKey;
   readonly signature: Uint8Array;
+  /** What `decodePayload` made of this payload and key, where that was done before. */
+  readonly decoded?: DecodedPayload;
 }
 
 /**
@@ -112,17 +114,9 @@ export interface SignedPayload {
  * @throws {PayloadError} as `decodePayload`, and `bad_signature` when one is not its key's signature of its payload
  */
 export function assembleAll(items: readonly SignedPayload[]): readonly Assembled[] {
-  for (const { payload, key, signature } of items) {
-    const { message, publicKey } = decodePayload(payload, key);
-    if (!verifySignature(key.keyType, publicKey, message, signature)) {
-      throw new PayloadError(
-        'bad_signature',
-        `not a signature of this payload by the key ${toHex(key.publicKey)}: discard it`,
-      );
-    }
-  }
+  const proven = items.map((item) => ({ ...item, decoded: proveSigned(item) }));
   const psbts = new Map<Hex, Assembled>();
-  return items.map(({ payload, key, signature }) => {
+  return proven.map(({ payload, key, signature }) => {
     switch (payload.kind) {
       case 'solana.transaction':
         return {
@@ -130,7 +124,7 @@ export function assembleAll(items: readonly SignedPayload[]): readonly Assembled
           ...assembleSolanaTransaction(payload, key.publicKey, signature),
         };
       case 'bitcoin.psbt': {
-        const made = psbts.get(payload.psbt) ?? assemblePsbt(payload.psbt, items);
+        const made = psbts.get(payload.psbt) ?? assemblePsbt(payload.psbt, proven);
         psbts.set(payload.psbt, made);
         return made;
       }
@@ -140,16 +134,27 @@ export function assembleAll(items: readonly SignedPayload[]): readonly Assembled
   });
 }
 
+function proveSigned({ payload, key, signature, decoded }: SignedPayload): DecodedPayload {
+  const proven = decoded ?? decodePayload(payload, key);
+  if (verifySignature(key.keyType, proven.publicKey, proven.message, signature)) return proven;
+  throw new PayloadError(
+    'bad_signature',
+    `not a signature of this payload by the key ${toHex(key.publicKey)}: discard it`,
+  );
+}
+
 /** As `assembleAll`, of a payload that is signed alone. */
 export function assemble(payload: Payload, key: PayloadKey, signature: Uint8Array): Assembled {
   return assembleAll([{ payload, key, signature }])[0]!;
 }
 
-function assemblePsbt(psbt: Hex, items: readonly SignedPayload[]): Assembled {
-  const inputs = items.flatMap(({ payload, key: { publicKey }, signature }) =>
-    payload.kind === 'bitcoin.psbt' && payload.psbt === psbt ? [{ payload, publicKey, signature }] : [],
+function assemblePsbt(psbt: Hex, items: readonly Required<SignedPayload>[]): Assembled {
+  const signed = items.flatMap(({ payload, key: { publicKey }, signature, decoded: { facts } }) =>
+    payload.kind === 'bitcoin.psbt' && payload.psbt === psbt && facts.kind === 'bitcoin.psbt'
+      ? [{ input: payload.input, publicKey, signature, sighash: facts.sighash }]
+      : [],
   );
-  return { encoding: 'bitcoin.psbt', ...assembleBitcoinPsbt(psbt, inputs) };
+  return { encoding: 'bitcoin.psbt', ...assembleBitcoinPsbt(psbt, signed) };
 }
 
 function assembleText(payload: MessagePayload, key: PayloadKey, signature: Uint8Array): Assembled {

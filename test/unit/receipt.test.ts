@@ -12,7 +12,8 @@ import {
   verifyReceipt,
 } from '../../protocol/receipt.ts';
 import { alterationsOf } from '../support/alterations.ts';
-import { approve, createWorld, idOf, reject } from '../support/fixture.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
+import { approve, createWorld, idOf, reject, start } from '../support/fixture.ts';
 import { type ServiceWorld, stores, submitted, withService } from '../support/service-world.ts';
 import { makeKey, refusedBy } from '../support/world-key.ts';
 
@@ -127,6 +128,29 @@ describe('receipt', () => {
         },
       );
       await at.refuses('not_found', 'receipt_get', { requestId: at.world.workspace.id }, at.owner());
+    }),
+  );
+
+  it(
+    'names as approving only those whose last decision in it is an approval that had not run out',
+    run(async (at) => {
+      const { receipt, requestId, workspaceId } = await signed(at);
+      const { decisions } = receipt.evidence;
+      const approvedBy = (...more: readonly Envelope[]): readonly string[] => {
+        const evidence = { ...receipt.evidence, decisions: [...decisions, ...more] };
+        return verifyReceipt({ ...receipt, evidence }, { workspaceId }).approvedBy;
+      };
+      const carol = (seq: number): Envelope => approve(at.world, requestId, 'carol', { seq });
+      assert.deepEqual(approvedBy(carol(1)), ['alice', 'bob', 'carol']);
+      const rejection = reject(at.world, requestId, 'carol', { seq: 2 });
+      for (const order of [
+        [carol(1), rejection],
+        [rejection, carol(1)],
+      ])
+        assert.deepEqual(approvedBy(...order), ['alice', 'bob']);
+      assert.deepEqual(approvedBy(carol(1), rejection, carol(3)), ['alice', 'bob', 'carol']);
+      const over = approve(at.world, requestId, 'carol', { expires: start - 1000 });
+      assert.deepEqual(approvedBy(over), ['alice', 'bob']);
     }),
   );
 
