@@ -1,9 +1,10 @@
 // A small world for tests: owners, parties, a keyring and a workspace, with builders for every signed record.
 import { createHash } from 'node:crypto';
 import type { Evidence } from '../../protocol/authorize.ts';
+import type { KeyType } from '../../protocol/keys/key-type.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
 import type { Payload } from '../../protocol/payloads/payload.ts';
-import { defaultAdminPolicy, type Policy } from '../../protocol/policy/schema.ts';
+import { defaultAdminPolicy, type Policy, transactionKinds } from '../../protocol/policy/schema.ts';
 import { connectorGrant } from '../../protocol/records/connector-grant.ts';
 import { decision } from '../../protocol/records/decision.ts';
 import {
@@ -50,6 +51,14 @@ export const twoOfThree: Policy = {
     },
     { id: 'keys', effect: 'allow', when: { kind: ['key.request'] }, require: { k: 1, of: 'owners' } },
   ],
+};
+
+/** As `twoOfThree`, for every kind of transaction. */
+export const twoOfThreeAnyChain: Policy = {
+  ...twoOfThree,
+  rules: twoOfThree.rules.map((rule) =>
+    rule.id === 'spend' ? { ...rule, when: { kind: [...transactionKinds, 'message'] } } : rule,
+  ),
 };
 
 export interface World {
@@ -144,13 +153,16 @@ function signerFor(world: World, options: RequestOptions): Signer {
   return options.signer ?? (world.owners[options.initiator ?? Object.keys(world.owners)[0]!] as Signer);
 }
 
-export function keyRequest(world: World, options: RequestOptions & { label?: string } = {}): Envelope {
-  const { label = 'treasury' } = options;
+export function keyRequest(
+  world: World,
+  options: RequestOptions & { label?: string; keyType?: KeyType } = {},
+): Envelope {
+  const { label = 'treasury', keyType = 'ed25519' } = options;
   const content = {
     ...base(world, options),
     kind: 'key' as const,
     keyringId: world.keyring.id,
-    keyType: 'ed25519' as const,
+    keyType,
     label,
   };
   return createRecord(request, content, signerFor(world, options));

@@ -4,8 +4,8 @@ import assert from 'node:assert/strict';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { authorize, type Evidence, verifyKey, type VerifiedKey } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
-import { verify } from '../../protocol/keys/ed25519.ts';
-import { decodePayload } from '../../protocol/payloads/payload.ts';
+import { type KeyType, verifySignature } from '../../protocol/keys/key-type.ts';
+import { decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
 import { readContent, type Signer } from '../../protocol/records/envelope.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { acceptCommitment, attemptIdOf, leaderOrder } from '../../node/sessions/attempt.ts';
@@ -32,6 +32,8 @@ import {
   networkId,
   seedOf,
   signRequest,
+  twoOfThree,
+  twoOfThreeAnyChain,
   type World,
 } from './fixture.ts';
 import {
@@ -52,11 +54,13 @@ interface Keyed {
 
 const keyed = new Map<string, Promise<Keyed>>();
 
-async function generate(parties: number, threshold: number): Promise<Keyed> {
-  const net = new SessionWorld(createWorld({ parties, threshold }));
+async function generate(parties: number, threshold: number, keyType: KeyType): Promise<Keyed> {
+  const signPolicy = keyType === 'ed25519' ? twoOfThree : twoOfThreeAnyChain;
+  const net = new SessionWorld(createWorld({ parties, threshold, signPolicy }));
   await net.bootAll();
   const request = keyRequest(net.world, {
     created: net.clock.now(),
+    keyType,
     // The same key whatever ran before.
     nonce: toHex(seedOf('the key of a keyed network').subarray(0, 16)),
   });
@@ -73,6 +77,7 @@ async function generate(parties: number, threshold: number): Promise<Keyed> {
 export class KeyedNetwork extends SessionWorld {
   readonly entry: KeyEntry;
   readonly key: VerifiedKey;
+  readonly #asked = new Map<Hex, readonly Payload[]>();
 
   private constructor({ world, entry, key, stores }: Keyed, options: SessionWorldOptions) {
     super(world, options);
@@ -88,25 +93,31 @@ export class KeyedNetwork extends SessionWorld {
   static async create(
     parties: number,
     threshold: number,
-    options: SessionWorldOptions = {},
+    { keyType = 'ed25519', ...options }: SessionWorldOptions & { readonly keyType?: KeyType } = {},
   ): Promise<KeyedNetwork> {
-    const name = `${threshold} of ${parties}`;
-    const made = keyed.get(name) ?? generate(parties, threshold);
+    const name = `${threshold} of ${parties} ${keyType}`;
+    const made = keyed.get(name) ?? generate(parties, threshold, keyType);
     keyed.set(name, made);
     return new KeyedNetwork(await made, options);
   }
 
   /** A message request with the approvals it needs, whose first leaders are these parties. */
   messageLedBy(...leaders: readonly number[]): { id: Hex; full: Evidence } {
+    return this.requestLedBy([messagePayload('hello')], ...leaders);
+  }
+
+  /** As `messageLedBy`, of these payloads. */
+  requestLedBy(payloads: readonly Payload[], ...leaders: readonly number[]): { id: Hex; full: Evidence } {
+    const items = payloads.map((payload) => ({ keyId: this.key.id, payload }));
     const parties = this.world.parties.map((party) => party.credential);
     for (;;) {
-      const payload = messagePayload('hello');
       const created = this.clock.now();
-      const request = signRequest(this.world, [{ keyId: this.key.id, payload }], { created });
+      const request = signRequest(this.world, items, { created });
       const id = idOf(request);
       const order = leaderOrder(parties, id);
       if (!leaders.every((leader, turn) => order[turn] === parties[leader])) continue;
       const decisions = [approve(this.world, id, 'bob', { expires: created + 3_600_000 })];
+      this.#asked.set(id, payloads);
       return { id, full: evidence(this.world, request, { keys: [this.entry], decisions }) };
     }
   }
@@ -121,16 +132,21 @@ export class KeyedNetwork extends SessionWorld {
     return envelope && readContent(partyResult, envelope, networkId).content.result;
   }
 
-  /** Until these parties have a result; asserts that it is the signature. */
+  /** Until these parties have a result; asserts that it is a valid signature of each item. */
   async signedBy(id: Hex, indices: readonly number[], ms = 120_000): Promise<void> {
     const store = (index: number): MemorySessionStore => this.node(index).store;
     await this.until(() => indices.every((index) => store(index).finished.has(id)), ms, 'the signature');
-    const publicKey = fromHex(this.key.publicKey);
-    const { message } = decodePayload(messagePayload('hello'), { keyType: 'ed25519', publicKey });
+    const { keyType, publicKey } = this.key;
+    const payloads = this.#asked.get(id) ?? [messagePayload('hello')];
+    const items = payloads.map((payload) =>
+      decodePayload(payload, { keyType, publicKey: fromHex(publicKey) }),
+    );
     for (const index of indices) {
       const result = this.resultAt(index, id);
       assert(result?.kind === 'signatures', JSON.stringify(result));
-      assert(verify(publicKey, message, fromHex(result.signatures[0] as Hex)));
+      assert.equal(result.signatures.length, items.length);
+      for (const [item, signed] of items.entries())
+        assert(verifySignature(keyType, signed.publicKey, signed.message, fromHex(result.signatures[item]!)));
     }
   }
 

@@ -164,11 +164,11 @@ describe('payload: bitcoin.psbt, hostile', () => {
         concatBytes(spends(index === 0 || ownAll ? ours.script : new Uint8Array(), 1000), end),
       );
       const item = signedItem(psbt(globals(unsigned({ inputs })), end, ...maps, end));
-      const original = Transaction.fromPSBT;
+      const original = Transaction.fromPSBT.bind(Transaction);
       let calls = 0;
       Transaction.fromPSBT = (...parameters: Parameters<typeof original>) => {
         calls += 1;
-        return original.apply(Transaction, parameters);
+        return original(...parameters);
       };
       try {
         assert.equal(assembleAll([item])[0]!.missing!.length, inputs - 1);
