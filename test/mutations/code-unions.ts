@@ -23,6 +23,7 @@ const made = (...names: readonly string[]): RegExp =>
 const field = /\bcode: '(\w+)'/g;
 
 const review = 'docs/reviews/dkg-frost.md';
+const taprootReview = 'docs/reviews/taproot-receipts.md';
 
 export const codeUnions: readonly CodeUnion[] = [
   {
@@ -114,6 +115,36 @@ export const codeUnions: readonly CodeUnion[] = [
     raised: [made('Ed25519KeyError')],
     asserted: /^ed25519/,
     mutationKey: 'ed25519',
+  },
+  {
+    name: 'TaprootKeyErrorCode',
+    file: 'protocol/keys/taproot.ts',
+    begins: 'export type TaprootKeyErrorCode =',
+    ends: ';',
+    production: ['protocol/keys'],
+    raised: [made('TaprootKeyError')],
+    asserted: /^taproot/,
+    review: { file: taprootReview, heading: '## Codes of Taproot keys' },
+  },
+  {
+    name: 'PartyResultErrorCode',
+    file: 'protocol/party-results.ts',
+    begins: 'export type PartyResultErrorCode =',
+    ends: ';',
+    production: ['protocol'],
+    raised: [made('PartyResultError')],
+    asserted: /^party-results/,
+    review: { file: taprootReview, heading: '## Codes of party results' },
+  },
+  {
+    name: 'ReceiptErrorCode',
+    file: 'protocol/receipt.ts',
+    begins: 'export type ReceiptErrorCode =',
+    ends: ';',
+    production: ['protocol'],
+    raised: [made('ReceiptError'), /\bat\('(\w+)'/g],
+    asserted: /^receipt/,
+    review: { file: taprootReview, heading: '## Codes of receipts' },
   },
   {
     name: 'PayloadErrorCode',

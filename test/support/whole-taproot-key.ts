@@ -34,4 +34,9 @@ export class WholeTaprootKey {
     const tweaked = Fn.add(this.#secret, Fn.fromBytes(tapTweak(this.publicKey)));
     return schnorr.sign(message, Fn.toBytes(tweaked));
   }
+
+  /** A signature by the key itself. */
+  signUntweaked(message: Uint8Array): Uint8Array {
+    return schnorr.sign(message, Fn.toBytes(this.#secret));
+  }
 }

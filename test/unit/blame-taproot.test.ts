@@ -17,7 +17,7 @@ import { messagePayload, networkId } from '../support/fixture.ts';
 import { flip } from '../support/key-generation-runs.ts';
 import { KeyedNetwork } from '../support/session-attacker.ts';
 
-/** Two inputs of the key, and a message: tweaked, tweaked, not tweaked. */
+/** An input of the key, a message, and another input: tweaked, not tweaked, tweaked. */
 function payloadsFor(net: KeyedNetwork): Payload[] {
   const script = taprootScript(outputKeyOf(fromHex(net.key.publicKey)));
   const transaction = new Transaction();
@@ -31,8 +31,8 @@ function payloadsFor(net: KeyedNetwork): Payload[] {
   const psbt = toHex(transaction.toPSBT());
   return [
     { kind: 'bitcoin.psbt', psbt, input: 0 },
-    { kind: 'bitcoin.psbt', psbt, input: 1 },
     messagePayload('hello'),
+    { kind: 'bitcoin.psbt', psbt, input: 1 },
   ];
 }
 
@@ -65,7 +65,7 @@ describe('blame: Taproot keys', () => {
     const { authorisation } = verdict as Extract<typeof verdict, { verdict: 'authorised' }>;
     const { items } = authorisation;
     assert.deepEqual(items[0]!.payload.tweak, tapTweak(fromHex(net.key.publicKey)));
-    assert.equal(items[2]!.payload.tweak, undefined);
+    assert.equal(items[1]!.payload.tweak, undefined);
     const digests = signDigests(authorisation);
     const { tweak: _, ...bare } = items[0]!.payload;
     const [without] = signDigests({ ...authorisation, items: [{ ...items[0]!, payload: bare }] });
@@ -73,8 +73,8 @@ describe('blame: Taproot keys', () => {
   });
 
   for (const [item, what] of [
-    [1, 'a spend'],
-    [2, 'a message'],
+    [2, 'a spend'],
+    [1, 'a message'],
   ] as const)
     it(`a wrong share for ${what} is proven with the tweak that it was made for, and with no other`, async () => {
       const net = await KeyedNetwork.create(3, 2, { keyType: 'taproot_secp256k1' });
@@ -85,16 +85,17 @@ describe('blame: Taproot keys', () => {
       await net.submit(full, [0, 1, 2]);
       await net.signedBy(id, [0, 2]);
       const witnesses = [0, 2].filter((index) => net.node(index).blamed.length > 0);
+      assert.ok(witnesses.length > 0, 'somebody has the proof');
       const file = assertProven(net, witnesses, 'invalid_share', cheat);
       const { bundle } = decodeBundle(file.bytes);
       const { signing } = bundle;
       const tweak = toHex(tapTweak(fromHex(net.key.publicKey)));
       assert.equal(signing?.item, item);
-      assert.equal(signing.tweak, item === 1 ? tweak : undefined);
+      assert.equal(signing.tweak, item === 2 ? tweak : undefined);
 
       const { tweak: __, ...untweaked } = signing;
       const others: BlameBundle['signing'][] = [
-        item === 1 ? untweaked : { ...signing, tweak },
+        item === 2 ? untweaked : { ...signing, tweak },
         { ...signing, tweak: `0x${'00'.repeat(31)}01` },
         { ...signing, tweak: `0x${'ff'.repeat(32)}` },
         { ...signing, item: 0 },
