@@ -1,6 +1,6 @@
 // Local control of a running node: newline-delimited JSON over a Unix socket that only the node's own user can open. One
 // request and one response a line: {method, params?} -> {ok: true, result} | {ok: false, error: {code, message}}.
-import { chmod, lstat, rm } from 'node:fs/promises';
+import { chmod, lstat, rm, stat } from 'node:fs/promises';
 import { type Server, type Socket, connect, createServer } from 'node:net';
 import * as z from 'zod';
 import { ControlError, chooseControlPath, possibleControlPaths } from './control-path.ts';
@@ -288,6 +288,17 @@ async function exchange(
   });
 }
 
+/** Sockets of other users are not looked for: their node may well run. */
+async function notRunning(dir: string): Promise<string> {
+  const own = process.getuid?.();
+  const owner = await stat(dir).then(
+    ({ uid }) => uid,
+    () => own,
+  );
+  if (owner === own) return `no node runs on ${dir}: start it with countersign node start --dir ${dir}`;
+  return `no node of user ${own} runs on ${dir}, which belongs to user ${owner}: run this as that user, with its XDG_RUNTIME_DIR`;
+}
+
 /**
  * Calls a method of the node that runs on data folder `dir`, and returns its result as it came: the caller checks it.
  *
@@ -316,6 +327,5 @@ export async function callControl(
     clearTimeout(timer);
     signal?.removeEventListener('abort', follow);
   }
-  const advice = `start it with countersign node start --dir ${dir}`;
-  throw new ControlError('not_running', `no node runs on ${dir}: ${advice}`);
+  throw new ControlError('not_running', await notRunning(dir));
 }

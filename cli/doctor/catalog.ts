@@ -40,6 +40,7 @@ export const catalog = {
 
   config_invalid: failure('config', 'correct it: configs/ has commented examples'),
   folder_damaged: failure('config', 'restore the files of one folder from its backup'),
+  shares_lost: failure('config', 'restore the whole folder from its backup: no share opens without it'),
 
   folder_missing: failure('permissions', 'make it with init, or name the folder that is meant'),
   not_accessible: failure(

@@ -1,5 +1,5 @@
 // The doctor at a node: its folder, its keyring, and, over its control socket, the process itself if it runs.
-import { readFile } from 'node:fs/promises';
+import { readdir, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { multiaddr } from '@multiformats/multiaddr';
 import { callControl, ControlError } from '../../node/control.ts';
@@ -35,14 +35,19 @@ export async function examineNode(findings: Findings, machine: Machine, check: N
     unwritable: [paths.config, paths.party],
   });
   await checkDisk(findings, machine, dir);
+  await checkShares(findings, dir);
   const readable = await checkFiles(findings, [paths.config, paths.party, paths.identity, paths.roster]);
   const folder = readable ? await readFolder(findings, machine, dir) : undefined;
-  const running = await askNode(findings, machine, dir);
+  const holder = await lockHolder(machine, paths.db);
+  const running = await askNode(findings, machine, dir, holder);
   await checkMemory(findings, machine, running?.pid);
   if (folder === undefined) return;
   await checkPassphrase(findings, machine, { path: paths.identity, passphraseFile: check.passphraseFile });
-  if (running === undefined) for (const address of folder.config.listen) await checkListen(findings, address);
-  else findings.ok('port', `it listens at ${running.addresses.join(' ')}`);
+  // A node that runs and cannot be asked has its ports, and nobody is to stop it for that.
+  if (running === undefined) {
+    if (holder === undefined)
+      for (const address of folder.config.listen) await checkListen(findings, address);
+  } else findings.ok('port', `it listens at ${running.addresses.join(' ')}`);
   const keyring = await readKeyring(findings, folder);
   await checkGrants(findings, machine, {
     folder: paths.grants,
@@ -58,6 +63,20 @@ export async function examineNode(findings: Findings, machine: Machine, check: N
     configured: folder.config.peers,
     running,
   });
+}
+
+/** Whether all three are there that a share takes; says which of them is gone from the folder of a node that has made keys. */
+async function checkShares(findings: Findings, dir: string): Promise<void> {
+  const { epochs, db } = nodePaths(dir);
+  const names = await readdir(epochs).catch(() => []);
+  if (!names.some((name) => name.endsWith('.key'))) return;
+  for (const path of [join(dir, 'storage.key'), join(db, 'CURRENT')]) {
+    const gone = await stat(path).then(
+      () => false,
+      (error: NodeJS.ErrnoException) => error.code === 'ENOENT',
+    );
+    if (gone) findings.wrong('shares_lost', `${path} is missing, and this node has made keys`);
+  }
 }
 
 async function readFolder(
@@ -89,8 +108,13 @@ async function checkListen(findings: Findings, address: string): Promise<void> {
   if (host?.value !== undefined) await checkPort(findings, host.value, Number(tcp?.value));
 }
 
-/** What the running node says; undefined when none can be asked. */
-async function askNode(findings: Findings, machine: Machine, dir: string): Promise<Running | undefined> {
+/** What the running node says; undefined when none can be asked. `holder`: the process that has the folder's journal. */
+async function askNode(
+  findings: Findings,
+  machine: Machine,
+  dir: string,
+  holder: number | undefined,
+): Promise<Running | undefined> {
   const { environment, signal, patienceMs: timeoutMs, version } = machine;
   let answer: unknown;
   try {
@@ -98,7 +122,7 @@ async function askNode(findings: Findings, machine: Machine, dir: string): Promi
   } catch (error) {
     signal.throwIfAborted();
     if (!(error instanceof ControlError)) throw error;
-    await tellSilence(findings, machine, dir, error);
+    tellSilence(findings, dir, error, holder);
     return undefined;
   }
   const parsed = runningSchema.safeParse(answer);
@@ -127,23 +151,17 @@ async function askNode(findings: Findings, machine: Machine, dir: string): Promi
   return running;
 }
 
-async function tellSilence(
-  findings: Findings,
-  machine: Machine,
-  dir: string,
-  error: ControlError,
-): Promise<void> {
+function tellSilence(findings: Findings, dir: string, error: ControlError, holder: number | undefined): void {
   if (error.code !== 'not_running') {
     findings.wrong('daemon_silent', error.message);
     return;
   }
-  const pid = await lockHolder(machine, nodePaths(dir).db);
-  if (pid === undefined)
+  if (holder === undefined)
     findings.wrong('daemon_stopped', `no node runs on ${dir}`, `countersign node start --dir ${dir}`);
   else
     findings.wrong(
       'control_unreachable',
-      `process ${pid} uses ${dir}, and its control socket is not found from here`,
+      `process ${holder} uses ${dir}, and its control socket is not found from here`,
     );
 }
 

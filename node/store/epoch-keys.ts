@@ -157,8 +157,7 @@ export class EpochKeys {
 
   /** Names of the epochs that have a key file. */
   async names(): Promise<readonly string[]> {
-    const files = await readdir(this.#folder);
-    return files.filter((file) => file.endsWith('.key')).map((file) => file.slice(0, -'.key'.length));
+    return await epochNames(this.#folder);
   }
 
   /** Zeroes every key held. */
@@ -223,6 +222,12 @@ export class EpochKeys {
     this.#turn = result.catch(() => undefined);
     return result;
   }
+}
+
+/** Names of the epochs that have a key file in a folder. */
+export async function epochNames(folder: string): Promise<readonly string[]> {
+  const files = await readdir(folder);
+  return files.filter((file) => file.endsWith('.key')).map((file) => file.slice(0, -'.key'.length));
 }
 
 export function erasedError(of: EpochOfKeyring): NodeStoreError {

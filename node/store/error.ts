@@ -9,6 +9,7 @@ export type NodeStoreErrorCode =
   | 'fork' // another log entry of the same seq is remembered
   | 'head_behind' // a newer log head is remembered
   | 'invalid' // an argument that does not fit the others
+  | 'journal_missing' // the folder's db is gone, and keys were made before
   | 'locked' // the folder is in use
   | 'storage_key_missing' // the folder's storage.key is gone
   | 'unavailable' // the folder cannot be used

@@ -10,7 +10,7 @@ import type { Envelope } from '../../protocol/records/envelope.ts';
 import { type Epoch, networkIdSchema } from '../../protocol/records/fields.ts';
 import { makeFolder, removeLeftovers } from '../../storage/atomic-file.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
-import { EpochKeys } from './epoch-keys.ts';
+import { EpochKeys, epochNames } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
 import { Heads, type RememberedHead } from './heads.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
@@ -41,6 +41,16 @@ const networkKind: Kind<{ networkId: string }> = {
 const bootKind: Kind<{ count: number }> = { name: 'boot', schema: z.strictObject({ count: z.int().min(1) }) };
 const only = 'this';
 
+async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ENOENT') return false;
+      throw new NodeStoreError('unavailable', `cannot look at ${path} (${error.code}): check owner and mode`);
+    },
+  );
+}
+
 async function privateFolder(folder: string): Promise<void> {
   try {
     await makeFolder(folder);
@@ -50,6 +60,18 @@ async function privateFolder(folder: string): Promise<void> {
     const advice = `make it a folder of the node's user: chmod 700 ${folder}`;
     throw new NodeStoreError('unavailable', `cannot use ${folder} (${code ?? message}): ${advice}`, error);
   }
+}
+
+/**
+ * Refuses a folder that has keys of epochs, and no journal: epochs get keys after the journal knew its network. Without
+ * the journal the shares are gone, and so is what this party has confirmed and signed. Throws `journal_missing`.
+ */
+async function refuseLostJournal(dir: string, epochs: string): Promise<void> {
+  if ((await epochNames(epochs)).length === 0) return;
+  const message =
+    `${join(dir, 'db')} is missing or empty, and this node has made keys: its shares were in it: ` +
+    'restore the whole folder from a backup';
+  throw new NodeStoreError('journal_missing', message);
 }
 
 async function openStorageKey(journal: Journal, options: NodeStoreOptions): Promise<Uint8Array> {
@@ -100,14 +122,18 @@ export class NodeStore {
 
   /**
    * Opens or creates a node's store. Throws NodeStoreError `locked`, `corrupt`, `unknown_schema`, `unavailable`,
-   * `storage_key_missing`, `wrong_network`; IdentityError `wrong_passphrase` and what else openSealedFile throws.
+   * `storage_key_missing`, `journal_missing`, `wrong_network`; IdentityError `wrong_passphrase` and what else openSealedFile throws.
    */
   static async open(options: NodeStoreOptions): Promise<NodeStore> {
     const { dir, networkId, random = randomBytes } = options;
     const epochs = join(dir, 'epochs');
     for (const folder of [dir, epochs]) await privateFolder(folder);
-    const journal = await Journal.open(join(dir, 'db'));
+    const db = join(dir, 'db');
+    // Before LevelDB makes an empty one, which would be in the way of the one restored.
+    if (!(await exists(join(db, 'CURRENT')))) await refuseLostJournal(dir, epochs);
+    const journal = await Journal.open(db);
     try {
+      if ((await journal.get(networkKind, only)) === undefined) await refuseLostJournal(dir, epochs);
       const storageKey = await openStorageKey(journal, options);
       // After storage.key is durable: from now on its loss is an error, not a first start.
       await journal.change('network', (change) => {
@@ -117,6 +143,7 @@ export class NodeStore {
       await removeLeftovers(dir, [storageKeyFile]);
       await store.#epochKeys.removeLeftovers();
       await store.#shares.resumeErasures();
+      await store.#shares.loadEpochs();
       return store;
     } catch (error) {
       await journal.close();

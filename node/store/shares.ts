@@ -141,6 +141,18 @@ export class Shares {
     }
   }
 
+  /**
+   * Holds the key of every epoch that has shares. A node that lost one must not start: it would make a new key of that
+   * name with the next share, and the lost one could not be restored beside it. Throws `corrupt`, `unavailable`.
+   */
+  async loadEpochs(): Promise<void> {
+    const erased = new Set((await this.#journal.list(erasedKind)).map(epochName));
+    for (const { keyringId, epoch } of await this.#journal.list(keyKind)) {
+      const of = epochOf(keyringId, epoch);
+      if (!erased.has(epochName(of))) await this.#epochKeys.load(of);
+    }
+  }
+
   async putPendingShare(pending: PendingShare): Promise<void> {
     const { requestId: keyId, keyringId, epoch, confirmation, keyRequest } = pending;
     const of = epochOf(keyringId, epoch);

@@ -312,6 +312,20 @@ describe('countersign doctor', function () {
         assert.deepEqual(await codes('--node', nodeA()), ['daemon_stopped', 'folder_damaged']);
       },
     );
+    // Of a node that has made keys, with neither storage key nor journal.
+    await mkdir(nodeA('epochs'), { mode: 0o700 });
+    try {
+      assert(!(await codes('--node', nodeA())).includes('shares_lost'), 'no key was made yet');
+      await writeFile(nodeA('epochs', '0x00-1.0.key'), '{}', { mode: 0o600 });
+      const { result } = await findings('--node', nodeA());
+      const lost = result.findings.filter(({ code }: Json) => code === 'shares_lost');
+      assert.deepEqual(
+        lost.map(({ found }: Json) => /(storage\.key|CURRENT) is missing/.exec(found)?.[1]),
+        ['storage.key', 'CURRENT'],
+      );
+    } finally {
+      await rm(nodeA('epochs'), { recursive: true });
+    }
   });
 
   it('waits for no pipe and reads no device that stands in the place of a file', async () => {

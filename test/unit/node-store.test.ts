@@ -1,7 +1,7 @@
 // What a node must still know after any crash, and what nobody may read from its disk.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
-import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, cp, mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -90,6 +90,43 @@ describe('node store', () => {
       await rm(join(dir, 'storage.key'));
       await assert.rejects(open(), fails('storage_key_missing', /restore it from a backup/));
       assert.ok(!(await filesUnder(dir)).includes(join(dir, 'storage.key')), 'no new one was made');
+    });
+
+    it('refuses a folder that has lost its journal after a key was made, and goes on with it restored', async () => {
+      // A first start that was killed between storage key and journal's first record: nothing is lost.
+      await (await open()).close();
+      await rm(join(dir, 'db'), { recursive: true });
+      const store = await open();
+      await store.putPendingShare(keyCase(1).pending);
+      assert.equal(await store.nextBoot(), 1);
+      await store.close();
+      await rename(join(dir, 'db'), join(dir, 'kept'));
+      await assert.rejects(open(), fails('journal_missing', /db is missing.*restore the whole folder/));
+      assert.ok(!(await readdir(dir)).includes('db'), 'no empty one was made');
+      // An empty one, as an older start may have left it.
+      const empty = new Level(join(dir, 'db'));
+      await empty.open();
+      await empty.close();
+      await assert.rejects(open(), fails('journal_missing'));
+      await rm(join(dir, 'db'), { recursive: true });
+      await rename(join(dir, 'kept'), join(dir, 'db'));
+      assert.equal(await (await open()).nextBoot(), 2);
+    });
+
+    it('refuses a folder that has lost the key of an epoch, and makes no other one', async () => {
+      const store = await open();
+      await store.putPendingShare(keyCase(1).pending);
+      await store.close();
+      const path = join(dir, 'epochs', `${keyringId}-1.0.key`);
+      const text = await readFile(path);
+      await rm(path);
+      await assert.rejects(
+        open(),
+        fails('corrupt', /1\.0\.key: it is missing: restore the node from a backup/),
+      );
+      assert.deepEqual(await readdir(join(dir, 'epochs')), []);
+      await writeFile(path, text, { mode: 0o600 });
+      await (await open()).putPendingShare(keyCase(2).pending);
     });
 
     it('keeps folders at 0700 and its own files at 0600', async () => {
@@ -342,14 +379,14 @@ describe('node store', () => {
       const another = join(dir, 'epochs', `${keyringId}-1.1.key`);
       for (const contents of [text.replace('"run":0', '"run":1'), text.slice(0, -9), '{}']) {
         await writeFile(path, contents);
-        await assert.rejects((await reopen()).keyOf(pending.requestId), fails('corrupt', /1\.0\.key/));
+        await assert.rejects(reopen(), fails('corrupt', /1\.0\.key/));
       }
       await cp(path, another);
       await rm(path);
-      await assert.rejects((await reopen()).keyOf(pending.requestId), fails('corrupt', /missing/));
+      await assert.rejects(reopen(), fails('corrupt', /missing/));
       await writeFile(path, text, { mode: 0o644 });
       await chmod(path, 0o644);
-      await assert.rejects((await reopen()).keyOf(pending.requestId), fails('unavailable', /chmod 600/));
+      await assert.rejects(reopen(), fails('unavailable', /chmod 600/));
     });
   });
 
@@ -512,7 +549,7 @@ describe('node store', () => {
     it('names the record whose value is not what it should be', async () => {
       const { pending } = keyCase(1);
       const workspaceId = id('workspace');
-      let store = await open();
+      const store = await open();
       await store.nextBoot();
       await store.putPendingShare(pending);
       await store.putJob(id('request'), { evidence: 1 });
@@ -522,7 +559,6 @@ describe('node store', () => {
         ['boot!this', () => '{"count":"1"}', (each) => each.nextBoot()],
         ['boot!this', () => '{"count":1,"more":1}', (each) => each.nextBoot()],
         ['boot!this', () => '{', (each) => each.nextBoot()],
-        [`key!${pending.requestId}`, (text) => text.replace('"epoch"', '"era"'), (each) => each.keys()],
         [`evidence!${id('request')}`, () => '{}', (each) => each.openJobs()],
         [
           `job!${id('request')}`,
@@ -534,12 +570,13 @@ describe('node store', () => {
           (text) => text.replace('"seq":0', '"seq":-1'),
           (each) => each.head(workspaceId),
         ],
+        // The last: it refuses every start from then on, since the epochs of all keys are looked at.
+        [`key!${pending.requestId}`, (text) => text.replace('"epoch"', '"era"'), (each) => each.keys()],
       ];
       for (const [key, edit, use] of cases) {
         await rewrite(dir, key, edit);
-        store = await open();
-        await assert.rejects(use(store), fails('corrupt', new RegExp(`^the record ${key} is damaged`)));
-        await store.close();
+        await assert.rejects(open().then(use), fails('corrupt', new RegExp(`^the record ${key} is damaged`)));
+        await Promise.all(opened.map((each) => each.close()));
       }
     });
 
