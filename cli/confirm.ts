@@ -36,17 +36,17 @@ async function readLine({ stdin, signal }: CommandContext): Promise<string> {
 }
 
 /**
- * Goes on only after a person answered yes, or with `--yes`. Throws CliError: `usage` without a terminal, `failed` after
+ * Goes on only after a person answered yes, or with `--yes`; `remedy` is what to pass instead. Throws CliError: `usage` without a terminal, `failed` after
  * any other answer.
  */
 export async function confirm(
   context: CommandContext,
   question: string,
-  { yes = false }: { readonly yes?: boolean | undefined },
+  { yes = false, remedy = 'pass --yes' }: { readonly yes?: boolean | undefined; readonly remedy?: string },
 ): Promise<void> {
   if (yes) return;
   if (context.stdin.isTTY !== true) {
-    throw new CliError('usage', 'this needs a confirmation and there is no terminal to ask at', 'pass --yes');
+    throw new CliError('usage', 'this needs a confirmation and there is no terminal to ask at', remedy);
   }
   context.stderr.write(`${question} [y/N] `);
   const answer = (await readLine(context)).trim().toLowerCase();

@@ -118,7 +118,10 @@ const known: Readonly<Record<string, Known>> = {
   DoorClientError: { outcomes: { default: 'failed' } },
   SolanaChainError: { outcomes: { default: 'failed' } },
   NodeStoreError: { outcomes: { default: 'failed' } },
-  NetworkError: { outcomes: { default: 'failed', bad_address: 'usage' } },
+  NetworkError: {
+    outcomes: { default: 'failed', bad_address: 'usage' },
+    remedies: { listen_failed: 'free the port, or configure another address of this machine under listen:' },
+  },
   StoreError: { outcomes: { default: 'failed' } },
   ListenError: { outcomes: { default: 'failed' } },
 };

@@ -52,7 +52,8 @@ export function withPrefix(text: string, ids: readonly Hex[]): Hex[] {
 export function uniqueId(text: string, ids: readonly Hex[], what: string): Hex {
   const [found, ...others] = withPrefix(text, ids);
   if (found === undefined) {
-    const remedy = `give the id, or ${minDigits} or more of its first hex digits`;
+    const label = what === 'key' ? 'its label as key list shows it, ' : '';
+    const remedy = `give ${label}the id, or ${minDigits} or more of its first hex digits`;
     throw new CliError('usage', `there is no ${what} ${JSON.stringify(text)}`, remedy);
   }
   if (others.length === 0) return found;

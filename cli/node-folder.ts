@@ -3,7 +3,14 @@ import { join, resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { readPublicIdentity } from '../client/identity/identity.ts';
 import { writePrivateFile } from '../client/identity/sealed-file.ts';
-import { type NodeConfig, type NodePaths, nodePaths, resolveNodeConfig } from '../node/config.ts';
+import {
+  addressSchema,
+  ConfigError,
+  type NodeConfig,
+  type NodePaths,
+  nodePaths,
+  resolveNodeConfig,
+} from '../node/config.ts';
 import { type Envelope } from '../protocol/records/envelope.ts';
 import { keyringRoster, type Party, partySchema } from '../protocol/records/keyring-roster.ts';
 import { makeFolder } from '../storage/atomic-file.ts';
@@ -24,9 +31,9 @@ export interface NewNode {
   readonly testOnlyScryptCost?: number;
 }
 
-/** Addresses that mean something to others: neither every interface nor a port chosen at start. */
-function reachable(listen: readonly string[]): string[] {
-  return listen.filter((address) => !/^\/(ip4\/0\.0\.0\.0|ip6\/(::|0(:0){7}))\/|\/tcp\/0$/.test(address));
+/** Whether an address means something to others: neither every interface nor a port chosen at start. */
+export function isReachable(address: string): boolean {
+  return !/^\/(ip4\/0\.0\.0\.0|ip6\/(::|0(:0){7}))\/|\/tcp\/0(\/|$)/.test(address);
 }
 
 /** Throws CliError `failed` when the folder holds a node already: a whole one, with its configuration. */
@@ -40,6 +47,28 @@ export async function refuseOverwrite(dir: string): Promise<void> {
   );
 }
 
+/** Throws CliError `usage` that names the option and its value. */
+function checkOptions(
+  config: { networkId: string; name: string; listen: readonly string[] },
+  folder: string,
+): void {
+  try {
+    resolveNodeConfig({ file: config, folder });
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    const [key, index] = error.path.split('.');
+    const why = error.message.replace(/^configuration, [^:]*: /, '');
+    const given: Readonly<Record<string, string | undefined>> = {
+      networkId: `--network ${JSON.stringify(config.networkId)}`,
+      name: `--name ${JSON.stringify(config.name)}`,
+      listen: `--listen ${JSON.stringify(config.listen[Number(index ?? 0)])}`,
+    };
+    const option = given[key ?? ''];
+    if (option === undefined) throw error;
+    throw new CliError('usage', `${option}: ${why}`, 'correct it', { cause: error });
+  }
+}
+
 /**
  * Makes a node's folder: sealed party key, party.json, config.yaml, in this order; completes one that was interrupted. Throws CliError `failed` when there is one already,
  * ConfigError or RecordError for values that cannot be, IdentityError.
@@ -51,8 +80,15 @@ export async function createNodeFolder(options: NewNode): Promise<Party> {
   await refuseOverwrite(dir);
   const config = { networkId, name, listen: [...listen] };
   // Everything that can be wrong is found before a key is made.
-  resolveNodeConfig({ file: config, folder: dir });
-  const addresses = [...(options.announce ?? reachable(listen))];
+  checkOptions(config, dir);
+  const addresses = [...(options.announce ?? listen.filter(isReachable))];
+  const wrong = addresses.find(
+    (address) => !addressSchema.safeParse(address).success || !isReachable(address),
+  );
+  if (wrong !== undefined) {
+    const remedy = 'give what the other parties reach this machine by, like /dns4/node.example/tcp/4151';
+    throw new CliError('usage', `--announce ${JSON.stringify(wrong)} leads nobody to this node`, remedy);
+  }
   const parsed = partySchema.shape.addresses.safeParse(addresses);
   if (!parsed.success)
     throw new CliError('usage', `--announce: ${parsed.error.issues[0]!.message}`, 'correct it');

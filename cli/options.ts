@@ -47,8 +47,12 @@ export function withWorkspace(command: Command): Command {
 
 /** Adds examples below a command's help. */
 export function withExample(command: Command, ...lines: readonly string[]): Command {
-  const title = lines.length > 1 ? 'Examples' : 'Example';
-  return command.addHelpText('after', `\n${title}:\n${lines.map((line) => `  $ ${line}`).join('\n')}`);
+  // A line that ends in a backslash goes on: the next one is no command of its own.
+  const goesOn = (index: number): boolean => lines[index - 1]?.endsWith('\\') ?? false;
+  const commands = lines.filter((_line, index) => !goesOn(index)).length;
+  const title = commands > 1 ? 'Examples' : 'Example';
+  const shown = lines.map((line, index) => (goesOn(index) ? `    ${line.trim()}` : `  $ ${line}`));
+  return command.addHelpText('after', `\n${title}:\n${shown.join('\n')}`);
 }
 
 /** A parser of an option's or an argument's text by the schema of the record that it becomes part of. */

@@ -1,5 +1,5 @@
 // JSON files that people hand to each other: signed records, introductions of parties.
-import { stat } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import type * as z from 'zod';
 import { type Envelope, envelopeSchema } from '../protocol/records/envelope.ts';
@@ -45,19 +45,27 @@ export async function readRecord(path: string, type: string): Promise<Envelope> 
 }
 
 /**
- * Writes a file to be handed on, whole or not at all. An existing file is only replaced when told to. Throws CliError
- * `failed` when it exists, and the system's errors.
+ * Writes a file to be handed on, whole or not at all. An existing file is only replaced when told to; one that holds the
+ * very same is left, so that a command can be run again. Throws CliError `failed` when it exists, and the system's errors.
  */
 export async function writeOut(path: string, contents: string, { replace = false } = {}): Promise<void> {
   try {
     await writeAtomically(path, contents, { name: 'handed-out', mode: 0o644, replace });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
-    if (code === 'EEXIST' && !replace) throw taken(path);
+    if (code === 'EEXIST' && !replace) {
+      if (await holds(path, contents)) return;
+      throw taken(path);
+    }
     if (code === 'ENOENT') throw noFolder(path);
     // The system names the temporary file beside it, which nobody knows.
     throw Object.assign(error as NodeJS.ErrnoException, { path });
   }
+}
+
+async function holds(path: string, contents: string): Promise<boolean> {
+  if ((await stat(path)).size !== Buffer.byteLength(contents)) return false;
+  return (await readFile(path, 'utf8')) === contents;
 }
 
 function taken(path: string): CliError {

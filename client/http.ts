@@ -81,9 +81,17 @@ function reasonOf(error: unknown): string {
 
 /** The error for a connection that cannot be made, or that broke. */
 export function unreachable(where: string, error: unknown): RpcClientError {
+  const reason = reasonOf(error);
+  if (reason.includes('ERR_SSL')) {
+    return new RpcClientError(
+      'unreachable',
+      `what answers at ${where} speaks no TLS that this end understands${reason}`,
+      'check whether its address begins with http:// or https://, and the port',
+    );
+  }
   return new RpcClientError(
     'unreachable',
-    `cannot reach the coordinator at ${where}${reasonOf(error)}`,
+    `cannot reach the coordinator at ${where}${reason}`,
     'check the address, the network, and that the coordinator runs there',
     { cause: error },
   );

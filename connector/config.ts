@@ -10,9 +10,16 @@ import { ConnectorError } from './connector-error.ts';
 
 const pathSchema = z.string().min(1).max(4096);
 
+/**
+ * A peer id of an ed25519 key, as every node has one: 38 bytes in base58btc, of which the first six are fixed. The
+ * multiaddress itself takes any text in its place.
+ */
+const peerIdPattern = /^12D3KooW[1-9A-HJ-NP-Za-km-z]{44}$/;
+
 function isNodeAddress(text: string): boolean {
   try {
-    return multiaddr(text).getComponents().at(-1)?.name === 'p2p';
+    const last = multiaddr(text).getComponents().at(-1);
+    return last?.name === 'p2p' && peerIdPattern.test(last.value ?? '');
   } catch {
     return false;
   }
@@ -33,7 +40,7 @@ export const connectorConfigSchema = z.strictObject({
     .max(300)
     .refine(
       isNodeAddress,
-      'expected a multiaddress that ends with the peer id: /ip4/10.0.0.5/tcp/4001/p2p/12D3Koo...',
+      'expected a multiaddress that ends with the peer id, as node init prints it: /ip4/10.0.0.5/tcp/4151/p2p/12D3KooW...',
     ),
   /** File of the connector.grant that the node made for this connector's key. */
   grant: pathSchema,
@@ -86,7 +93,14 @@ export async function openGrant(
   try {
     text = await readFile(path, 'utf8');
   } catch (error) {
-    fail(`the grant cannot be read (${(error as NodeJS.ErrnoException).code ?? 'unknown error'})`, error);
+    const { code = 'unknown error' } = error as NodeJS.ErrnoException;
+    if (code === 'EACCES')
+      throw new ConnectorError(
+        'bad_grant',
+        `${path}: this user may not read it: check owner and mode`,
+        error,
+      );
+    fail(code === 'ENOENT' ? 'there is no grant' : `the grant cannot be read (${code})`, error);
   }
   if (text.length > maxGrantBytes) fail('too large to be a grant');
   try {

@@ -36,10 +36,15 @@ export const keyringCreate: CommandFactory = (context) =>
         if (first === undefined) throw new CliError('usage', 'no roster is named', 'name at least one file');
         for (const { envelope, source } of copies) openDraft(envelope, networkId, source);
         const draft = openDraft(mergeSignatures([first, ...others]), networkId, first.source);
-        if (options.out !== undefined) await writeOut(options.out, jsonText(draft.envelope));
         const missing = unsigned(draft);
         const report = (registered: boolean): void =>
-          printResult(context, options, { ...rosterJson(draft), registered }, () => describeRoster(draft));
+          printResult(context, options, { ...rosterJson(draft), registered }, () => [
+            ...describeRoster(draft),
+            ...(options.out !== undefined && missing.length === 0
+              ? ['', `All have signed: give ${options.out} to every operator, who joins with it.`]
+              : []),
+            ...(registered ? ['', 'The keyring is registered with the coordinator.'] : []),
+          ]);
         if (missing.length > 0) {
           report(false);
           throw new CliError(
@@ -49,6 +54,8 @@ export const keyringCreate: CommandFactory = (context) =>
           );
         }
         const keyring = openKeyring(draft.envelope, networkId);
+        // A file with fewer signatures would be handed on as the complete one, and be in its way.
+        if (options.out !== undefined) await writeOut(options.out, jsonText(draft.envelope));
         if (session !== undefined) {
           const { client } = session;
           const view = await client.call(

@@ -3,7 +3,7 @@ import { Command, InvalidArgumentError } from 'commander';
 import { buildRosterDraft } from '../../client/records.ts';
 import { ed25519Signer } from '../../protocol/records/envelope.ts';
 import { labelSchema } from '../../protocol/records/fields.ts';
-import { partySchema } from '../../protocol/records/keyring-roster.ts';
+import { fingerprint, type Party, partySchema } from '../../protocol/records/keyring-roster.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
 import { openIdentityNamed } from '../identities.ts';
@@ -17,7 +17,8 @@ import {
   withNetwork,
   withPassphrase,
 } from '../options.ts';
-import { printResult } from '../output.ts';
+import { printNotes, printResult } from '../output.ts';
+import { isReachable } from '../node-folder.ts';
 import { type ProfileFlags, required, resolveProfile } from '../profile.ts';
 import { jsonText, readJson, writeOut } from '../record-file.ts';
 import { describeRoster, openDraft, rosterJson } from '../roster.ts';
@@ -33,6 +34,29 @@ interface Options extends JsonOption, PassphraseOption, ProfileFlags {
 function parseThreshold(text: string): number {
   if (!/^[0-9]{1,2}$/.test(text)) throw new InvalidArgumentError('Expected a number of parties, at least 2.');
   return Number(text);
+}
+
+/** Throws CliError `usage` when two files introduce one party, or two parties by one name. */
+function refuseTwice(parties: readonly Party[], files: readonly string[]): void {
+  for (const [index, { name, key }] of parties.entries()) {
+    const other = parties.findIndex((party) => party.key === key || party.name === name);
+    if (other === index) continue;
+    const same = parties[other]!.key === key ? `the party key ${key}` : `the name ${name}`;
+    const remedy =
+      parties[other]!.key === key ? 'name one file for each party' : 'have one of them make its node anew';
+    throw new CliError('usage', `${files[other]} and ${files[index]} both have ${same}`, remedy);
+  }
+}
+
+/** What the admin had better ask before anybody signs: an address in the roster stays. */
+function addressNotes(parties: readonly Party[]): string[] {
+  return parties
+    .filter(({ addresses }) => !addresses.some(isReachable))
+    .map(
+      ({ name, addresses }) =>
+        `${name} announces ${addresses.length === 0 ? 'no address' : addresses.join(' ')}, where nobody reaches it: every other ` +
+        'party would need one under peers: in its config.yaml',
+    );
 }
 
 export const keyringDraft: CommandFactory = (context) =>
@@ -61,6 +85,7 @@ export const keyringDraft: CommandFactory = (context) =>
         const admin = required(profile, 'identity');
         const parties = [];
         for (const file of files) parties.push(await readJson(file, partySchema, 'the party.json of a node'));
+        refuseTwice(parties, files);
         if (threshold < 2 || threshold > parties.length) {
           const remedy = `choose 2 to ${parties.length}`;
           throw new CliError(
@@ -81,10 +106,12 @@ export const keyringDraft: CommandFactory = (context) =>
           );
           const draft = openDraft(envelope, networkId, out);
           await writeOut(out, jsonText(envelope));
+          printNotes(context, addressNotes(parties));
           printResult(context, options, { ...rosterJson(draft), file: out }, () => [
             ...describeRoster(draft),
             '',
-            `Next: every operator runs countersign node join ${out}, after comparing the fingerprint with you.`,
+            `Next: send ${out} to every operator, and read the fingerprint to each by telephone; each then runs`,
+            `countersign node join ${out} --dir DIR --fingerprint "${fingerprint(draft.id)}"`,
           ]);
         } finally {
           identity.seed.fill(0);

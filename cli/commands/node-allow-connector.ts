@@ -12,7 +12,7 @@ import { openSealed } from '../identities.ts';
 import { type NodeFolder, readNodeFolder, storedRoster, storeGrant } from '../node-folder.ts';
 import { type JsonOption, type PassphraseOption, withExample, withJson, withPassphrase } from '../options.ts';
 import { fields, printResult } from '../output.ts';
-import { jsonText, writeOut } from '../record-file.ts';
+import { jsonText, readRecord, writeOut } from '../record-file.ts';
 import { openDraft } from '../roster.ts';
 
 interface Options extends JsonOption, PassphraseOption {
@@ -35,7 +35,15 @@ async function signGrant(
       'run countersign node join first',
     );
   }
-  const { id: keyringId } = openDraft(roster, config.networkId, paths.roster);
+  const { id: keyringId, roster: content } = openDraft(roster, config.networkId, paths.roster);
+  const member = content.parties.find((candidate) => candidate.key === connector);
+  if (member !== undefined) {
+    throw new CliError(
+      'usage',
+      `${connector} is the party key of ${member.key === party.key ? 'this node' : member.name}`,
+      "give the connector's own key, which countersign connector init printed",
+    );
+  }
   const expires = timestamp(context.now() + (options.expires ?? parseDuration('365d')));
   const identity = await openSealed(context, options, paths.identity, `node ${party.name}`);
   try {
@@ -49,6 +57,16 @@ async function signGrant(
     return { envelope, keyringId, expires };
   } finally {
     identity.seed.fill(0);
+  }
+}
+
+/** Whether a file is an earlier grant of this party: the new one takes its place. */
+async function isOwnGrant(path: string, { party, config }: NodeFolder): Promise<boolean> {
+  try {
+    const envelope = await readRecord(path, connectorGrant.type);
+    return verifyRecord(connectorGrant, envelope, config.networkId).content.party === party.key;
+  } catch {
+    return false; // Nothing there, or something else: it is not replaced.
   }
 }
 
@@ -78,7 +96,10 @@ export const nodeAllowConnector: CommandFactory = (context) =>
         }
         const folder = await readNodeFolder(options.dir, context.environment);
         const { envelope, keyringId, expires } = await signGrant(context, options, folder, key);
-        if (options.out !== undefined) await writeOut(options.out, jsonText(envelope));
+        if (options.out !== undefined) {
+          const replace = await isOwnGrant(options.out, folder);
+          await writeOut(options.out, jsonText(envelope), { replace });
+        }
         const stored = await storeGrant(folder.paths, key, envelope);
         const told = await reload(context, folder.config.dir);
         const file = options.out ?? stored;

@@ -76,7 +76,10 @@ async function signRoster(
   expected: boolean,
 ): Promise<Envelope> {
   const yes = expected || options.yes;
-  await confirm(context, `Sign this roster as party ${party.name}?`, { yes });
+  await confirm(context, `Sign this roster as party ${party.name}?`, {
+    yes,
+    remedy: "pass --fingerprint with the digits that the keyring's admin read to you",
+  });
   const identity = await openSealed(context, options, paths.identity, `node ${party.name}`);
   try {
     return addSignature(envelope, config.networkId, ed25519Signer(identity.seed));
@@ -98,7 +101,8 @@ async function join(context: CommandContext, file: string, options: Options): Pr
     throw new CliError(
       'failed',
       `this node belongs to keyring ${id}, ${file} is the roster of ${draft.id}`,
-      'make another node for another keyring: countersign node init',
+      'a node signs one roster for good, also when its admin drafts another: make another folder, and give the admin ' +
+        'its party.json: countersign node init',
     );
   }
   const known =

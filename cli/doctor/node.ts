@@ -8,6 +8,7 @@ import { envelopeSchema, RecordError } from '../../protocol/records/envelope.ts'
 import { type Keyring, openKeyring, partyIndex } from '../../protocol/records/keyring-roster.ts';
 import { CliError } from '../errors.ts';
 import { type NodeFolder, readNodeFolder } from '../node-folder.ts';
+import { openDraft, unsigned } from '../roster.ts';
 import { checkDisk } from './disk.ts';
 import { checkFiles } from './files.ts';
 import type { Findings } from './findings.ts';
@@ -165,6 +166,16 @@ function tellSilence(findings: Findings, dir: string, error: ControlError, holde
     );
 }
 
+/** Who has not signed a roster that openKeyring read and refused for that. */
+function absent(text: string, networkId: string, source: string): string {
+  try {
+    const names = unsigned(openDraft(envelopeSchema.parse(JSON.parse(text)), networkId, source));
+    return `${names.join(', ')} ${names.length === 1 ? 'has' : 'have'} not signed`;
+  } catch (error) {
+    return errorWords(error).words; // No admin has, or somebody who is none of them.
+  }
+}
+
 /** The keyring, when all parties have signed its roster and this node is one of them. */
 async function readKeyring(
   findings: Findings,
@@ -193,7 +204,11 @@ async function readKeyring(
     return keyring;
   } catch (error) {
     const incomplete = error instanceof RecordError && error.code === 'missing_signature';
-    const why = error instanceof RecordError ? error.message : 'it is no record';
+    const why = incomplete
+      ? absent(text, config.networkId, paths.roster)
+      : error instanceof RecordError
+        ? error.message
+        : 'it is no record';
     findings.wrong(incomplete ? 'roster_incomplete' : 'roster_invalid', `${paths.roster}: ${why}`);
     return undefined;
   }

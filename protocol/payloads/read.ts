@@ -81,8 +81,8 @@ function readSolana(text: string): Payload {
   } catch (cause) {
     throw new PayloadError(
       'unreadable',
-      'the file is neither JSON nor base64: give a payload as JSON, a Solana transaction as base64, or say that the ' +
-        'file is a message',
+      'the file is neither JSON nor base64: give a payload as JSON, a Solana transaction as base64, a Bitcoin PSBT as ' +
+        'bytes, base64 or hex, or say that the file is a message',
       { cause },
     );
   }

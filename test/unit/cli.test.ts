@@ -58,6 +58,11 @@ describe('countersign, without a coordinator', () => {
       }
     });
 
+    it('shows an example that goes on over two lines as one that can be pasted', async () => {
+      const { stdout } = await run('node init --help');
+      assert.match(stdout, /\nExample:\n {2}\$ countersign node init .*\\\n {4}--announce \S+/);
+    });
+
     it('refuses what is not a command, with exit code 2 and where to look', async () => {
       fails(await run('nothing'), 2, /unknown command 'nothing': see countersign --help/);
       fails(
@@ -340,8 +345,32 @@ describe('countersign, without a coordinator', () => {
       fails(
         await world.run([...base, '--name', 'acme', '--network', network, '--listen', '1.2.3.4:5']),
         2,
-        /multiaddr/,
+        /--listen "1\.2\.3\.4:5": expected a TCP multiaddress/,
       );
+      fails(await world.run([...base, '--name', 'A G', '--network', network]), 2, /--name "A G": a name is/);
+      fails(
+        await world.run([...base, '--name', 'acme', '--network', 'No']),
+        2,
+        /--network "No": a network id/,
+      );
+      for (const address of [
+        '/ip4/0.0.0.0/tcp/4151',
+        '/ip6/::/tcp/4151',
+        '/ip4/10.0.0.5/tcp/0',
+        '/ip4/10.0.0.5/udp/4151',
+        'https://node.example',
+      ]) {
+        const told = await world.run([
+          ...base,
+          '--name',
+          'acme',
+          '--network',
+          network,
+          '--announce',
+          address,
+        ]);
+        fails(told, 2, /--announce "[^"]*" leads nobody to this node: give/);
+      }
       assert.equal(await exists(dir), false);
     });
   });
@@ -357,19 +386,22 @@ describe('countersign, without a coordinator', () => {
       assert.match(first.stdout, /Still to sign: blue, core/);
       await join('blue', file, ['--yes', '--out', world.path('blue.json')]);
       const create = ['keyring', 'create', '--no-submit', '--network', network];
-      const incomplete = await world.run([...create, world.path('acme.json'), world.path('blue.json')]);
+      const all = world.path('all.json');
+      const two = [world.path('acme.json'), world.path('blue.json')];
+      const incomplete = await world.run([...create, ...two, '--out', all]);
       fails(incomplete, 4, /core has not signed/);
+      // Nothing that could be handed on as the complete roster.
+      assert.equal(await exists(all), false);
+      // The same command again leaves the same file.
+      const again = await join('acme', file, ['--yes', '--out', world.path('acme.json')]);
+      assert.equal(again.exitCode, 0, again.stderr);
       // The third signs what the second signed: signatures add up along a chain of operators too.
       const chained = await join('core', world.path('blue.json'));
       assert.match(chained.stdout, /Still to sign: acme/);
-      const all = world.path('all.json');
-      const made = await world.json([
-        ...create,
-        world.path('acme.json'),
-        world.path('blue.signed.json'),
-        '--out',
-        all,
-      ]);
+      const complete = [...create, world.path('acme.json'), world.path('blue.signed.json'), '--out', all];
+      const made = await world.json(complete);
+      assert.deepEqual(await world.json(complete), made);
+      assert.match((await world.run(complete)).stdout, /All have signed: give .*all\.json to every operator/);
       assert.deepEqual(made.unsigned, []);
       assert.equal(openKeyring(await readJson(all), network).id, made.keyringId);
       for (const name of ['acme', 'blue', 'core']) {
@@ -387,7 +419,7 @@ describe('countersign, without a coordinator', () => {
 
     it('signs only after the operator agreed', async () => {
       const file = await draft('roster.json');
-      fails(await join('acme', file, []), 2, /no terminal to ask at: pass --yes/);
+      fails(await join('acme', file, []), 2, /no terminal to ask at: pass --fingerprint/);
       fails(await join('acme', file, [], { typed: 'n\n' }), 1, /not confirmed/);
       fails(await join('acme', file, [], { typed: '\n' }), 1, /not confirmed/);
       assert.equal(await exists(world.path('acme', 'roster.json')), false);
@@ -443,7 +475,11 @@ describe('countersign, without a coordinator', () => {
     it('belongs to one keyring: a second roster is refused', async () => {
       assert.equal((await join('acme', await draft('one.json'))).exitCode, 0);
       const stored = await readFile(world.path('acme', 'roster.json'), 'utf8');
-      fails(await join('acme', await draft('two.json')), 1, /belongs to keyring 0x.*is the roster of 0x/);
+      fails(
+        await join('acme', await draft('two.json')),
+        1,
+        /belongs to keyring 0x.*is the roster of 0x.*make another folder/,
+      );
       assert.equal(await readFile(world.path('acme', 'roster.json'), 'utf8'), stored);
       assert.equal(await exists(world.path('two.signed.json')), false);
     });
@@ -493,13 +529,32 @@ describe('countersign, without a coordinator', () => {
       fails(await world.run([...base, ...parties, '--threshold', '4']), 2, /threshold of 4 of 3/);
       fails(await world.run([...base, ...parties, '--threshold', '1']), 2, /threshold of 1/);
       fails(await world.run([...base, ...parties, '--threshold', 'two']), 2, /threshold/);
-      fails(await world.run([...base, parties[0]!, parties[0]!, '--threshold', '2']), 2, /distinct/);
+      const [acme, blue] = [await readJson(parties[0]!), await readJson(parties[1]!)];
+      const twice = await world.write('twice.json', JSON.stringify({ ...acme, name: 'other' }));
+      const both = await world.run([...base, parties[0]!, twice, '--threshold', '2']);
+      fails(both, 2, /party\.json and .*twice\.json both have the party key ed25519:0x/);
+      const namesake = await world.write('namesake.json', JSON.stringify({ ...blue, name: 'acme' }));
+      const named = await world.run([...base, parties[0]!, namesake, '--threshold', '2']);
+      fails(named, 2, /party\.json and .*namesake\.json both have the name acme/);
       fails(
         await world.run([...base, ...parties, '--threshold', '2', '--serves', '0x12']),
         2,
         /is not the id of a workspace/,
       );
       assert.equal(await exists(world.path('r.json')), false);
+      // What can be and is hardly meant is said.
+      for (const [addresses, words] of [
+        [[], /blue announces no address, where nobody reaches it/],
+        [['/ip4/0.0.0.0/tcp/4151'], /blue announces \/ip4\/0\.0\.0\.0\/tcp\/4151, where nobody/],
+      ] as const) {
+        const silent = await world.write('silent.json', JSON.stringify({ ...blue, addresses }));
+        const drafted = await world.run([...base, parties[0]!, silent, '--threshold', '2']);
+        assert.equal(drafted.exitCode, 0, drafted.stderr);
+        assert.match(drafted.stderr, words);
+        assert.doesNotMatch(drafted.stderr, /acme announces/);
+        assert.match(drafted.stdout, /--fingerprint "[0-9a-f ]{19}"/);
+        await rm(world.path('r.json'));
+      }
       await world.write('r.json', 'precious');
       fails(await world.run([...base, ...parties, '--threshold', '2']), 1, /already exists/);
       assert.equal(await readFile(world.path('r.json'), 'utf8'), 'precious');
@@ -519,6 +574,22 @@ describe('countersign, without a coordinator', () => {
       assert.equal(content.connector, connectorKey);
       assert.equal(content.party, (await readJson(world.path('acme', 'party.json'))).key);
       assert.ok(Math.abs(Date.parse(content.expires) - Date.now() - 10 * 86_400_000) < 60_000);
+      // A later grant takes the place of an earlier one of this party, and of nothing else.
+      await world.json([...base, '--expires', '20d', '--out', world.path('grant.json')]);
+      const renewed = verifyRecord(connectorGrant, await readJson(world.path('grant.json')), network).content;
+      assert.ok(Date.parse(renewed.expires) > Date.parse(content.expires));
+      fails(await world.run([...base, '--out', file]), 1, /already exists/);
+      const ownKey = content.party;
+      const parties = [ownKey, (await readJson(world.path('blue', 'party.json'))).key];
+      for (const key of parties) {
+        fails(
+          await world.run(['node', 'allow-connector', key, '--dir', world.path('acme')]),
+          2,
+          key === ownKey
+            ? /is the party key of this node: give the connector's own/
+            : /is the party key of blue/,
+        );
+      }
       const again = await world.json(base);
       assert.match(again.file, /acme\/grants\/[0-9a-f]{64}\.json$/);
       fails(
@@ -595,6 +666,14 @@ describe('countersign, without a coordinator', () => {
       fails(await world.run(['connector', 'start']), 2, /use --dir DIR or --config FILE/);
       const bad = ['connector', 'init', '--dir', world.path('c2'), '--node', '/ip4/10.0.0.5/tcp/4151'];
       fails(await world.run(bad), 2, /peer id/);
+      for (const id of [
+        '12D3KooW...',
+        'QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N',
+        peer.slice(27, -1),
+      ]) {
+        const wrong = [...bad.slice(0, -1), `/ip4/10.0.0.5/tcp/4151/p2p/${id}`];
+        fails(await world.run(wrong), 2, /ends with the peer id, as node init prints it/);
+      }
       assert.equal(await exists(world.path('c2')), false);
       await world.write('connector/config.yaml', 'networkid: x\n');
       fails(

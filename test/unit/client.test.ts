@@ -143,6 +143,11 @@ describe('rpc client', () => {
     assert.match(error.message, new RegExp(`127\\.0\\.0\\.1:${port}`));
     assert.match(error.message, /ECONNREFUSED/);
     assert.match(error.remedy, /check the address/);
+    const { port: plain } = server.address() as AddressInfo;
+    const secured = client({ url: `https://127.0.0.1:${plain}` }).call('network_get', {});
+    const mistaken = await failure(secured, 'unreachable');
+    assert.match(mistaken.message, /speaks no TLS/);
+    assert.match(mistaken.remedy, /http:\/\/ or https:\/\//);
     answer = (request) => void request.socket.destroy();
     await failure(client().call('network_get', {}), 'unreachable');
     answer = (request, response) => {

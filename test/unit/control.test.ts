@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, mkdtemp, rm, stat, symlink, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Server } from 'node:net';
 import { join } from 'node:path';
 import {
@@ -221,6 +221,22 @@ describe('local control', () => {
     const control = await start();
     await control.stop();
     await assert.rejects(call('status'), fails('not_running'));
+  });
+
+  it('tells another user whose node it would be', async () => {
+    // A folder that is not this user's: made so, or as the system has it.
+    const root = process.getuid?.() === 0;
+    if (root) await chown(dir, 4711, 4711);
+    const foreign = root ? dir : '/';
+    const message = root
+      ? /no node of user 0 runs on .*belongs to user 4711: run this as that user/
+      : /belongs to user 0/;
+    await assert.rejects(callControl(foreign, 'status', undefined, { environment }), (error) => {
+      assert.ok(error instanceof ControlError);
+      assert.equal(error.code, 'not_running');
+      assert.match(error.message, message);
+      return true;
+    });
   });
 
   it('stops at once, with a connection open and a handler at work', async () => {
