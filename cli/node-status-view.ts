@@ -85,7 +85,9 @@ function peerLine({
 }: Status['peers'][number]): string {
   const boots = bootCounter === undefined ? '' : `, boot ${bootCounter}`;
   const back =
-    wentBack === true ? `: WENT BACK from ${highestBoot}, it runs on an old copy of its folder` : '';
+    wentBack === true
+      ? `: WENT BACK from ${bootCounter === highestBoot ? 'another start of that number' : highestBoot}, it runs on an old copy of its folder`
+      : '';
   const dial =
     lastDial === undefined
       ? ''

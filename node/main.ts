@@ -21,6 +21,7 @@ import { sessionStore } from './sessions/storage.ts';
 import { OperatorPause, type Pause } from './pause.ts';
 import { clockWarnings, measuredClocks, type NodePeer, nodePeer } from './peers.ts';
 import { NodeStore } from './store/node-store.ts';
+import type { PeerBoot } from './store/peer-boots.ts';
 import { defaultWorkers, ThreadedWork } from './work/threads.ts';
 import type { WorkStatus } from './work/work.ts';
 
@@ -229,9 +230,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const clockWatch = new ClockWatch(log, () => performance.now());
     const peersUp = (): number => context.transport.up().size;
     const door = new DoorHandler({ networkId, keyring, party: signer.credential, sessions, store, peersUp });
-    const noteBoot = (peer: string, counter: number): void => {
+    const noteBoot = (peer: string, boot: PeerBoot): void => {
       store
-        .rememberBoot(peer, counter)
+        .rememberBoot(peer, boot)
         .catch((error: unknown) =>
           log('peer.boot.failed', { peer, message: `cannot be remembered: ${(error as Error).message}` }),
         );
@@ -253,7 +254,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         grants: () => grants.current(),
         onMessage: ({ from, bytes, via }) => sessions.receive(from, bytes, via),
         onPeer: ({ peer, up, bootId: boot, bootCounter }) => {
-          if (up) noteBoot(peer, bootCounter);
+          if (up) noteBoot(peer, { counter: bootCounter, bootId: boot });
           sessions.peer(peer, up, boot);
         },
         onClock: () => clockWatch.update(measuredClocks(link.network?.peers() ?? [])),

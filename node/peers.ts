@@ -3,6 +3,7 @@
 import { timestamp } from '../protocol/records/fields.ts';
 import type { ClockJudgement, MeasuredClock } from './clocks.ts';
 import type { PeerStatus } from './network/network.ts';
+import { type PeerBoot, wentBack } from './store/peer-boots.ts';
 
 /** Times are RFC 3339, UTC. */
 export interface NodePeer {
@@ -17,16 +18,17 @@ export interface NodePeer {
   readonly bootCounter?: number;
   /** The highest that it ever showed to this node. */
   readonly highestBoot?: number;
-  /** It shows a lower boot counter than before: it runs on an old copy of its folder. */
+  /** It shows a lower boot counter than before, or the same one for another start: it runs on an old copy of its folder. */
   readonly wentBack?: boolean;
   readonly lastDial?: { readonly at: string; readonly failures: number; readonly error: string };
   readonly clock?: { readonly aheadMs: number; readonly roundTripMs: number };
   readonly queuedBytes: number;
 }
 
-export function nodePeer(status: PeerStatus, name: string, highestBoot: number | undefined): NodePeer {
+export function nodePeer(status: PeerStatus, name: string, highest: PeerBoot | undefined): NodePeer {
   const { key, up, since, downSince, bootId, bootCounter, lastDial, clock, queuedBytes } = status;
-  const wentBack = bootCounter !== undefined && highestBoot !== undefined && bootCounter < highestBoot;
+  const back =
+    bootCounter !== undefined && highest !== undefined && wentBack({ counter: bootCounter, bootId }, highest);
   return {
     name,
     key,
@@ -34,8 +36,8 @@ export function nodePeer(status: PeerStatus, name: string, highestBoot: number |
     since: timestamp(since ?? downSince ?? 0),
     ...(bootId !== undefined && { bootId }),
     ...(bootCounter !== undefined && { bootCounter }),
-    ...(highestBoot !== undefined && { highestBoot }),
-    ...(wentBack && { wentBack }),
+    ...(highest !== undefined && { highestBoot: highest.counter }),
+    ...(back && { wentBack: true }),
     ...(lastDial && {
       lastDial: { at: timestamp(lastDial.at), failures: lastDial.failures, error: lastDial.reason },
     }),

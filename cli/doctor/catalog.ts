@@ -133,7 +133,10 @@ export const catalog = {
     'peer',
     'correct its address under peers:, or open the way to it: only it can connect now',
   ),
-  peer_no_channel: warning('peer', 'compare keyring and versions with its operator, and look at both logs'),
+  peer_no_channel: warning(
+    'peer',
+    'if one of the two just started, look again in half a minute; else compare keyring and versions with its operator',
+  ),
   peer_no_address: warning('peer', 'set its address under peers: in config.yaml'),
   peer_went_back: warning('peer', 'tell its operator: it runs on an old copy of its folder'),
   peers_too_few: failure('peer', 'nothing can be signed until more parties are there'),

@@ -115,7 +115,11 @@ function tellPeer(findings: Findings, peer: Asked, running: Running | undefined)
   const known = running?.peers.find(({ key }) => key === party.key);
   const where = addresses.join(' ');
   if (known?.wentBack === true) {
-    const found = `${party.name} shows boot ${known.bootCounter}, it was at ${known.highestBoot} before`;
+    const before =
+      known.bootCounter === known.highestBoot
+        ? 'another start of it had that number'
+        : `it was at ${known.highestBoot} before`;
+    const found = `${party.name} shows boot ${known.bootCounter}, ${before}`;
     findings.wrong('peer_went_back', found);
   }
   if (outcome?.is === 'other') {

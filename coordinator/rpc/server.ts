@@ -196,7 +196,8 @@ class HttpServer implements RpcServer {
     app.setErrorHandler((error: Error, _request, reply) => this.#onError(error, reply));
     app.setNotFoundHandler(async (_request, reply) => {
       const remedy =
-        'POST to /v1/rpc, GET /v1/keyrings/<id>/events, /v1/workspaces/<id>/events, /health/live or /health/ready';
+        'give clients the address as the coordinator has it, mostly without a path; or POST to /v1/rpc, GET ' +
+        '/v1/keyrings/<id>/events, /v1/workspaces/<id>/events, /health/live or /health/ready';
       this.#options.observer?.refused('not_found');
       await refuse(reply, new RpcError('not_found', 'nothing is served here', remedy));
     });

@@ -16,7 +16,7 @@ import { Heads, type RememberedHead } from './heads.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
 import { Journal, type Kind } from './journal.ts';
 import { type Pause, pauseKind } from './pause.ts';
-import { peerBootKind } from './peer-boots.ts';
+import { type PeerBoot, peerBootKind } from './peer-boots.ts';
 import { type ActiveKey, type PendingShare, Shares, type StoredKey } from './shares.ts';
 
 export interface NodeStoreOptions {
@@ -160,19 +160,19 @@ export class NodeStore {
     });
   }
 
-  /** Remembers a peer's boot counter, unless a higher one is known. */
-  rememberBoot(party: string, counter: number): Promise<void> {
+  /** Remembers a peer's start, unless one with this or a higher counter is known. */
+  rememberBoot(party: string, { counter, bootId }: PeerBoot): Promise<void> {
     return this.#journal.change('peer.boot', (change) => {
       const known = change.get(peerBootKind, party);
       if (known === undefined || counter > known.highest)
-        change.put(peerBootKind, party, { party, highest: counter });
+        change.put(peerBootKind, party, { party, highest: counter, ...(bootId !== undefined && { bootId }) });
     });
   }
 
-  /** The highest boot counter that each peer has shown. */
-  async highestBoots(): Promise<ReadonlyMap<string, number>> {
+  /** Of each peer the first start that showed its highest boot counter. */
+  async highestBoots(): Promise<ReadonlyMap<string, PeerBoot>> {
     const known = await this.#journal.list(peerBootKind);
-    return new Map(known.map(({ party, highest }) => [party, highest]));
+    return new Map(known.map(({ party, highest, bootId }) => [party, { counter: highest, bootId }]));
   }
 
   /** The operator's pause, if one stands. */

@@ -157,9 +157,9 @@ describe('a process that is killed', function () {
     await each(names(rarePoints, 'node.peer.boot'), async (point) => {
       const options = openOptions(await newFolder());
       const open = `(await NodeStore.open(${JSON.stringify(options)}))`;
-      await dieAt(point, imports, `await ${open}.rememberBoot(${JSON.stringify(party)}, 7);`);
+      await dieAt(point, imports, `await ${open}.rememberBoot(${JSON.stringify(party)}, { counter: 7 });`);
       const store = await NodeStore.open(options);
-      const expected = point.endsWith(':after') ? [[party, 7]] : [];
+      const expected = point.endsWith(':after') ? [[party, { counter: 7, bootId: undefined }]] : [];
       assert.deepEqual([...(await store.highestBoots())], expected);
       await store.close();
     });

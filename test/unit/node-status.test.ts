@@ -114,10 +114,17 @@ describe('a peer in the status', () => {
   const base = { key: 'ed25519:0x01', up: true, queuedBytes: 0 };
 
   it('has times in RFC 3339, and its boot counter beside the highest it ever showed', () => {
-    const peer = nodePeer({ ...base, since: 0, bootId: '0x02', bootCounter: 3 }, 'acme', 4);
+    const peer = nodePeer({ ...base, since: 0, bootId: '0x02', bootCounter: 3 }, 'acme', { counter: 4 });
     assert.equal(peer.since, '1970-01-01T00:00:00.000Z');
     assert.deepEqual([peer.bootCounter, peer.highestBoot, peer.wentBack], [3, 4, true]);
-    assert.equal(nodePeer({ ...base, since: 0, bootCounter: 4 }, 'acme', 4).wentBack, undefined);
+    const shows = (bootCounter: number, bootId: string): boolean | undefined =>
+      nodePeer({ ...base, since: 0, bootCounter, bootId }, 'acme', { counter: 4, bootId: '0x04' }).wentBack;
+    assert.equal(shows(4, '0x04'), undefined);
+    assert.equal(shows(5, '0x05'), undefined);
+    // Restored from a backup that was made one start ago: the number is there a second time.
+    assert.equal(shows(4, '0x05'), true);
+    const before = nodePeer({ ...base, since: 0, bootCounter: 4, bootId: '0x05' }, 'acme', { counter: 4 });
+    assert.equal(before.wentBack, undefined, 'nothing is known of that start');
     const down = nodePeer(
       { ...base, up: false, downSince: 1000, lastDial: { at: 2000, failures: 3, reason: 'refused' } },
       'acme',
@@ -134,19 +141,21 @@ describe('boot counters of peers', () => {
     try {
       const [one, other] = [partyOf(1).key, partyOf(2).key];
       let store = await NodeStore.open(openOptions(dir));
-      for (const [party, counter] of [
-        [one, 5],
-        [one, 3],
-        [other, 1],
+      const id = (byte: string): string => `0x${byte.repeat(16)}`;
+      for (const [party, counter, bootId] of [
+        [one, 5, id('05')],
+        [one, 3, id('03')],
+        [one, 5, id('55')],
+        [other, 1, undefined],
       ] as const)
-        await store.rememberBoot(party, counter);
+        await store.rememberBoot(party, { counter, bootId });
       await store.close();
       store = await NodeStore.open(openOptions(dir));
       assert.deepEqual(
         await store.highestBoots(),
         new Map([
-          [one, 5],
-          [other, 1],
+          [one, { counter: 5, bootId: id('05') }],
+          [other, { counter: 1, bootId: undefined }],
         ]),
       );
       await store.close();
