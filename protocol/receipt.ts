@@ -121,7 +121,7 @@ function at<Value>(code: ReceiptErrorCode, place: string, check: () => Value): V
 export function verifyReceipt(receipt: Receipt, trusted: { readonly workspaceId: Hex }): ReceiptProof {
   const { networkId, evidence, results } = receipt;
   const workspace = openTrusted(evidence.log, networkId, trusted.workspaceId);
-  const keyring = at('roster', 'evidence.roster', () => openKeyring(evidence.roster, networkId));
+  const keyring = at('roster', 'evidence.roster', () => openUsed(evidence.roster, workspace, networkId));
   const record = at('request', 'evidence.request', () =>
     verifyRecord(requestRecord, evidence.request, networkId),
   );
@@ -154,6 +154,14 @@ function openTrusted(log: readonly Envelope[], networkId: string, trusted: Hex):
   if (workspace.id !== trusted)
     throw new ReceiptError('log', 'evidence.log', `of workspace ${workspace.id}, trusted is ${trusted}`);
   return workspace;
+}
+
+/** The keyring, which the workspace names as one of its own: anybody can sign a roster. Throws Error. */
+function openUsed(roster: Envelope, workspace: Workspace, networkId: string): Keyring {
+  const keyring = openKeyring(roster, networkId);
+  if (!workspace.keyrings.includes(keyring.id))
+    throw new TypeError(`keyring ${keyring.id} is none that workspace ${workspace.id} uses`);
+  return keyring;
 }
 
 /** Exactly the keys that the items name, each proven. */

@@ -78,6 +78,8 @@ export interface WorldOptions {
   readonly name?: string;
   /** Addresses of the parties' nodes. */
   readonly addresses?: (index: number) => readonly string[];
+  /** The workspaces that the keyring serves: any, unless named. */
+  readonly serves?: readonly Hex[];
 }
 
 export function createWorld(options: WorldOptions = {}): World {
@@ -99,7 +101,7 @@ export function createWorld(options: WorldOptions = {}): World {
       })),
       threshold,
       epoch: 1,
-      serves: 'open',
+      serves: options.serves === undefined ? 'open' : [...options.serves],
       created: timestamp(start),
       nonce: toHex(seedOf(name, 'roster').subarray(0, 16)),
     },

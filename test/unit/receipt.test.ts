@@ -5,17 +5,30 @@ import type { Hex } from '../../protocol/hex.ts';
 import {
   decodeReceipt,
   encodeReceipt,
+  maxReceiptBytes,
   type Receipt,
   receiptSchema,
   ReceiptError,
   type ReceiptErrorCode,
   verifyReceipt,
 } from '../../protocol/receipt.ts';
-import { alterationsOf } from '../support/alterations.ts';
+import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
-import { approve, createWorld, idOf, reject, start } from '../support/fixture.ts';
+import { alterationsOf } from '../support/alterations.ts';
+import {
+  approve,
+  createWorld,
+  evidence as evidenceOf,
+  idOf,
+  keyRequest,
+  networkId,
+  reject,
+  resultBy,
+  signerOf,
+  start,
+} from '../support/fixture.ts';
 import { type ServiceWorld, stores, submitted, withService } from '../support/service-world.ts';
-import { makeKey, refusedBy } from '../support/world-key.ts';
+import { keyResultOf, makeKey, refusedBy, signedBy } from '../support/world-key.ts';
 
 interface Made {
   readonly receipt: Receipt;
@@ -55,6 +68,12 @@ function partOf(path: string): ReceiptErrorCode {
     [/^signatures\./, 'signatures'],
   ];
   return parts.find(([pattern]) => pattern.test(`${path}.`))?.[1] ?? 'malformed';
+}
+
+/** The element of a list of records that a path goes into, as errors name it; undefined for all other paths. */
+function elementOf(path: string): string | undefined {
+  const inside = /^(evidence\.decisions|evidence\.keys|results)\.(\d+)\../.exec(path);
+  return inside === null ? undefined : `${inside[1]}[${inside[2]}]`;
 }
 
 /** What is wrong with a receipt; undefined when nothing is. */
@@ -105,7 +124,7 @@ describe('receipt', () => {
     run(async (at) => {
       const { receipt, workspaceId, requestId } = await signed(at);
       at.now += 400 * 24 * 3600_000;
-      verifyReceipt(receipt, { workspaceId });
+      assert.equal(wrongWith(receipt, workspaceId), undefined);
       assert.deepEqual((await at.call('receipt_get', { requestId }, at.owner())).receipt, receipt);
     }),
   );
@@ -202,6 +221,7 @@ describe('receipt', () => {
           if (path === 'networkId') assert.equal(error.code, 'log', what);
           else assert.equal(error.code, partOf(path), what);
           assert.ok(error.at.length > 0 && error.message.startsWith(`${error.at}: `), what);
+          if (path !== 'networkId') assert.equal(error.at, elementOf(path) ?? error.at, what);
         }
         assert.ok(tried > 100, `${tried} alterations`);
       }),
@@ -228,6 +248,112 @@ describe('receipt', () => {
       for (const [code, content] of cases) assert.equal(wrongWith(content, workspaceId)?.code, code);
       const { signatures: _, ...without } = receipt;
       assert.equal(wrongWith(without, workspaceId)?.code, 'signatures');
+    }),
+  );
+
+  it(
+    'with a result that its party signed, and that is none, names that result',
+    run(async (at) => {
+      const { receipt, workspaceId, requestId } = await signed(at);
+      const [first, second] = receipt.results as [Envelope, Envelope];
+      const third = at.party(2);
+      const none = signedBy(at.world, third, requestId, [`0x${'00'.repeat(64)}`]);
+      const key = resultBy(at.world, third, requestId, keyResultOf(2, 'treasury'));
+      const stranger = signedBy(at.world, signerOf('stranger'), requestId, receipt.signatures!);
+      for (const wrong of [none, key, stranger, second, first]) {
+        const error = wrongWith({ ...receipt, results: [first, second, wrong] }, workspaceId);
+        assert.deepEqual([error?.code, error?.at], ['results', 'results[2]'], String(error));
+      }
+    }),
+  );
+
+  it(
+    'of a key is of one key, confirmed by all, and has no signatures',
+    run(async (at) => {
+      const { receipt, workspaceId, requestId } = await madeKey(at);
+      const { results } = receipt;
+      const other = resultBy(at.world, at.party(2), requestId, keyResultOf(2, 'another'));
+      const cases: [ReceiptErrorCode, string, Receipt][] = [
+        ['results', 'results', { ...receipt, results: results.slice(0, 2) }],
+        ['results', 'results[2]', { ...receipt, results: results.with(2, other) }],
+        ['signatures', 'signatures', { ...receipt, signatures: [`0x${'00'.repeat(64)}`] }],
+      ];
+      for (const [code, place, content] of cases) {
+        const error = wrongWith(content, workspaceId);
+        assert.deepEqual([error?.code, error?.at], [code, place], String(error));
+      }
+    }),
+  );
+
+  it(
+    'names a decision that is none, though the others suffice, and who rejected has not approved',
+    run(async (at) => {
+      const key = await at.key();
+      const requestId = idOf(await submitted(at, key));
+      const workspaceId = at.world.workspace.id;
+      await at.call('action_decide', { decision: reject(at.world, requestId, 'carol') });
+      await at.call('action_decide', { decision: approve(at.world, requestId, 'bob') });
+      for (const index of [0, 1]) await at.sign(index, key, requestId);
+      const { receipt } = await at.call('receipt_get', { requestId }, at.owner());
+      const { evidence } = receipt;
+      assert.equal(evidence.decisions.length, 2);
+      assert.deepEqual(verifyReceipt(receipt, { workspaceId }).approvedBy, ['alice', 'bob']);
+      const elsewhere = approve(at.world, key.id, 'carol');
+      const stranger = approve(at.world, requestId, 'carol', { signer: at.world.owners['bob']! });
+      for (const wrong of [elsewhere, stranger]) {
+        const decisions = [...evidence.decisions, wrong];
+        const error = wrongWith({ ...receipt, evidence: { ...evidence, decisions } }, workspaceId);
+        assert.deepEqual([error?.code, error?.at], ['decisions', 'evidence.decisions[2]'], String(error));
+      }
+      const cancelled = [...evidence.decisions, reject(at.world, requestId, 'alice', { seq: 9 })];
+      const refused = [...evidence.decisions, reject(at.world, requestId, 'bob', { seq: 9 })];
+      for (const decisions of [cancelled, refused]) {
+        const error = wrongWith({ ...receipt, evidence: { ...evidence, decisions } }, workspaceId);
+        assert.deepEqual([error?.code, error?.at], ['decisions', 'evidence.decisions'], String(error));
+      }
+    }),
+  );
+
+  it(
+    'names the roster of a keyring that the workspace does not use, or that does not serve it',
+    run(async (at) => {
+      const other = createWorld({ name: 'elsewhere' });
+      for (const make of [signed, madeKey]) {
+        const { receipt, workspaceId } = await make(at);
+        const evidence = { ...receipt.evidence, roster: other.keyring.envelope };
+        const error = wrongWith({ ...receipt, evidence }, workspaceId);
+        assert.deepEqual([error?.code, error?.at], ['roster', 'evidence.roster'], String(error));
+      }
+      const closed = createWorld({ name: 'closed', serves: [other.workspace.id] });
+      const request = keyRequest(closed);
+      const { certificate } = makeKey(closed, 'treasury', request);
+      const receipt: Receipt = {
+        type: 'countersign.receipt',
+        version: 1,
+        networkId,
+        evidence: evidenceOf(closed, request),
+        results: [...certificate],
+      };
+      const error = wrongWith(receipt, closed.workspace.id);
+      assert.deepEqual([error?.code, error?.at], ['roster', 'evidence.roster'], String(error));
+    }),
+  );
+
+  it(
+    'is bounded: more results or signatures than any request has, or more bytes, are no receipt',
+    run(async (at) => {
+      const { receipt, workspaceId } = await signed(at);
+      const results = new Array<Envelope>(51).fill(receipt.results[0]!);
+      const signatures = new Array<Hex>(51).fill(receipt.signatures![0]!);
+      for (const content of [
+        { ...receipt, results },
+        { ...receipt, signatures },
+        { ...receipt, results: [] },
+      ])
+        assert.equal(wrongWith(content, workspaceId)?.code, 'malformed');
+      const [long] = receipt.results as [Envelope];
+      const large = { ...receipt, results: [{ ...long, bytes: 'A'.repeat(maxReceiptBytes) }] };
+      assert.throws(() => decodeReceipt(encodeCanonical(large)), { code: 'malformed', at: 'the file' });
     }),
   );
 
