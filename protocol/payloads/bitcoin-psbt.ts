@@ -64,11 +64,8 @@ function openSpend({ psbt, input }: BitcoinPsbtPayload, publicKey: Uint8Array): 
       'not_a_signer',
       `input ${input} spends a coin of another script than this key's: only key-path outputs of the key are signed`,
     );
-  if (spent.merkleRoot !== undefined || !equalBytes(spent.internalKey ?? publicKey, publicKey))
-    throw new PayloadError(
-      'not_a_signer',
-      `input ${input} says that its coin belongs to another internal key or has a script tree`,
-    );
+  if (spent.merkleRoot !== undefined)
+    throw new PayloadError('not_a_signer', `input ${input} says that its coin has a script tree`);
   if (spent.final)
     throw new PayloadError(
       'already_signed',

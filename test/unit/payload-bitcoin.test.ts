@@ -1,7 +1,7 @@
 // Payload kind bitcoin.psbt: what is signed, against a second library; what is refused; and the transaction that comes out,
 // before an independent implementation of Bitcoin's rules.
 import assert from 'node:assert/strict';
-import { p2wpkh, Transaction } from '@scure/btc-signer';
+import { p2ms, p2pk, p2pkh, p2sh, p2tr, p2wpkh, RawTx, Transaction } from '@scure/btc-signer';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { initEccLib, Psbt } from 'bitcoinjs-lib';
@@ -9,6 +9,8 @@ import * as ecc from 'tiny-secp256k1';
 import { bitcoinRules } from '../../cli/testnet/bitcoin-rules.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
+import { inputsOfKey } from '../../protocol/payloads/bitcoin-psbt.ts';
+import { maxPsbtBytes } from '../../protocol/payloads/bitcoin-transaction.ts';
 import type { BitcoinPsbtFacts } from '../../protocol/payloads/facts.ts';
 import {
   assembleAll,
@@ -56,6 +58,9 @@ function psbtOf({ inputs = spent, outputs = paid, edit = () => undefined }: Coin
   edit(transaction);
   return toHex(transaction.toPSBT());
 }
+
+/** A witness program of a version that has no meaning yet. */
+const witness = (version: number): Uint8Array => Uint8Array.of(0x50 + version, 2, 1, 1);
 
 const payloadOf = (psbt: Hex, input: number): Payload => ({ kind: 'bitcoin.psbt', psbt, input });
 const decode = (psbt: Hex, input = 0, key = ours.key) => decodePayload(payloadOf(psbt, input), key);
@@ -140,6 +145,7 @@ describe('payload: bitcoin.psbt', () => {
       const payload = payloadOf(psbt, input);
       return { payload, key: ours.key, signature: ours.sign(decodePayload(payload, ours.key).message) };
     });
+    assert.doesNotThrow(() => assembleAll(items.slice(0, 1)));
     const [half] = assembleAll(items.slice(0, 1));
     assert.equal(half!.transaction, undefined);
     assert.deepEqual(half!.missing, ['input 1', 'input 2']);
@@ -193,6 +199,7 @@ describe('payload: bitcoin.psbt', () => {
       ]),
       ['malformed_transaction', psbtOf({ outputs: [{ script: theirs.script, amount: 1_190_001n }] }), 0],
       ['malformed_transaction', psbtOf({ outputs: [] }), 0],
+      ['malformed_transaction', psbtOf({ inputs: [], outputs: [paid[2]!] }), 0],
       [
         'malformed_transaction',
         psbtOf({ inputs: [{ script: ours.script, amount: 21n * 10n ** 14n + 1n }] }),
@@ -232,6 +239,126 @@ describe('payload: bitcoin.psbt', () => {
     psbt.set(txid(1), at);
     psbt.set([0, 0, 0, 0], at + 32);
     assert.throws(() => decode(toHex(psbt)), { code: 'malformed_transaction', message: /twice/ });
+  });
+
+  it('puts together what belongs to one PSBT, and nothing of another in the same request', () => {
+    const inputs = [spent[0]!, spent[2]!];
+    const psbts = [700_000n, 600_000n].map((amount) =>
+      psbtOf({ inputs, outputs: [{ script: theirs.script, amount }] }),
+    );
+    const items = psbts.flatMap((psbt) =>
+      [0, 1].map((input) => {
+        const payload = payloadOf(psbt, input);
+        return { payload, key: ours.key, signature: ours.sign(decodePayload(payload, ours.key).message) };
+      }),
+    );
+    const [one, , other] = assembleAll(items);
+    assert.notEqual(one!.transaction, other!.transaction);
+    for (const [assembled, mine] of [
+      [one, items.slice(0, 2)],
+      [other, items.slice(2)],
+    ] as const) {
+      assert.deepEqual(assembled, assembleAll(mine)[0]);
+      assert.equal(rules.refusalOf(fromHex(assembled!.transaction!), inputs), undefined);
+    }
+    // Half of each: neither is whole, and neither has the other's signature.
+    const halves = assembleAll([items[0]!, items[3]!]);
+    assert.deepEqual(
+      halves.map(({ missing, transaction }) => [missing, transaction]),
+      [
+        [['input 1'], undefined],
+        [['input 0'], undefined],
+      ],
+    );
+  });
+
+  it('has no id before it is signed when a coin is spent by a script in the input', () => {
+    const hidden = p2sh(legacy);
+    const withHidden = psbtOf({
+      inputs: [spent[0]!, { script: hidden.script, amount: 1000n }],
+      outputs: paid.slice(1, 2).map((coin) => ({ ...coin, amount: 1000n })),
+    });
+    const { facts } = decode(withHidden);
+    assert.equal((facts as BitcoinPsbtFacts).txid, undefined);
+    assert.equal((facts as BitcoinPsbtFacts).inputs[1]!.address, hidden.address);
+  });
+
+  it('understands outputs that have an address or are data, and says of others what they are', () => {
+    const publicKeys = [1, 2].map((byte) => secp256k1.getPublicKey(new Uint8Array(32).fill(byte)));
+    const known = [p2pkh(publicKeys[0]!), p2sh(legacy), legacy, p2tr(theirs.publicKey)];
+    const data = Uint8Array.of(0x6a, 1, 7);
+    const strange = [
+      p2pk(publicKeys[0]!).script,
+      p2ms(1, publicKeys).script,
+      Uint8Array.of(0x51),
+      witness(16),
+    ];
+    for (const [scripts, isUnderstood] of [
+      [[...known.map(({ script }) => script), data], true],
+      ...strange.map((script) => [[script], false] as const),
+    ] as const) {
+      const outputs = scripts.map((script) => ({ script, amount: 1000n }));
+      const { facts, summary } = decode(psbtOf({ outputs }));
+      const { understood: isReally, outputs: shown, transfers } = facts as BitcoinPsbtFacts;
+      assert.equal(isReally, isUnderstood, toHex(scripts[0]!));
+      assert.equal(transfers.length, scripts.length);
+      if (isUnderstood)
+        assert.deepEqual(
+          shown.map(({ address }) => address),
+          [...known.map(({ address }) => address), undefined],
+        );
+      const words = isUnderstood ? `data ${toHex(data)}, where they are lost` : 'which is not known here';
+      assert.ok(
+        summary.some((line) => line.includes(words)),
+        summary.join('\n'),
+      );
+    }
+    const { summary } = decode(psbtOf());
+    assert.ok(summary.includes('Pays 0.00000000 BTC to data 0x6a026869'), summary.join('\n'));
+  });
+
+  it('says whose coins it spends, and before when it is not valid', () => {
+    const [first] = decode(psbtOf()).summary;
+    assert.match(first!, /spends 2 coins of this key and 1 of others; this item signs input 0$/);
+    const [alone] = decode(psbtOf({ inputs: [spent[2]!], outputs: paid.slice(0, 1) })).summary;
+    assert.match(alone!, /spends 1 coin of this key; this item signs input 0$/);
+    const late = new Transaction({ lockTime: 800_000 });
+    late.addInput({ txid: txid(1), index: 0, witnessUtxo: spent[0]!, sequence: 0 });
+    late.addOutput({ script: theirs.script, amount: 1000n });
+    const { facts, summary } = decode(toHex(late.toPSBT()));
+    assert.equal((facts as BitcoinPsbtFacts).lockTime, 800_000);
+    assert.ok(summary.includes('Not valid before lock time 800000'));
+    assert.ok(!decode(psbtOf()).summary.some((line) => line.includes('lock time')));
+  });
+
+  it('takes what an input spends from the transaction that made it, and refuses two answers', () => {
+    const made = new Transaction();
+    made.addInput({ txid: txid(9), index: 0, witnessUtxo: spent[0]! });
+    for (const coin of [{ script: theirs.script, amount: 5n }, spent[2]!]) made.addOutput(coin);
+    const nonWitnessUtxo = RawTx.decode(made.unsignedTx);
+    const spending = new Transaction();
+    spending.addInput({ txid: fromHex(`0x${made.id}`), index: 1, nonWitnessUtxo });
+    spending.addOutput({ script: theirs.script, amount: 1000n });
+    const { facts } = decode(toHex(spending.toPSBT()));
+    assert.equal((facts as BitcoinPsbtFacts).inputs[0]!.amount, '1000000');
+    const psbt = Psbt.fromBuffer(spending.toPSBT());
+    psbt.data.inputs[0]!.witnessUtxo = { script: spent[2]!.script, value: 999_999n };
+    assert.throws(() => decode(toHex(psbt.toBuffer())), { code: 'malformed_transaction' });
+    psbt.data.inputs[0]!.witnessUtxo = { script: spent[2]!.script, value: 1_000_000n };
+    assert.equal((decode(toHex(psbt.toBuffer())).facts as BitcoinPsbtFacts).fee, '999000');
+  });
+
+  it('is bounded', () => {
+    const psbt = psbtOf();
+    for (const wrong of [-1, 0.5, 10_000])
+      assert.throws(() => decode(psbt, wrong), { name: 'PayloadError', code: 'invalid_payload' });
+    for (const wrong of ['0x', `${psbt}${'00'.repeat(maxPsbtBytes)}`] as const)
+      assert.throws(() => decode(wrong), { name: 'PayloadError', code: 'invalid_payload' });
+  });
+
+  it('is asked for once for each input that is the key’s', () => {
+    assert.deepEqual(inputsOfKey(psbtOf(), ours.publicKey), [0, 2]);
+    assert.deepEqual(inputsOfKey(psbtOf(), theirs.publicKey), []);
   });
 
   it('has no network: test networks’ spends are signed alike, and shown as the main network’s', () => {

@@ -1,11 +1,13 @@
 // Messages: the envelope against a naive second encoding of the specification
 // (https://github.com/solana-foundation/SRFCs/discussions/3), and texts made to deceive.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import {
   getCompiledTransactionMessageDecoder,
   getOffchainMessageEnvelopeDecoder,
   verifyOffchainMessageEnvelope,
 } from '@solana/kit';
+import { schnorr } from '@noble/curves/secp256k1.js';
 import { base58 } from '@scure/base';
 import fc from 'fast-check';
 import { fromHex, toHex } from '../../protocol/hex.ts';
@@ -168,6 +170,41 @@ describe('message payload', () => {
     await verifyOffchainMessageEnvelope(envelope);
     assert.deepEqual(new Uint8Array(envelope.content), naiveEnvelope('grüezi'));
     throwsCode('bad_signature', () => assemble(payload, key, sign(seed, utf8('grüezi'))));
+  });
+
+  it('of a Taproot key is a BIP340 hash of the text, under a tag that is none of Bitcoin’s', () => {
+    const secret = new Uint8Array(32).fill(5);
+    const taproot: PayloadKey = { keyType: 'taproot_secp256k1', publicKey: schnorr.getPublicKey(secret) };
+    const payload = payloadOf(utf8('grüezi\u001b'));
+    const decoded = decodePayload(payload, taproot);
+    const sha256 = (...parts: Uint8Array[]): Buffer =>
+      createHash('sha256').update(Buffer.concat(parts)).digest();
+    const tag = sha256(utf8('countersign/v1/message'));
+    assert.deepEqual(Buffer.from(decoded.message), sha256(tag, tag, utf8('grüezi\u001b')));
+    assert.deepEqual(decoded.publicKey, taproot.publicKey);
+    assert.equal(decoded.tweak, undefined, 'the key itself signs');
+    assert.deepEqual(decoded.facts, {
+      kind: 'message',
+      envelope: 'bip340.tagged',
+      tag: 'countersign/v1/message',
+      text: 'grüezi\u001b',
+    });
+    assert.deepEqual(decoded.summary, [
+      'Message of 8 bytes, signed as a BIP340 hash with tag countersign/v1/message: it is no transaction',
+      '> grüezi\\u{1b}',
+    ]);
+    const signature = schnorr.sign(decoded.message, secret);
+    assert.deepEqual(assemble(payload, taproot, signature), {
+      encoding: 'bip340.tagged',
+      text: 'grüezi\u001b',
+    });
+    throwsCode('bad_signature', () =>
+      assemble(payload, taproot, schnorr.sign(sha256(utf8('grüezi')), secret)),
+    );
+    throwsCode('wrong_key', () =>
+      decodePayload(payload, { ...taproot, publicKey: Uint8Array.of(2, ...taproot.publicKey) }),
+    );
+    throwsCode('not_text', () => decodePayload(payloadOf(Uint8Array.of(0xff)), taproot));
   });
 
   it('reads a file that is the message', () => {
