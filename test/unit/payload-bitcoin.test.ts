@@ -281,6 +281,23 @@ describe('payload: bitcoin.psbt', () => {
     const { facts } = decode(withHidden);
     assert.equal((facts as BitcoinPsbtFacts).txid, undefined);
     assert.equal((facts as BitcoinPsbtFacts).inputs[1]!.address, hidden.address);
+    // Whether a script is spent by a witness alone: a version, and one push of 2 to 40 bytes (BIP141).
+    const program = (version: number, length: number, pushed = length): Uint8Array =>
+      Uint8Array.from({ length: 2 + length }, (_, at) => [version, pushed][at] ?? 0x51);
+    const scripts: readonly (readonly [Uint8Array, boolean])[] = [
+      [witness(16), true],
+      [program(0x52, 40), true],
+      [program(0x52, 41), false],
+      [program(0x52, 1), false],
+      [program(0x52, 4, 3), false],
+      [program(0x4f, 4), false],
+      [program(0x61, 4), false],
+    ];
+    for (const [script, isFixed] of scripts) {
+      const psbt = psbtOf({ inputs: [spent[0]!, { script, amount: 1000n }], outputs: [paid[2]!] });
+      const { txid: id } = decode(psbt).facts as BitcoinPsbtFacts;
+      assert.equal(id !== undefined, isFixed, toHex(script));
+    }
   });
 
   it('understands outputs that have an address or are data, and says of others what they are', () => {

@@ -21,10 +21,12 @@ import {
   evidence as evidenceOf,
   idOf,
   keyRequest,
+  messagePayload,
   networkId,
   reject,
   resultBy,
   signerOf,
+  signRequest,
   start,
 } from '../support/fixture.ts';
 import { type ServiceWorld, stores, submitted, withService } from '../support/service-world.ts';
@@ -336,6 +338,20 @@ describe('receipt', () => {
       };
       const error = wrongWith(receipt, closed.workspace.id);
       assert.deepEqual([error?.code, error?.at], ['roster', 'evidence.roster'], String(error));
+    }),
+  );
+
+  it(
+    'of a key of another workspace names the keys',
+    run(async (at) => {
+      const other = createWorld({ name: 'elsewhere' });
+      const theirs = keyRequest({ ...other, keyring: at.world.keyring });
+      const { entry, id } = makeKey(at.world, 'theirs', theirs);
+      const { receipt, workspaceId } = await signed(at);
+      const request = signRequest(at.world, [{ keyId: id, payload: messagePayload('hello') }]);
+      const evidence = evidenceOf(at.world, request, { keys: [entry] });
+      const error = wrongWith({ ...receipt, evidence }, workspaceId);
+      assert.deepEqual([error?.code, error?.at], ['keys', 'evidence.keys'], String(error));
     }),
   );
 

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { isFinal } from '../../coordinator/state/request.ts';
 import { requestView } from '../../coordinator/state/views.ts';
+import { toHex } from '../../protocol/hex.ts';
 import type { PartyResult } from '../../protocol/records/party-result.ts';
 import { Coordinated, first, payload, pending, ring } from '../support/coordinated.ts';
 import { hour, keyRequest, messagePayload, resultBy, start } from '../support/fixture.ts';
+import { WholeTaprootKey } from '../support/whole-taproot-key.ts';
 import { keyResultOf, otherSignatureBy, refusedBy, signatureBy } from '../support/world-key.ts';
 
 describe('a batch', () => {
@@ -207,6 +209,23 @@ describe('key requests', () => {
     assert.equal(report(asking, 0, keyResultOf(2, 'another')).conflict, true);
     assert.equal(asking.result(refusedBy(world, world.parties[0]!, asking.id)).conflict, true);
     assert.equal(asking.request.state, 'pending');
+  });
+
+  it('take no key of another type than was asked for', () => {
+    const [key, other] = [new WholeTaprootKey(7), new WholeTaprootKey(11)];
+    const taproot: PartyResult['result'] = {
+      ...result,
+      keyType: 'taproot_secp256k1',
+      publicKey: toHex(key.publicKey),
+      commitments: [toHex(key.point), toHex(other.point)],
+    };
+    const asking = asked();
+    asking.unchangedBy(
+      'invalid_params',
+      () => report(asking, 0, taproot),
+      /taproot_secp256k1 key, a ed25519 key is asked for/,
+    );
+    report(asking, 0);
   });
 
   it('end as mpc_timeout', () => {
