@@ -7,7 +7,6 @@ import {
   encodeReceipt,
   maxReceiptBytes,
   type Receipt,
-  receiptSchema,
   ReceiptError,
   type ReceiptErrorCode,
   verifyReceipt,
@@ -81,10 +80,8 @@ function elementOf(path: string): string | undefined {
 /** What is wrong with a receipt; undefined when nothing is. */
 function wrongWith(content: unknown, workspaceId: Hex): ReceiptError | undefined {
   try {
-    const file = new TextEncoder().encode(JSON.stringify(content));
-    const parsed = receiptSchema.safeParse(content);
-    // As it would stand in a file; what fits no receipt is refused in any spelling.
-    const receipt = decodeReceipt(parsed.success ? encodeReceipt(parsed.data) : file);
+    // As it would stand in a file.
+    const receipt = decodeReceipt(encodeCanonical(content));
     verifyReceipt(receipt, { workspaceId });
     return undefined;
   } catch (error) {
@@ -262,7 +259,9 @@ describe('receipt', () => {
       const none = signedBy(at.world, third, requestId, [`0x${'00'.repeat(64)}`]);
       const key = resultBy(at.world, third, requestId, keyResultOf(2, 'treasury'));
       const stranger = signedBy(at.world, signerOf('stranger'), requestId, receipt.signatures!);
-      for (const wrong of [none, key, stranger, second, first]) {
+      // Of the same bytes under another request: the signature is valid, the result is about something else.
+      const elsewhere = signedBy(at.world, third, at.world.workspace.id, receipt.signatures!);
+      for (const wrong of [none, key, stranger, elsewhere, second, first]) {
         const error = wrongWith({ ...receipt, results: [first, second, wrong] }, workspaceId);
         assert.deepEqual([error?.code, error?.at], ['results', 'results[2]'], String(error));
       }
