@@ -47,9 +47,9 @@ export function itemOf(scheme: SigningScheme, shares: Shares, words: string): It
 }
 
 /** `value`, which need not be below the order, as a scalar would be encoded: 32 bytes. */
-export function encodeAny({ encodeScalar }: Group, value: bigint): Uint8Array {
+export function encodeAny(group: Group, value: bigint): Uint8Array {
   const bytes = new Uint8Array(Buffer.from(value.toString(16).padStart(64, '0'), 'hex'));
-  return encodeScalar(1n)[0] === 1 ? bytes.toReversed() : bytes;
+  return group.encodeScalar(1n)[0] === 1 ? bytes.toReversed() : bytes;
 }
 
 /** A number that is `scalar` modulo the order, where 32 bytes can hold one, or else 0 modulo the order, and not below it. */

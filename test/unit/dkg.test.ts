@@ -12,7 +12,7 @@ import { encodeMessage, MessageKind, sessionIdOf } from '../../node/mpc/rounds.t
 import { runNetwork, seededRandom } from '../support/mpc-network.ts';
 
 import { throwsAbort } from '../support/assert-abort.ts';
-import { flip, honest, L, options, SID } from '../support/key-generation-runs.ts';
+import { flip, honest, options, SID } from '../support/key-generation-runs.ts';
 
 function subsets(values: readonly number[], size: number): number[][] {
   if (size === 0) return [[]];
@@ -135,8 +135,8 @@ describe('key generation: parameters', () => {
   const cases: [string, Partial<KeyGenerationOptions>, AbortCode][] = [
     ['index 0', { parties: [0, 1, 2] }, 'invalid_index'],
     ['a negative index', { parties: [-1, 1, 2] }, 'invalid_index'],
-    ['the group order as index', { parties: [1, 2, Number(L)] }, 'invalid_index'],
-    ['one more than the order', { parties: [1, 2, Number(L + 1n)] }, 'invalid_index'],
+    ['the group order as index', { parties: [1, 2, Number(group.order)] }, 'invalid_index'],
+    ['one more than the order', { parties: [1, 2, Number(group.order + 1n)] }, 'invalid_index'],
     ['index 65536', { parties: [1, 2, 65536] }, 'invalid_index'],
     ['a fractional index', { parties: [1, 1.5, 2] }, 'invalid_index'],
     ['NaN', { parties: [1, 2, Number.NaN] }, 'invalid_index'],

@@ -6,6 +6,7 @@ import { verifySchnorr } from 'tiny-secp256k1';
 import type { KeyShare } from '../../node/mpc/dkg/key-share.ts';
 import { loadKeyPackage, loadPublicKeyPackage } from '../../node/mpc/frost/key-package.ts';
 import { isShareValid } from '../../node/mpc/frost/shares.ts';
+import { secp256k1Group as group } from '../../node/mpc/group.ts';
 import type { PartyIndex } from '../../node/mpc/machine.ts';
 import { outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
 import { throwsAbort } from '../support/assert-abort.ts';
@@ -57,6 +58,7 @@ describe('FROST: Taproot keys', () => {
 
     it(`${name}: a package is that of the point signed under`, () => {
       const key = shares.get(2)!;
+      for (const each of [undefined, tweak]) assert.doesNotThrow(() => loadKeyPackage(key, each));
       const whole = loadKeyPackage(key);
       assert.deepEqual(whole.publicKey, Uint8Array.of(2, ...internal));
       const spending = loadKeyPackage(key, tweak);
@@ -112,6 +114,30 @@ describe('FROST: Taproot keys', () => {
       const share = bytes.slice(-32);
       assert.ok(isShareValid(key, commitments, message, from, share));
       assert.ok(!isShareValid(key, commitments, message, from === 1 ? 3 : 1, share));
+    }
+  });
+
+  it('refuses a tweak that leaves no key, or a party without a share', () => {
+    // Of either sign: the form that signs has the even one of the two points.
+    for (const sign of [1n, -1n]) {
+      const [constant, slope] = [2n * sign, 3n * sign].map((each) => group.mod(each)) as [bigint, bigint];
+      const commitments = [constant, slope].map((each) => group.encodePoint(group.multiplyBase(each)));
+      const form = isEven(commitments[0]!) ? 1n : -1n;
+      const known = {
+        keyType: 'taproot_secp256k1' as const,
+        publicKey: commitments[0]!,
+        commitments,
+        threshold: 2,
+        parties: [1, 2, 3],
+      };
+      const key = { ...known, index: 1, signingShare: group.encodeScalar(group.mod(constant + slope)) };
+      const vanishingAt = (x: bigint): Uint8Array =>
+        group.encodeScalar(group.mod(-form * (constant + slope * x)));
+      assert.doesNotThrow(() => loadKeyPackage(key, vanishingAt(4n)));
+      for (const x of [0n, 1n, 3n]) {
+        assert.throws(() => loadKeyPackage(key, vanishingAt(x)), throwsAbort('degenerate_key'));
+        assert.throws(() => loadPublicKeyPackage(known, vanishingAt(x)), throwsAbort('degenerate_key'));
+      }
     }
   });
 

@@ -358,8 +358,8 @@ describe('receipt', () => {
     'is bounded: more results or signatures than any request has, or more bytes, are no receipt',
     run(async (at) => {
       const { receipt, workspaceId } = await signed(at);
-      const results = new Array<Envelope>(51).fill(receipt.results[0]!);
-      const signatures = new Array<Hex>(51).fill(receipt.signatures![0]!);
+      const results = Array.from({ length: 51 }, () => receipt.results[0]!);
+      const signatures = Array.from({ length: 51 }, () => receipt.signatures![0]!);
       for (const content of [
         { ...receipt, results },
         { ...receipt, signatures },

@@ -114,10 +114,10 @@ describe('frozen hashes', () => {
 });
 
 /** A whole run of two parties from fixed seeds: key generation, then one signature. */
-function frozenRun(): FrozenRun {
+function frozenRun(keyType: KeyType, tweak?: Uint8Array): FrozenRun {
   const sid = Uint8Array.from({ length: 32 }, (_, at) => at);
   const common = {
-    keyType: 'ed25519',
+    keyType,
     sid,
     epoch: { roster: 1, run: 0 },
     parties: [1, 2],
@@ -130,7 +130,7 @@ function frozenRun(): FrozenRun {
   const message = new TextEncoder().encode('frozen');
   const commitments = new Map<number, readonly NonceCommitment[]>();
   const members = [1, 2].map((self) => {
-    const key = loadKeyPackage(outputs.get(self)!);
+    const key = loadKeyPackage(outputs.get(self)!, tweak);
     const store = new NonceStore(seededRandom(`frozen nonces/${self}`));
     const made = store.commit([key]);
     commitments.set(self, made.commitments);
@@ -161,10 +161,24 @@ function frozenRun(): FrozenRun {
 }
 
 describe('frozen messages', () => {
-  it('key generation and signing from fixed seeds, byte for byte', () => {
-    const expected = read('./mpc-messages.json') as FrozenRun;
-    const actual = frozenRun();
-    assert.equal(actual.keyGeneration.length, 4);
-    assert.deepEqual(actual, expected);
+  const runs: readonly (readonly [string, KeyType, Uint8Array?])[] = [
+    ['ed25519', 'ed25519'],
+    ['taproot_secp256k1', 'taproot_secp256k1'],
+    ['taproot_secp256k1, tweaked', 'taproot_secp256k1', taggedHash('countersign/v1/test', Uint8Array.of(1))],
+  ];
+  const frozen = read('./mpc-messages.json') as Readonly<Record<string, FrozenRun>>;
+
+  it('are of every key type', () => {
+    assert.deepEqual(
+      Object.keys(frozen),
+      runs.map(([name]) => name),
+    );
   });
+
+  for (const [name, keyType, tweak] of runs)
+    it(`${name}: key generation and signing from fixed seeds, byte for byte`, () => {
+      const actual = frozenRun(keyType, tweak);
+      assert.equal(actual.keyGeneration.length, 4);
+      assert.deepEqual(actual, frozen[name]);
+    });
 });
