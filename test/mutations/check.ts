@@ -1,7 +1,7 @@
 // What can be said about test/mutations.json without running anything: every entry still fits the tree, and every
 // attack and every code of a refusal has one.
 import { existsSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { membersOf } from './abort-codes.ts';
 import { codeUnions } from './code-unions.ts';
 import { inOrder, type Mutation, nameOf } from './entries.ts';
@@ -20,8 +20,14 @@ export function misfits(root: string, mutations: readonly Mutation[]): readonly 
     sources.set(path, text);
     return text;
   };
+  const words = new Map<string, string>();
+  const wordsOf = (test: string): string => {
+    const known = words.get(test) ?? wordsOfTest(test, read);
+    words.set(test, known);
+    return known;
+  };
   const problems = mutations.flatMap((mutation) =>
-    problemsOf(mutation, read).map((problem) => `${nameOf(mutation)}: ${problem}`),
+    problemsOf(mutation, read, wordsOf).map((problem) => `${nameOf(mutation)}: ${problem}`),
   );
   const seen = new Set<string>();
   for (const mutation of mutations) {
@@ -36,6 +42,7 @@ export function misfits(root: string, mutations: readonly Mutation[]): readonly 
 function problemsOf(
   { file, text, replacement, test, grep }: Mutation,
   read: (path: string) => string | undefined,
+  wordsOf: (test: string) => string,
 ): readonly string[] {
   const problems: string[] = [];
   const source = read(file);
@@ -46,14 +53,23 @@ function problemsOf(
     } catch (error) {
       problems.push(`${(error as Error).message}: ${JSON.stringify(text.slice(0, 100))}`);
     }
-  const testSource = read(test);
-  if (testSource === undefined) problems.push(`no test file ${test}`);
-  else if (grep !== undefined) problems.push(...grepProblems(grep, withoutComments(testSource), test));
+  if (read(test) === undefined) problems.push(`no test file ${test}`);
+  else if (grep !== undefined) problems.push(...grepProblems(grep, wordsOf(test), test));
   return problems;
 }
 
+/** What the titles of a test can be made of: what stands in its file, and in the files of test/support that it imports. */
+function wordsOfTest(test: string, read: (path: string) => string | undefined): string {
+  const source = read(test) ?? '';
+  const imported = [...source.matchAll(/ from '(\.[^']+)'/g)].map(([, path]) =>
+    join(dirname(test), path as string),
+  );
+  const support = imported.filter((path) => path.startsWith(join('test', 'support')));
+  return [source, ...support.map((path) => read(path) ?? '')].map(withoutComments).join('\n');
+}
+
 /**
- * A grep must be a regular expression, and what it looks for must stand in the test file. Titles are often put together
+ * A grep must be a regular expression, and what it looks for must stand in the test's own words. Titles are often put together
  * from parts, so only the words of the grep are looked for here; that it matches a title shows when tests are run.
  */
 function grepProblems(grep: string, testSource: string, test: string): readonly string[] {

@@ -17,8 +17,12 @@ export interface Scene {
 }
 
 /** The attacker is the last party and the first leader; the others have the request. */
-export async function scene(parties: number, threshold: number): Promise<Scene> {
-  const net = await KeyedNetwork.create(parties, threshold);
+export async function scene(
+  parties: number,
+  threshold: number,
+  make = async (): Promise<KeyedNetwork> => await KeyedNetwork.create(parties, threshold),
+): Promise<Scene> {
+  const net = await make();
   const attacker = new Attacker(net, parties - 1);
   const honest = Array.from({ length: parties - 1 }, (_, index) => index);
   for (const index of honest) await net.boot(index);

@@ -2,14 +2,13 @@
 import assert from 'node:assert/strict';
 import { encode } from 'cborg';
 import { toHex } from '../../protocol/hex.ts';
-import { decodePayload } from '../../protocol/payloads/payload.ts';
 import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import { attemptIdOf } from '../../node/sessions/attempt.ts';
 import { type BlameBundle, type FaultCode, frameText } from '../../node/sessions/blame/bundle.ts';
 import { BlameError, type BlameErrorCode } from '../../node/sessions/blame/error.ts';
 import { verifyBlame } from '../../node/sessions/blame/verify.ts';
 import { decodeFrame, type Frame, type FrameOf, type MessageType } from '../../node/sessions/wire.ts';
-import { messagePayload, networkId } from './fixture.ts';
+import { networkId } from './fixture.ts';
 import type { KeyedNetwork } from './session-attacker.ts';
 import { framesSent } from './session-attacker.ts';
 
@@ -20,14 +19,12 @@ export function accusing(
   code: FaultCode,
   frames: readonly Uint8Array[],
   changes: Partial<BlameBundle> = {},
+  item = 0,
 ): BlameBundle {
   const first = decodeFrame(frames[0]!);
   const propose = first.type === 'start' ? decodeFrame(first.content.propose) : first;
   assert(propose.type === 'propose');
-  const { message } = decodePayload(messagePayload('hello'), {
-    keyType: 'ed25519',
-    publicKey: Buffer.from(net.key.publicKey.slice(2), 'hex'),
-  });
+  const { message, tweak } = net.decoded[item]!;
   const inRounds = frames.length > 1 && decodeFrame(frames[1]!).type === 'round';
   const isKey = propose.content.purpose === 'generate';
   return {
@@ -44,8 +41,9 @@ export function accusing(
     ...((inRounds || code === 'malformed_point') &&
       !isKey && {
         signing: {
-          item: 0,
+          item,
           message: toHex(message),
+          ...(tweak && { tweak: toHex(tweak) }),
           key: { request: net.entry.request, certificate: [...net.entry.certificate] },
         },
       }),

@@ -2,10 +2,12 @@
 // nothing else: what it can do, any party can.
 import assert from 'node:assert/strict';
 import { ed25519 } from '@noble/curves/ed25519.js';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { authorize, type Evidence, verifyKey, type VerifiedKey } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { type KeyType, verifySignature } from '../../protocol/keys/key-type.ts';
-import { decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
+import { type DecodedPayload, decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
+import type { Policy } from '../../protocol/policy/schema.ts';
 import { readContent, type Signer } from '../../protocol/records/envelope.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { acceptCommitment, attemptIdOf, leaderOrder } from '../../node/sessions/attempt.ts';
@@ -33,7 +35,6 @@ import {
   seedOf,
   signRequest,
   twoOfThree,
-  twoOfThreeAnyChain,
   type World,
 } from './fixture.ts';
 import {
@@ -52,11 +53,20 @@ interface Keyed {
   readonly stores: readonly MemorySessionStore[];
 }
 
+const [spend, ...others] = twoOfThree.rules;
+/** Who approves what keys of a type can sign. */
+const policies: Readonly<Record<KeyType, Policy>> = {
+  ed25519: twoOfThree,
+  taproot_secp256k1: {
+    ...twoOfThree,
+    rules: [{ ...spend!, when: { kind: ['bitcoin.psbt', 'message'] } }, ...others],
+  },
+};
+
 const keyed = new Map<string, Promise<Keyed>>();
 
 async function generate(parties: number, threshold: number, keyType: KeyType): Promise<Keyed> {
-  const signPolicy = keyType === 'ed25519' ? twoOfThree : twoOfThreeAnyChain;
-  const net = new SessionWorld(createWorld({ parties, threshold, signPolicy }));
+  const net = new SessionWorld(createWorld({ parties, threshold, signPolicy: policies[keyType] }));
   await net.bootAll();
   const request = keyRequest(net.world, {
     created: net.clock.now(),
@@ -77,7 +87,8 @@ async function generate(parties: number, threshold: number, keyType: KeyType): P
 export class KeyedNetwork extends SessionWorld {
   readonly entry: KeyEntry;
   readonly key: VerifiedKey;
-  readonly #asked = new Map<Hex, readonly Payload[]>();
+  /** What requests ask for, one an item. */
+  payloads: readonly Payload[] = [messagePayload('hello')];
 
   private constructor({ world, entry, key, stores }: Keyed, options: SessionWorldOptions) {
     super(world, options);
@@ -93,31 +104,32 @@ export class KeyedNetwork extends SessionWorld {
   static async create(
     parties: number,
     threshold: number,
-    { keyType = 'ed25519', ...options }: SessionWorldOptions & { readonly keyType?: KeyType } = {},
+    options: SessionWorldOptions = {},
+    keyType: KeyType = 'ed25519',
   ): Promise<KeyedNetwork> {
-    const name = `${threshold} of ${parties} ${keyType}`;
+    const name = `${threshold} of ${parties}, ${keyType}`;
     const made = keyed.get(name) ?? generate(parties, threshold, keyType);
     keyed.set(name, made);
     return new KeyedNetwork(await made, options);
   }
 
-  /** A message request with the approvals it needs, whose first leaders are these parties. */
-  messageLedBy(...leaders: readonly number[]): { id: Hex; full: Evidence } {
-    return this.requestLedBy([messagePayload('hello')], ...leaders);
+  /** What the items of a request come to. */
+  get decoded(): readonly DecodedPayload[] {
+    const { keyType, publicKey } = this.key;
+    return this.payloads.map((payload) => decodePayload(payload, { keyType, publicKey: fromHex(publicKey) }));
   }
 
-  /** As `messageLedBy`, of these payloads. */
-  requestLedBy(payloads: readonly Payload[], ...leaders: readonly number[]): { id: Hex; full: Evidence } {
-    const items = payloads.map((payload) => ({ keyId: this.key.id, payload }));
+  /** A request for the network's payloads with the approvals it needs, whose first leaders are these parties. */
+  messageLedBy(...leaders: readonly number[]): { id: Hex; full: Evidence } {
     const parties = this.world.parties.map((party) => party.credential);
     for (;;) {
       const created = this.clock.now();
+      const items = this.payloads.map((payload) => ({ keyId: this.key.id, payload }));
       const request = signRequest(this.world, items, { created });
       const id = idOf(request);
       const order = leaderOrder(parties, id);
       if (!leaders.every((leader, turn) => order[turn] === parties[leader])) continue;
       const decisions = [approve(this.world, id, 'bob', { expires: created + 3_600_000 })];
-      this.#asked.set(id, payloads);
       return { id, full: evidence(this.world, request, { keys: [this.entry], decisions }) };
     }
   }
@@ -132,21 +144,16 @@ export class KeyedNetwork extends SessionWorld {
     return envelope && readContent(partyResult, envelope, networkId).content.result;
   }
 
-  /** Until these parties have a result; asserts that it is a valid signature of each item. */
+  /** Until these parties have a result; asserts that it is the signatures. */
   async signedBy(id: Hex, indices: readonly number[], ms = 120_000): Promise<void> {
     const store = (index: number): MemorySessionStore => this.node(index).store;
     await this.until(() => indices.every((index) => store(index).finished.has(id)), ms, 'the signature');
-    const { keyType, publicKey } = this.key;
-    const payloads = this.#asked.get(id) ?? [messagePayload('hello')];
-    const items = payloads.map((payload) =>
-      decodePayload(payload, { keyType, publicKey: fromHex(publicKey) }),
-    );
     for (const index of indices) {
       const result = this.resultAt(index, id);
       assert(result?.kind === 'signatures', JSON.stringify(result));
-      assert.equal(result.signatures.length, items.length);
-      for (const [item, signed] of items.entries())
-        assert(verifySignature(keyType, signed.publicKey, signed.message, fromHex(result.signatures[item]!)));
+      assert.equal(result.signatures.length, this.payloads.length);
+      for (const [item, { publicKey, message }] of this.decoded.entries())
+        assert(verifySignature(this.key.keyType, publicKey, message, fromHex(result.signatures[item]!)));
     }
   }
 
@@ -175,7 +182,10 @@ export interface Attempt {
   readonly salt: Uint8Array;
 }
 
-const point = ed25519.Point.BASE.toBytes();
+const basePoints: Readonly<Record<KeyType, Uint8Array>> = {
+  ed25519: ed25519.Point.BASE.toBytes(),
+  taproot_secp256k1: secp256k1.Point.BASE.toBytes(),
+};
 
 export class Attacker {
   readonly index: number;
@@ -261,6 +271,7 @@ export class Attacker {
 
   /** Its ACCEPT of an attempt: fresh bytes, and points that nobody could sign with. */
   accept(attemptId: string, propose: Propose, changes: Partial<Accept> = {}): Uint8Array {
+    const point = basePoints[this.#net.key.keyType];
     const nonces =
       propose.purpose === 'sign' ? propose.digests.map(() => ({ hiding: point, binding: point })) : [];
     const { logHead } = propose;

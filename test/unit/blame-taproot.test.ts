@@ -1,111 +1,194 @@
-// Taproot keys in a running network: items under the key itself and under its output key in one request, and a party that
-// cheats in one of them. What its bundle proves depends on the tweak, to which its own ACCEPT is bound.
+// Requests to Taproot keys, of which one item is signed by the key itself and another by the key tweaked: all of it is
+// bound in the attempt, and what a party does wrong in either item is proven to anybody, in the form that signed.
 import assert from 'node:assert/strict';
-import { concatBytes } from '@noble/hashes/utils.js';
 import { Transaction } from '@scure/btc-signer';
-import { decodeBundle, type BlameBundle, encodeBundle } from '../../node/sessions/blame/bundle.ts';
-import type { BlameError } from '../../node/sessions/blame/error.ts';
-import { verifyBlame } from '../../node/sessions/blame/verify.ts';
-import { signDigests } from '../../node/sessions/purpose.ts';
-import { authorize } from '../../protocol/authorize.ts';
-import { fromHex, toHex } from '../../protocol/hex.ts';
+import { concatBytes } from '@noble/hashes/utils.js';
+import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
 import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
 import type { Payload } from '../../protocol/payloads/payload.ts';
+import { encodeCanonical } from '../../protocol/records/canonical.ts';
+import { authorize } from '../../protocol/authorize.ts';
+import { signDigests } from '../../node/sessions/purpose.ts';
+import { attemptIdOf } from '../../node/sessions/attempt.ts';
+import { decodeBundle } from '../../node/sessions/blame/bundle.ts';
+import type { FaultCode } from '../../node/sessions/blame/bundle.ts';
+import { verifyBlame } from '../../node/sessions/blame/verify.ts';
+import { scene } from '../support/attack-scene.ts';
 import { assertProven, cheatInRounds } from '../support/cheats.ts';
-import { messagePayload, networkId } from '../support/fixture.ts';
+import { accusing, neverBlamed, refused, sentBy } from '../support/false-accusations.ts';
+import { messagePayload, networkId, seedOf } from '../support/fixture.ts';
 import { flip } from '../support/key-generation-runs.ts';
 import { KeyedNetwork } from '../support/session-attacker.ts';
+import { encodeAny, schemes } from '../support/signing-schemes.ts';
 
-/** An input of the key, a message, and another input: tweaked, not tweaked, tweaked. */
-function payloadsFor(net: KeyedNetwork): Payload[] {
-  const script = taprootScript(outputKeyOf(fromHex(net.key.publicKey)));
+const taproot = schemes.find(({ keyType }) => keyType === 'taproot_secp256k1')!;
+
+/** A PSBT that spends a coin of this key. */
+function spendBy(publicKey: Uint8Array): Payload {
+  const script = taprootScript(outputKeyOf(publicKey));
   const transaction = new Transaction();
-  for (const index of [0, 1])
-    transaction.addInput({
-      txid: new Uint8Array(32).fill(7),
-      index,
-      witnessUtxo: { script, amount: 1000n },
-    });
-  transaction.addOutput({ script, amount: 1900n });
-  const psbt = toHex(transaction.toPSBT());
-  return [
-    { kind: 'bitcoin.psbt', psbt, input: 0 },
-    messagePayload('hello'),
-    { kind: 'bitcoin.psbt', psbt, input: 1 },
-  ];
+  transaction.addInput({ txid: seedOf('coin'), index: 0, witnessUtxo: { script, amount: 9000n } });
+  transaction.addOutput({ script, amount: 8000n });
+  return { kind: 'bitcoin.psbt', psbt: toHex(transaction.toPSBT()), input: 0 };
 }
 
-/** A share of 32 bytes for each item stands behind 33 bytes of kind and session id. */
-function alterShare(message: Uint8Array, item: number): Uint8Array {
+async function network(parties: number, threshold: number): Promise<KeyedNetwork> {
+  const net = await KeyedNetwork.create(parties, threshold, {}, 'taproot_secp256k1');
+  net.payloads = [messagePayload('hello'), spendBy(fromHex(net.key.publicKey))];
+  return net;
+}
+
+/** The message with another share at the place of one item. */
+const withShare = (message: Uint8Array, item: number, share: Uint8Array): Uint8Array => {
   const at = 33 + 32 * item;
-  const end = at + 32;
-  return concatBytes(message.subarray(0, at), flip(message.subarray(at, end), 31), message.subarray(end));
-}
+  return concatBytes(message.subarray(0, at), share, message.subarray(at + 32));
+};
 
-describe('blame: Taproot keys', () => {
-  it('three items are signed at once, some under the key, some under its output key', async () => {
-    const net = await KeyedNetwork.create(3, 2, { keyType: 'taproot_secp256k1' });
-    await net.bootAll();
-    const { id, full } = net.requestLedBy(payloadsFor(net), 0);
-    await net.submit(full, [0, 1, 2]);
-    await net.signedBy(id, [0, 1, 2]);
-    assert.deepEqual(
-      [0, 1, 2].flatMap((index) => net.node(index).blamed),
-      [],
-    );
-    await net.stop();
-  });
-
-  it('a tweak is part of what an attempt is about', async () => {
-    const net = await KeyedNetwork.create(3, 2, { keyType: 'taproot_secp256k1' });
-    const { full } = net.requestLedBy(payloadsFor(net), 0);
-    const verdict = authorize(full, { networkId, now: net.clock.now() });
-    assert.equal(verdict.verdict, 'authorised');
-    const { authorisation } = verdict as Extract<typeof verdict, { verdict: 'authorised' }>;
-    const { items } = authorisation;
-    assert.deepEqual(items[0]!.payload.tweak, tapTweak(fromHex(net.key.publicKey)));
-    assert.equal(items[1]!.payload.tweak, undefined);
-    const digests = signDigests(authorisation);
-    const { tweak: _, ...bare } = items[0]!.payload;
-    const [without] = signDigests({ ...authorisation, items: [{ ...items[0]!, payload: bare }] });
-    assert.notDeepEqual(without, digests[0]);
-  });
-
-  for (const [item, what] of [
-    [2, 'a spend'],
-    [1, 'a message'],
+describe('blame: signing by Taproot keys', () => {
+  for (const [parties, threshold] of [
+    [3, 2],
+    [5, 3],
   ] as const)
-    it(`a wrong share for ${what} is proven with the tweak that it was made for, and with no other`, async () => {
-      const net = await KeyedNetwork.create(3, 2, { keyType: 'taproot_secp256k1' });
+    it(`${threshold} of ${parties} sign a message by the key and a spend by its output key`, async () => {
+      const net = await network(parties, threshold);
       await net.bootAll();
-      const cheat = 1;
-      const { id, full } = net.requestLedBy(payloadsFor(net), cheat);
-      cheatInRounds(net, cheat, (message) => alterShare(message, item));
-      await net.submit(full, [0, 1, 2]);
-      await net.signedBy(id, [0, 2]);
-      const witnesses = [0, 2].filter((index) => net.node(index).blamed.length > 0);
-      assert.ok(witnesses.length > 0, 'somebody has the proof');
-      const file = assertProven(net, witnesses, 'invalid_share', cheat);
-      const { bundle } = decodeBundle(file.bytes);
-      const { signing } = bundle;
-      const tweak = toHex(tapTweak(fromHex(net.key.publicKey)));
-      assert.equal(signing?.item, item);
-      assert.equal(signing.tweak, item === 2 ? tweak : undefined);
-
-      const { tweak: __, ...untweaked } = signing;
-      const others: BlameBundle['signing'][] = [
-        item === 2 ? untweaked : { ...signing, tweak },
-        { ...signing, tweak: `0x${'00'.repeat(31)}01` },
-        { ...signing, tweak: `0x${'ff'.repeat(32)}` },
-        { ...signing, item: 0 },
-      ];
-      for (const other of others)
-        assert.throws(
-          () =>
-            verifyBlame(encodeBundle({ ...bundle, signing: other! }), { keyringId: net.world.keyring.id }),
-          (error: BlameError) => error.name === 'BlameError' && error.code === 'bad_context',
-        );
+      const { id, full } = net.messageLedBy(0);
+      const all = [...net.nodes.keys()];
+      await net.submit(full, all);
+      await net.signedBy(id, all);
+      for (const index of all) assert.deepEqual(net.node(index).blamed, []);
       await net.stop();
     });
+
+  const wrong: [FaultCode, string, (message: Uint8Array, item: number) => Uint8Array][] = [
+    [
+      'invalid_share',
+      'a share of something else',
+      (message, item) => withShare(message, item, flip(message.slice(33 + 32 * item, 65 + 32 * item), 31)),
+    ],
+    [
+      'malformed_share',
+      '0xff bytes',
+      (message, item) => withShare(message, item, new Uint8Array(32).fill(0xff)),
+    ],
+    [
+      'malformed_share',
+      'the order of the group',
+      (message, item) => withShare(message, item, encodeAny(taproot.group, taproot.group.order)),
+    ],
+    ['malformed_message', 'a share too few', (message) => message.subarray(0, 65)],
+  ];
+  for (const [code, what, alter] of wrong)
+    for (const item of [0, 1])
+      it(`item ${item}: ${what}: ${code}, and the next attempt without the culprit signs`, async () => {
+        const net = await network(3, 2);
+        await net.bootAll();
+        const { id, full } = net.messageLedBy(1);
+        cheatInRounds(net, 1, (message) => alter(message, item));
+        await net.submit(full, [0, 1, 2]);
+        await net.signedBy(id, [0, 2]);
+        const witnesses = [0, 2].filter((index) => net.node(index).blamed.length > 0);
+        const { bytes } = assertProven(net, witnesses, code, 1);
+        const { signing } = decodeBundle(bytes).bundle;
+        if (code === 'invalid_share') {
+          assert.equal(signing?.item, item);
+          const tweak = toHex(tapTweak(fromHex(net.key.publicKey)));
+          assert.equal(signing?.tweak, item === 1 ? tweak : undefined);
+        }
+        assert.deepEqual(net.node(1).blamed, [], 'nobody honest is blamed');
+        await net.stop();
+      });
+
+  for (const [name, bad] of taproot.badPoints)
+    it(`a nonce commitment that is ${name}: malformed_point, from its own ACCEPT`, async () => {
+      const { net, attacker, honest, id } = await scene(4, 3, async () => await network(4, 3));
+      attacker.onFrame = (from, frame) => {
+        if (frame.type !== 'propose') return;
+        const nonces = frame.content.digests.map(() => ({ hiding: bad, binding: bad }));
+        const attemptId = attemptIdOf(frame.content, networkId);
+        attacker.send(from, attacker.accept(attemptId, frame.content, { nonces }));
+      };
+      await net.signedBy(id, honest);
+      const witnesses = honest.filter((index) => net.node(index).blamed.length > 0);
+      assertProven(net, witnesses, 'malformed_point', attacker.index);
+      await net.stop();
+    });
+});
+
+describe('an attempt by Taproot keys', () => {
+  it('is about the tweak as well', async () => {
+    const net = await network(3, 2);
+    const { full } = net.messageLedBy(0);
+    const verdict = authorize(full, { networkId, now: net.clock.now() });
+    assert(verdict.verdict === 'authorised');
+    const { authorisation } = verdict;
+    const [plain, spend] = authorisation.items;
+    assert.equal(plain!.payload.tweak, undefined);
+    assert.deepEqual(spend!.payload.tweak, tapTweak(fromHex(net.key.publicKey)));
+    const { tweak: _, ...bare } = spend!.payload;
+    const [digest] = signDigests({ ...authorisation, items: [spend!] });
+    const [without] = signDigests({ ...authorisation, items: [{ ...spend!, payload: bare }] });
+    assert.notDeepEqual(without, digest);
+    await net.stop();
+  });
+});
+
+describe('blame: nobody honest can be blamed, in signing by Taproot keys', () => {
+  let net: KeyedNetwork;
+  let party: string;
+  let frames: Uint8Array[];
+  before(async () => {
+    net = await network(3, 2);
+    await net.bootAll();
+    party = net.node(0).party.credential;
+    const { id, full } = net.messageLedBy(0);
+    await net.submit(full, [0, 1, 2]);
+    await net.signedBy(id, [0, 1, 2]);
+    const [start] = sentBy(net, party, 'start');
+    const [share] = sentBy(net, party, 'round');
+    frames = [start!.bytes, share!.bytes];
+  });
+  after(() => net?.stop());
+
+  it('by its true share, in either form', () => {
+    for (const item of [0, 1])
+      refused(accusing(net, party, 'invalid_share', frames, {}, item), 'not_proven', /is right/);
+    neverBlamed(net, party, frames);
+    neverBlamed(net, party, frames.slice(0, 1));
+  });
+
+  it('by a share judged in another form than the attempt is about', () => {
+    const other = toHex(seedOf('another tweak'));
+    for (const item of [0, 1]) {
+      const honest = accusing(net, party, 'invalid_share', frames, {}, item);
+      const { tweak, ...signing } = honest.signing!;
+      const tweaks: (Hex | undefined)[] = [undefined, toHex(tapTweak(fromHex(net.key.publicKey))), other];
+      for (const each of tweaks.filter((value) => value !== tweak))
+        refused(
+          { ...honest, signing: { ...signing, ...(each && { tweak: each }) } },
+          'bad_context',
+          /not this message under this key/,
+        );
+      // The message and the tweak cannot be shifted against each other.
+      const shifted = { ...signing, message: `${signing.message}${(tweak ?? other).slice(2)}` as Hex };
+      refused({ ...honest, signing: shifted }, 'bad_context', /not this message/);
+      for (const length of [31, 33])
+        assert.throws(
+          () =>
+            verifyBlame(
+              encodeCanonical({
+                ...honest,
+                signing: { ...signing, tweak: toHex(new Uint8Array(length).fill(1)) },
+              }),
+            ),
+          { code: 'malformed' },
+        );
+      refused(
+        { ...honest, signing: { ...signing, tweak: toHex(new Uint8Array(32).fill(0xff)) } },
+        'bad_context',
+        /not proven/,
+      );
+    }
+  });
 });

@@ -170,6 +170,20 @@ describe('the runner of mutations', () => {
     assert.match(misfits(project, [caught, caught]).join(), /twice/);
   });
 
+  it('finds the words of titles in what a test imports of test/support', () => {
+    const named = { ...caught, test: 'test/named.test.ts', grep: 'smelly' };
+    const write = (name: string, text: string): void => {
+      mkdirSync(dirname(join(project, name)), { recursive: true });
+      writeFileSync(join(project, name), text);
+    };
+    write('test/support/words.ts', "export const title = 'smelly'; // of cheese");
+    write('test/named.test.ts', "import { title } from './support/words.ts';\nit(title, () => undefined);\n");
+    assert.deepEqual(misfits(project, [named]), []);
+    assert.match(misfits(project, [{ ...named, grep: 'cheese' }]).join(), /cheese/);
+    write('test/named.test.ts', "it('smells', () => undefined);\n");
+    assert.match(misfits(project, [named]).join(), /smelly/);
+  });
+
   it('wants an entry for every attack and code', () => {
     const none = gaps(repository, []);
     for (const key of [

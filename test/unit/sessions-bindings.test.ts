@@ -8,7 +8,7 @@ import { EarlyBudget } from '../../node/sessions/early-budget.ts';
 import { LiveAttempt } from '../../node/sessions/live-attempt.ts';
 import { acceptFrame } from '../../node/sessions/proposal.ts';
 import type { Prepared } from '../../node/sessions/purpose.ts';
-import { signDigests } from '../../node/sessions/purpose.ts';
+import { keyDigest, signDigests } from '../../node/sessions/purpose.ts';
 import { decodeFrame, encodeFrame, type FrameOf } from '../../node/sessions/wire.ts';
 import { scene } from '../support/attack-scene.ts';
 import { createWorld, evidence, idOf, keyRequest, networkId, seedOf } from '../support/fixture.ts';
@@ -60,7 +60,18 @@ describe('sessions: what is bound to what', () => {
       digestOf(item),
       digestOf({ ...item, payload: { ...item.payload, message: seedOf('another message') } }),
       digestOf({ ...item, key: { ...item.key, id: `0x${'07'.repeat(32)}` } }),
+      digestOf({ ...item, payload: { ...item.payload, tweak: seedOf('tweak') } }),
+      digestOf({ ...item, payload: { ...item.payload, tweak: seedOf('another tweak') } }),
     ];
+    assert.equal(new Set(digests).size, digests.length);
+  });
+
+  it("a key's digest to its request and to its type", () => {
+    const digests = [
+      keyDigest('request', 'ed25519'),
+      keyDigest('request', 'taproot_secp256k1'),
+      keyDigest('other', 'ed25519'),
+    ].map(hexOf);
     assert.equal(new Set(digests).size, digests.length);
   });
 

@@ -177,8 +177,10 @@ describe('frozen messages', () => {
 
   for (const [name, keyType, tweak] of runs)
     it(`${name}: key generation and signing from fixed seeds, byte for byte`, () => {
-      const actual = frozenRun(keyType, tweak);
-      assert.equal(actual.keyGeneration.length, 4);
-      assert.deepEqual(actual, frozen[name]);
+      assert.doesNotThrow(() => {
+        const actual = frozenRun(keyType, tweak);
+        assert.equal(actual.keyGeneration.length, 4);
+        assert.deepEqual(actual, frozen[name]);
+      });
     });
 });
