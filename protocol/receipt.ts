@@ -127,8 +127,7 @@ export function verifyReceipt(receipt: Receipt, trusted: { readonly workspaceId:
   );
   checkKeys(evidence, keyring, record.content, networkId);
   const authorisation = authorised(evidence, networkId, record.content);
-  for (const [index, envelope] of evidence.decisions.entries())
-    at('decisions', `evidence.decisions[${index}]`, () => verifyDecision(envelope, authorisation, networkId));
+  checkDecisions(evidence, authorisation, networkId);
   const contents = checkResults(results, authorisation, networkId);
   const signatures = publishedSignatures(receipt, authorisation);
   const { request, requestId, items } = authorisation;
@@ -188,10 +187,7 @@ function authorised(evidence: Evidence, networkId: string, request: Request): Au
   if (verdict.verdict === 'authorised') return verdict.authorisation;
   if (verdict.verdict === 'waiting') {
     // Garbage among decisions is ignored when they are judged: here it is the first thing wrong.
-    for (const [index, envelope] of evidence.decisions.entries())
-      at('decisions', `evidence.decisions[${index}]`, () =>
-        verifyDecision(envelope, verdict.authorisation, networkId),
-      );
+    checkDecisions(evidence, verdict.authorisation, networkId);
     const missing = verdict.missing.map(({ rule, need, have }) => `${rule}: ${have.length} of ${need}`);
     throw new ReceiptError(
       'decisions',
@@ -205,6 +201,12 @@ function authorised(evidence: Evidence, networkId: string, request: Request): Au
   if (reason === 'approvers' || reason === 'cancelled')
     throw new ReceiptError('decisions', 'evidence.decisions', detail);
   throw new ReceiptError('request', 'evidence.request', detail);
+}
+
+/** Every decision that is there is one about this request, by an owner. */
+function checkDecisions({ decisions }: Evidence, authorisation: Authorisation, networkId: string): void {
+  for (const [index, envelope] of decisions.entries())
+    at('decisions', `evidence.decisions[${index}]`, () => verifyDecision(envelope, authorisation, networkId));
 }
 
 /** Results of distinct parties, as many as the request takes. */

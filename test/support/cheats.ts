@@ -126,7 +126,7 @@ export function assertProven(
   const files = indices.flatMap((index) => net.node(index).blamed.slice(0, 1));
   assert.ok(
     files.length > 0,
-    `nobody has proof of ${code}: ${JSON.stringify(net.logged(indices[0]!, 'session.aborted'))}`,
+    `nobody has proof of ${code}: ${JSON.stringify(net.nodes.map((_, at) => net.logged(at, 'session.aborted')))}`,
   );
   assert.equal(files.length, indices.length, 'each of them has the proof');
   for (const file of files) {

@@ -35,6 +35,7 @@ import {
   seedOf,
   signRequest,
   twoOfThree,
+  twoOfThreeAnyChain,
   type World,
 } from './fixture.ts';
 import {
@@ -53,14 +54,10 @@ interface Keyed {
   readonly stores: readonly MemorySessionStore[];
 }
 
-const [spend, ...others] = twoOfThree.rules;
 /** Who approves what keys of a type can sign. */
 const policies: Readonly<Record<KeyType, Policy>> = {
   ed25519: twoOfThree,
-  taproot_secp256k1: {
-    ...twoOfThree,
-    rules: [{ ...spend!, when: { kind: ['bitcoin.psbt', 'message'] } }, ...others],
-  },
+  taproot_secp256k1: twoOfThreeAnyChain,
 };
 
 const keyed = new Map<string, Promise<Keyed>>();

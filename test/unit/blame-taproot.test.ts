@@ -1,4 +1,4 @@
-// Requests to Taproot keys, of which one item is signed by the key itself and another by the key tweaked: all of it is
+// Requests to Taproot keys, of which some items are signed by the key itself and another by the key tweaked: all of it is
 // bound in the attempt, and what a party does wrong in either item is proven to anybody, in the form that signed.
 import assert from 'node:assert/strict';
 import { Transaction } from '@scure/btc-signer';
@@ -35,7 +35,7 @@ function spendBy(publicKey: Uint8Array): Payload {
 
 async function network(parties: number, threshold: number): Promise<KeyedNetwork> {
   const net = await KeyedNetwork.create(parties, threshold, {}, 'taproot_secp256k1');
-  net.payloads = [messagePayload('hello'), spendBy(fromHex(net.key.publicKey))];
+  net.payloads = [messagePayload('hello'), spendBy(fromHex(net.key.publicKey)), messagePayload('again')];
   return net;
 }
 
@@ -50,7 +50,7 @@ describe('blame: signing by Taproot keys', () => {
     [3, 2],
     [5, 3],
   ] as const)
-    it(`${threshold} of ${parties} sign a message by the key and a spend by its output key`, async () => {
+    it(`${threshold} of ${parties} sign messages by the key and a spend by its output key`, async () => {
       const net = await network(parties, threshold);
       await net.bootAll();
       const { id, full } = net.messageLedBy(0);
@@ -77,10 +77,10 @@ describe('blame: signing by Taproot keys', () => {
       'the order of the group',
       (message, item) => withShare(message, item, encodeAny(taproot.group, taproot.group.order)),
     ],
-    ['malformed_message', 'a share too few', (message) => message.subarray(0, 65)],
+    ['malformed_message', 'a share too few', (message) => message.subarray(0, 97)],
   ];
   for (const [code, what, alter] of wrong)
-    for (const item of [0, 1])
+    for (const item of [0, 1, 2])
       it(`item ${item}: ${what}: ${code}, and the next attempt without the culprit signs`, async () => {
         const net = await network(3, 2);
         await net.bootAll();
@@ -152,7 +152,7 @@ describe('blame: nobody honest can be blamed, in signing by Taproot keys', () =>
   after(() => net?.stop());
 
   it('by its true share, in either form', () => {
-    for (const item of [0, 1])
+    for (const item of [0, 1, 2])
       refused(accusing(net, party, 'invalid_share', frames, {}, item), 'not_proven', /is right/);
     neverBlamed(net, party, frames);
     neverBlamed(net, party, frames.slice(0, 1));
@@ -160,7 +160,7 @@ describe('blame: nobody honest can be blamed, in signing by Taproot keys', () =>
 
   it('by a share judged in another form than the attempt is about', () => {
     const other = toHex(seedOf('another tweak'));
-    for (const item of [0, 1]) {
+    for (const item of [0, 1, 2]) {
       const honest = accusing(net, party, 'invalid_share', frames, {}, item);
       const { tweak, ...signing } = honest.signing!;
       const tweaks: (Hex | undefined)[] = [undefined, toHex(tapTweak(fromHex(net.key.publicKey))), other];

@@ -10,7 +10,8 @@ import * as ecc from 'tiny-secp256k1';
 import { bitcoinRules } from '../../cli/testnet/bitcoin-rules.ts';
 import { fromHex } from '../../protocol/hex.ts';
 import { CliNetwork } from '../support/cli-network.ts';
-import type { CliResult } from '../support/cli-run.ts';
+import type { CliResult, Json } from '../support/cli-run.ts';
+import { startLyingProxy } from '../support/lying-proxy.ts';
 import { WholeTaprootKey } from '../support/whole-taproot-key.ts';
 
 initEccLib(ecc);
@@ -266,6 +267,17 @@ describe('countersign, with Bitcoin and receipts', function () {
         2,
         /no folder .*such/,
       );
+      const proxy = await startLyingProxy(() => net.coordinator.url);
+      try {
+        fails(
+          await net.run(`receipt get ${id} --out ${path} --coordinator ${proxy.url}`),
+          1,
+          /already exists/,
+        );
+        assert.deepEqual(proxy.calls, []);
+      } finally {
+        await proxy.stop();
+      }
       fails(await net.run(`receipt get 0x${'00'.repeat(32)} --out ${free()}`), 1, /there is no request/);
       fails(await net.run(`receipt get 0xdead --out ${free()}`), 2, /no request "0xdead"/);
       const open = await net.json(`sign --key vault --payload ${await file(psbtOf(ourCoins))}`);
@@ -273,6 +285,44 @@ describe('countersign, with Bitcoin and receipts', function () {
       fails(await net.run(`receipt get ${open.requestId} --out ${out}`), 4, /fulfilled/);
       await assert.rejects(readFile(out), { code: 'ENOENT' });
     });
+  });
+
+  it('believes no receipt that it did not verify, nor one of something else: nothing is written', async () => {
+    const { id } = await signed(psbtOf(ourCoins));
+    const other = (await net.json('key show vault')).keyId;
+    const proxy = await startLyingProxy(() => net.coordinator.url);
+    try {
+      const get = async (lie: (result: Json) => unknown): Promise<CliResult> => {
+        proxy.lie = (method, result) => (method === 'receipt_get' ? lie(structuredClone(result)) : result);
+        const out = free();
+        const got = await net.run(`receipt get ${id} --out ${out} --coordinator ${proxy.url}`);
+        if (got.exitCode !== 0) await assert.rejects(readFile(out), { code: 'ENOENT' });
+        return got;
+      };
+      assert.equal((await get((result) => result)).exitCode, 0, 'an honest answer (control)');
+      const path = free();
+      await net.json(`receipt get ${other} --out ${path}`);
+      const sound = JSON.parse(await readFile(path, 'utf8'));
+      fails(await get(() => ({ receipt: sound })), 1, /a receipt of 0x.* when asked for .*: do not use/);
+      fails(
+        await get((result) => {
+          result.receipt.results.pop();
+          return result;
+        }),
+        1,
+        /results: of 1 parties, 2 are needed/,
+      );
+      fails(
+        await get((result) => {
+          result.receipt.signatures[0] = `0x${'00'.repeat(64)}`;
+          return result;
+        }),
+        1,
+        /signatures: the signature of item 0 is not valid/,
+      );
+    } finally {
+      await proxy.stop();
+    }
   });
 
   describe('--out', () => {
