@@ -5,6 +5,7 @@ import { mkdtemp, open, readdir, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readBounded } from '../../cli/bounded-file.ts';
+import { CliError } from '../../cli/errors.ts';
 
 const limit = 100_000;
 
@@ -28,21 +29,26 @@ describe('a bounded file', () => {
     const reading = readBounded(path, limit, 'a thing');
     const writer = await open(path, 'w');
     // A reader that has enough goes away, and what is written then is lost.
-    const writing = writer
-      .writeFile(bytesOf(length))
-      .catch((error: NodeJS.ErrnoException) => {
-        if (error.code !== 'EPIPE') throw error;
-      })
-      .finally(() => writer.close());
+    const write = async (): Promise<void> => {
+      try {
+        await writer.writeFile(bytesOf(length));
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'EPIPE') throw error;
+      } finally {
+        await writer.close();
+      }
+    };
+    const writing = write();
     try {
       return await reading;
     } finally {
       await writing;
     }
   }
-  const tooLarge = (words: RegExp) => (error: { code?: string; message?: string }) => {
-    assert.equal(error.code, 'usage', String(error));
-    assert.match(String(error.message), words);
+  const tooLarge = (words: RegExp) => (error: unknown) => {
+    assert.ok(error instanceof CliError, String(error));
+    assert.equal(error.code, 'usage');
+    assert.match(error.message, words);
     return true;
   };
 
