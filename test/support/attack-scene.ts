@@ -1,9 +1,14 @@
 // Scenes for attacks on the agreement about attempts, and what must hold at their end.
 import assert from 'node:assert/strict';
+import { Transaction } from '@scure/btc-signer';
 import type { Evidence } from '../../protocol/authorize.ts';
-import type { Hex } from '../../protocol/hex.ts';
+import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
+import type { KeyType } from '../../protocol/keys/key-type.ts';
+import { outputKeyOf } from '../../protocol/keys/taproot.ts';
+import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
+import type { Payload } from '../../protocol/payloads/payload.ts';
 import type { SessionErrorCode } from '../../node/sessions/error.ts';
-import { signerOf } from './fixture.ts';
+import { messagePayload, seedOf, signerOf } from './fixture.ts';
 import { Attacker, framesSent, KeyedNetwork } from './session-attacker.ts';
 
 export const stranger = signerOf('stranger');
@@ -16,11 +21,40 @@ export interface Scene {
   readonly full: Evidence;
 }
 
+/** Key types whose sessions are attacked. */
+export const keyTypes = ['ed25519', 'taproot_secp256k1'] as const satisfies readonly KeyType[];
+
+/**
+ * A network with a key of this type, whose requests are for all that such a key signs: of a Taproot key messages by the key
+ * itself, and between them a spend by its output key.
+ */
+export async function keyedNetwork(
+  parties: number,
+  threshold: number,
+  keyType: KeyType,
+): Promise<KeyedNetwork> {
+  const net = await KeyedNetwork.create(parties, threshold, {}, keyType);
+  if (keyType === 'taproot_secp256k1') {
+    const spend = spendBy(fromHex(net.key.publicKey));
+    net.payloads = [messagePayload('hello'), spend, messagePayload('again')];
+  }
+  return net;
+}
+
+/** A PSBT that spends a coin of this key. */
+function spendBy(publicKey: Uint8Array): Payload {
+  const script = taprootScript(outputKeyOf(publicKey));
+  const transaction = new Transaction();
+  transaction.addInput({ txid: seedOf('coin'), index: 0, witnessUtxo: { script, amount: 9000n } });
+  transaction.addOutput({ script, amount: 8000n });
+  return { kind: 'bitcoin.psbt', psbt: toHex(transaction.toPSBT()), input: 0 };
+}
+
 /** The attacker is the last party and the first leader; the others have the request. */
 export async function scene(
   parties: number,
   threshold: number,
-  make = async (): Promise<KeyedNetwork> => await KeyedNetwork.create(parties, threshold),
+  make = async (): Promise<KeyedNetwork> => await keyedNetwork(parties, threshold, 'ed25519'),
 ): Promise<Scene> {
   const net = await make();
   const attacker = new Attacker(net, parties - 1);

@@ -1,12 +1,9 @@
 // Requests to Taproot keys, of which some items are signed by the key itself and another by the key tweaked: all of it is
 // bound in the attempt, and what a party does wrong in either item is proven to anybody, in the form that signed.
 import assert from 'node:assert/strict';
-import { Transaction } from '@scure/btc-signer';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
-import { outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
-import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
-import type { Payload } from '../../protocol/payloads/payload.ts';
+import { tapTweak } from '../../protocol/keys/taproot.ts';
 import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import { authorize } from '../../protocol/authorize.ts';
 import { signDigests } from '../../node/sessions/purpose.ts';
@@ -14,30 +11,18 @@ import { attemptIdOf } from '../../node/sessions/attempt.ts';
 import { decodeBundle } from '../../node/sessions/blame/bundle.ts';
 import type { FaultCode } from '../../node/sessions/blame/bundle.ts';
 import { verifyBlame } from '../../node/sessions/blame/verify.ts';
-import { scene } from '../support/attack-scene.ts';
+import { keyedNetwork, scene } from '../support/attack-scene.ts';
 import { assertProven, cheatInRounds } from '../support/cheats.ts';
 import { accusing, neverBlamed, refused, sentBy } from '../support/false-accusations.ts';
-import { messagePayload, networkId, seedOf } from '../support/fixture.ts';
+import { networkId, seedOf } from '../support/fixture.ts';
 import { flip } from '../support/key-generation-runs.ts';
-import { KeyedNetwork } from '../support/session-attacker.ts';
+import type { KeyedNetwork } from '../support/session-attacker.ts';
 import { encodeAny, schemes } from '../support/signing-schemes.ts';
 
 const taproot = schemes.find(({ keyType }) => keyType === 'taproot_secp256k1')!;
 
-/** A PSBT that spends a coin of this key. */
-function spendBy(publicKey: Uint8Array): Payload {
-  const script = taprootScript(outputKeyOf(publicKey));
-  const transaction = new Transaction();
-  transaction.addInput({ txid: seedOf('coin'), index: 0, witnessUtxo: { script, amount: 9000n } });
-  transaction.addOutput({ script, amount: 8000n });
-  return { kind: 'bitcoin.psbt', psbt: toHex(transaction.toPSBT()), input: 0 };
-}
-
-async function network(parties: number, threshold: number): Promise<KeyedNetwork> {
-  const net = await KeyedNetwork.create(parties, threshold, {}, 'taproot_secp256k1');
-  net.payloads = [messagePayload('hello'), spendBy(fromHex(net.key.publicKey)), messagePayload('again')];
-  return net;
-}
+const network = async (parties: number, threshold: number): Promise<KeyedNetwork> =>
+  await keyedNetwork(parties, threshold, 'taproot_secp256k1');
 
 /** The message with another share at the place of one item. */
 const withShare = (message: Uint8Array, item: number, share: Uint8Array): Uint8Array => {
@@ -60,6 +45,23 @@ describe('blame: signing by Taproot keys', () => {
       for (const index of all) assert.deepEqual(net.node(index).blamed, []);
       await net.stop();
     });
+
+  it('the same request for a second time gives another R to every item', async () => {
+    const net = await network(3, 2);
+    await net.bootAll();
+    const all = [0, 1, 2];
+    const nonces = new Set<string>();
+    for (const _ of [1, 2]) {
+      const { id, full } = net.messageLedBy(0);
+      await net.submit(full, all);
+      await net.signedBy(id, all);
+      const result = net.resultAt(0, id);
+      assert(result?.kind === 'signatures');
+      for (const signature of result.signatures) nonces.add(signature.slice(0, 66));
+    }
+    assert.equal(nonces.size, 2 * net.payloads.length);
+    await net.stop();
+  });
 
   const wrong: [FaultCode, string, (message: Uint8Array, item: number) => Uint8Array][] = [
     [
