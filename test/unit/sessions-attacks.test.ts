@@ -95,24 +95,31 @@ for (const keyType of keyTypes)
       await assertFulfilled(scenery);
     });
 
-    it('of another payload: declined, and the leader is named', async () => {
-      const scenery = await scene(3, 2, network);
-      const { attacker, full, net, id } = scenery;
-      const { credential } = attacker.signer;
-      await net.deliver(
-        credential,
-        0,
-        attacker.attempt(full, 1, { digests: [seedOf('other payload')] }).frame,
-      );
-      await net.until(() => attacker.received.some(({ frame }) => frame.type === 'decline'));
-      const { frame } = attacker.received.find((each) => each.frame.type === 'decline') ?? {};
-      assert(frame?.type === 'decline');
-      const { attemptId, reason } = frame.content;
-      assert.equal(reason, 'digests');
-      assert.deepEqual(net.logged(0, 'session.incident'), [
-        { requestId: id, attemptId, code: 'digests', culprit: credential },
-      ]);
-      await assertFulfilled(scenery);
+    it('of another payload, in any item, or of one more: declined, and the leader is named', async () => {
+      type Digests = readonly Uint8Array[];
+      const declines = async (shown: (own: Digests) => Digests): Promise<void> => {
+        const scenery = await scene(3, 2, network);
+        const { attacker, full, net, id } = scenery;
+        const { credential } = attacker.signer;
+        const digests = [...shown(attacker.attempt(full).propose.digests)];
+        await net.deliver(credential, 0, attacker.attempt(full, 1, { digests }).frame);
+        await net.until(() => attacker.received.some(({ frame }) => frame.type === 'decline'));
+        const { frame } = attacker.received.find((each) => each.frame.type === 'decline') ?? {};
+        assert(frame?.type === 'decline');
+        const { attemptId, reason } = frame.content;
+        assert.equal(reason, 'digests');
+        assert.deepEqual(net.logged(0, 'session.incident'), [
+          { requestId: id, attemptId, code: 'digests', culprit: credential },
+        ]);
+        await assertFulfilled(scenery);
+      };
+      const other = seedOf('other payload');
+      const { payloads } = await network();
+      for (const item of payloads.keys())
+        await assert.doesNotReject(
+          declines((own) => own.map((digest, at) => (at === item ? other : digest))),
+        );
+      await assert.doesNotReject(declines((own) => [...own, other]));
     });
 
     it('under another log head: declined', async () => {
