@@ -1,5 +1,6 @@
 // The coordinator's methods: reads what a call names, applies a pure transition, commits, answers with a view. It holds
 // and counts what others signed; nothing here can authorise anything.
+import { setImmediate as immediate } from 'node:timers/promises';
 import { anySignal } from 'any-signal';
 import type { Params, Result } from '../protocol/rpc.ts';
 import { RecordError, readContent, type Envelope } from '../protocol/records/envelope.ts';
@@ -393,7 +394,12 @@ class Service implements CoordinatorService {
     page: Page,
     view: (id: Hex) => Promise<View>,
   ): Promise<{ items: View[]; next?: string }> {
-    const items = await Promise.all(page.ids.map(view));
+    const items: View[] = [];
+    for (const id of page.ids) {
+      items.push(await view(id));
+      // A view of a large request is work: between two of them others have their turn.
+      await immediate();
+    }
     return page.next === undefined ? { items } : { items, next: page.next };
   }
 

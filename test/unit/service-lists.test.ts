@@ -118,6 +118,32 @@ for (const [name, open] of Object.entries(stores)) {
     );
   });
 
+  describe(`coordinator service over ${name}: a long page`, () => {
+    it(
+      'is made one view at a time, and others have their turn between',
+      run(async (at) => {
+        const key = await at.key();
+        const asked = 8;
+        for (let index = 1; index < asked; index++) {
+          at.now += 1000;
+          await submitted(at, key);
+        }
+        const workspaceId = at.world.workspace.id;
+        let turns = 0;
+        let over = false;
+        const others = (): void => {
+          turns++;
+          if (!over) setImmediate(others);
+        };
+        setImmediate(others);
+        const { items } = await at.call('sign_list', { workspaceId }, at.owner());
+        over = true;
+        assert.equal(items.length, asked);
+        assert.ok(turns >= asked, `${turns} turns for ${asked} views`);
+      }),
+    );
+  });
+
   describe(`coordinator service over ${name}: watching`, () => {
     it(
       'waits for a request to end, and no longer than told',
