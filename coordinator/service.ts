@@ -1,6 +1,5 @@
 // The coordinator's methods: reads what a call names, applies a pure transition, commits, answers with a view. It holds
 // and counts what others signed; nothing here can authorise anything.
-import { setImmediate as immediate } from 'node:timers/promises';
 import { anySignal } from 'any-signal';
 import type { Params, Result } from '../protocol/rpc.ts';
 import { RecordError, readContent, type Envelope } from '../protocol/records/envelope.ts';
@@ -12,6 +11,7 @@ import { partyResult } from '../protocol/records/party-result.ts';
 import { request as requestRecord } from '../protocol/records/request.ts';
 import { Access, type CreateRule, known } from './access.ts';
 import { Repository, keyringStream, type Page, workspaceStream } from './repository.ts';
+import { pageOf } from './page.ts';
 import { Registry } from './registry.ts';
 import type { ServiceObserver } from './observer.ts';
 import { defaultEventsPerStream, Retention } from './retention.ts';
@@ -92,12 +92,12 @@ class Service implements CoordinatorService {
       },
       workspace_list: async ({ after, limit }, caller) => {
         const page = await this.#repository.workspacesOf(known(caller), after, limit ?? defaultLimit);
-        return this.#pageOf(page, (id) => this.registry.workspaceView(id));
+        return pageOf(page, (id) => this.registry.workspaceView(id));
       },
       keyring_create: async ({ roster }) => this.registry.createKeyring(roster),
       keyring_get: async ({ keyringId }) => this.registry.keyringView(keyringId),
       keyring_list: async ({ after, limit }) =>
-        this.#pageOf(await this.#repository.keyrings(after, limit ?? defaultLimit), (id) =>
+        pageOf(await this.#repository.keyrings(after, limit ?? defaultLimit), (id) =>
           this.registry.keyringView(id),
         ),
       key_request: async ({ request }) => this.#submit(request, 'key'),
@@ -111,7 +111,7 @@ class Service implements CoordinatorService {
       key_list: async ({ workspaceId, after, limit }, caller) => {
         await this.#access.mayReadWorkspace(workspaceId, caller);
         const page = await this.#repository.keysOf(workspaceId, after, limit ?? defaultLimit);
-        return this.#pageOf(page, async (id) => this.#keyView(await this.#current(id)));
+        return pageOf(page, async (id) => this.#keyView(await this.#current(id)));
       },
       sign_request: async ({ request }) => this.#submit(request, 'sign'),
       sign_get: async ({ requestId }, caller) => this.#view(await this.#readable(requestId, caller)),
@@ -120,7 +120,7 @@ class Service implements CoordinatorService {
         // As in `connector_pending`: taken first.
         const cursor = await options.store.last(workspaceStream(workspaceId));
         const page = await this.#repository.requestsOf(workspaceId, after, limit ?? defaultLimit);
-        const views = await this.#pageOf(page, async (id) => this.#view(await this.#current(id)));
+        const views = await pageOf(page, async (id) => this.#view(await this.#current(id)));
         return state === undefined
           ? { ...views, cursor }
           : { ...views, cursor, items: views.items.filter((view) => view.state === state) };
@@ -130,7 +130,7 @@ class Service implements CoordinatorService {
       action_list: async ({ workspaceId, after, limit }, caller) => {
         await this.#access.mayReadWorkspace(workspaceId, caller);
         const page = await this.#repository.actionsOf(workspaceId, after, limit ?? defaultLimit);
-        const views = await this.#pageOf(page, async (id) => this.#view(await this.#current(id)));
+        const views = await pageOf(page, async (id) => this.#view(await this.#current(id)));
         return { ...views, items: views.items.filter((view) => view.missing !== undefined) };
       },
       action_get: async ({ requestId }, caller) => {
@@ -388,19 +388,6 @@ class Service implements CoordinatorService {
     const request = await this.#current(id);
     await this.#access.mayReadRequest(request, caller);
     return request;
-  }
-
-  async #pageOf<View>(
-    page: Page,
-    view: (id: Hex) => Promise<View>,
-  ): Promise<{ items: View[]; next?: string }> {
-    const items: View[] = [];
-    for (const id of page.ids) {
-      items.push(await view(id));
-      // A view of a large request is work: between two of them others have their turn.
-      await immediate();
-    }
-    return page.next === undefined ? { items } : { items, next: page.next };
   }
 
   /** What was committed, into the log: the same events that went into the streams. */
