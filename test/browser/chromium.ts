@@ -95,9 +95,15 @@ export async function visit(
     browser.once('exit', (code) => reject(new Error(`${program} ended with ${code}: ${said.slice(-2000)}`)));
   });
   ended.catch(() => undefined);
+  let late: NodeJS.Timeout | undefined;
+  // A page whose script cannot be parsed reports nothing; the browser must not outlive its test.
+  const silent = new Promise<never>((_, reject) => {
+    late = setTimeout(() => reject(new Error(`the page reported nothing: ${said.slice(-2000)}`)), 60_000);
+  });
   try {
-    return await Promise.race([outcome, ended]);
+    return await Promise.race([outcome, ended, silent]);
   } finally {
+    clearTimeout(late);
     try {
       // Its own group: Chromium has children.
       process.kill(-browser.pid!, 'SIGKILL');

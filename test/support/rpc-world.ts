@@ -83,6 +83,8 @@ export class World {
   #server: RpcServer | undefined;
 
   async open(limits: Partial<RpcLimits> = {}, more: Partial<RpcServerOptions> = {}): Promise<this> {
+    // A second server would outlive the first's `close`, and the process with it.
+    assert(this.#server === undefined, 'this world is open');
     this.#server = createRpcServer({
       networkId,
       service: this.service,

@@ -79,7 +79,6 @@ describe('coordinator/rpc server', () => {
     });
 
     it('describes itself once in a batch: the answer is large, the call is not', async () => {
-      await world.open();
       const call = { jsonrpc: '2.0', id: 1, method: 'rpc.discover' };
       const once = (await (await world.post(JSON.stringify([call]))).json()) as Answer[];
       assert.deepEqual(once[0]?.result, { method: 'rpc.discover' });
