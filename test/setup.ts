@@ -11,7 +11,9 @@ export const mochaHooks = {
     setTimeout(() => {
       const open = process.getActiveResourcesInfo().join(', ');
       process.stderr.write(`\nthe tests left something open that keeps the process alive: ${open}\n`);
-      process.exit(1);
+      // Mocha's own listener makes the exit code the number of failures.
+      process.once('exit', () => void (process.exitCode = 1));
+      process.exit();
     }, closingMs).unref();
   },
 };
