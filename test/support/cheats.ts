@@ -10,6 +10,7 @@ import { type BlameVerdict, verifyBlame } from '../../node/sessions/blame/verify
 import { attemptIdOf, openStart, type Started } from '../../node/sessions/attempt.ts';
 import type { BlameFile } from '../../node/sessions/context.ts';
 import { decodeFrame, encodeFrame, type FrameOf } from '../../node/sessions/wire.ts';
+import type { Scene } from './attack-scene.ts';
 import { type Dishonesty, DishonestDealer } from './dishonest-dealer.ts';
 import { evidence, idOf, keyRequest, networkId } from './fixture.ts';
 import { seededRandom } from './mpc-network.ts';
@@ -140,4 +141,20 @@ export function assertProven(
 /** Signed frames in a bundle. */
 export function framesIn({ bytes }: BlameFile): ReturnType<typeof decodeFrame>[] {
   return decodeBundle(bytes).bundle.frames.map((text) => decodeFrame(frameBytes(text)));
+}
+
+/** The attacker of a scene accepts with nonce commitments that are no points; asserts that all else goes on, and that it is proven. */
+export async function assertBadNoncesProven(
+  { net, attacker, honest, id }: Scene,
+  point: Uint8Array,
+): Promise<void> {
+  attacker.onFrame = (from, frame) => {
+    if (frame.type !== 'propose') return;
+    const nonces = frame.content.digests.map(() => ({ hiding: point, binding: point }));
+    const attemptId = attemptIdOf(frame.content, networkId);
+    attacker.send(from, attacker.accept(attemptId, frame.content, { nonces }));
+  };
+  await net.signedBy(id, honest);
+  const witnesses = honest.filter((index) => net.node(index).blamed.length > 0);
+  assertProven(net, witnesses, 'malformed_point', attacker.index);
 }

@@ -7,7 +7,7 @@ import { MessageKind } from '../../node/mpc/rounds.ts';
 import { decodeFrame, type FrameOf } from '../../node/sessions/wire.ts';
 import { acceptCommitment, attemptIdOf } from '../../node/sessions/attempt.ts';
 import { scene } from '../support/attack-scene.ts';
-import { assertProven, cheatInRounds, roundBy } from '../support/cheats.ts';
+import { assertBadNoncesProven, assertProven, cheatInRounds, roundBy } from '../support/cheats.ts';
 import { networkId, seedOf } from '../support/fixture.ts';
 import { flip } from '../support/key-generation-runs.ts';
 import { Attacker, KeyedNetwork } from '../support/session-attacker.ts';
@@ -118,17 +118,9 @@ describe('blame: signing', () => {
   });
 
   it('nonce commitments that are no points: malformed_point, from its own ACCEPT', async () => {
-    const { net, attacker, honest, id } = await scene(4, 3);
-    attacker.onFrame = (from, frame) => {
-      if (frame.type !== 'propose') return;
-      const nonces = [{ hiding: new Uint8Array(32).fill(2), binding: new Uint8Array(32).fill(2) }];
-      const attemptId = attemptIdOf(frame.content, networkId);
-      attacker.send(from, attacker.accept(attemptId, frame.content, { nonces }));
-    };
-    await net.signedBy(id, honest);
-    const witnesses = honest.filter((index) => net.node(index).blamed.length > 0);
-    assertProven(net, witnesses, 'malformed_point', attacker.index);
-    await net.stop();
+    const attacked = await scene(4, 3);
+    await assertBadNoncesProven(attacked, new Uint8Array(32).fill(2));
+    await attacked.net.stop();
   });
 });
 

@@ -7,12 +7,11 @@ import { tapTweak } from '../../protocol/keys/taproot.ts';
 import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import { authorize } from '../../protocol/authorize.ts';
 import { signDigests } from '../../node/sessions/purpose.ts';
-import { attemptIdOf } from '../../node/sessions/attempt.ts';
 import { decodeBundle } from '../../node/sessions/blame/bundle.ts';
 import type { FaultCode } from '../../node/sessions/blame/bundle.ts';
 import { verifyBlame } from '../../node/sessions/blame/verify.ts';
 import { keyedNetwork, scene } from '../support/attack-scene.ts';
-import { assertProven, cheatInRounds } from '../support/cheats.ts';
+import { assertBadNoncesProven, assertProven, cheatInRounds } from '../support/cheats.ts';
 import { accusing, neverBlamed, refused, sentBy } from '../support/false-accusations.ts';
 import { networkId, seedOf } from '../support/fixture.ts';
 import { flip } from '../support/key-generation-runs.ts';
@@ -104,17 +103,9 @@ describe('blame: signing by Taproot keys', () => {
 
   for (const [name, bad] of taproot.badPoints)
     it(`a nonce commitment that is ${name}: malformed_point, from its own ACCEPT`, async () => {
-      const { net, attacker, honest, id } = await scene(4, 3, async () => await network(4, 3));
-      attacker.onFrame = (from, frame) => {
-        if (frame.type !== 'propose') return;
-        const nonces = frame.content.digests.map(() => ({ hiding: bad, binding: bad }));
-        const attemptId = attemptIdOf(frame.content, networkId);
-        attacker.send(from, attacker.accept(attemptId, frame.content, { nonces }));
-      };
-      await net.signedBy(id, honest);
-      const witnesses = honest.filter((index) => net.node(index).blamed.length > 0);
-      assertProven(net, witnesses, 'malformed_point', attacker.index);
-      await net.stop();
+      const attacked = await scene(4, 3, async () => await network(4, 3));
+      await assertBadNoncesProven(attacked, bad);
+      await attacked.net.stop();
     });
 });
 
