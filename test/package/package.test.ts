@@ -135,7 +135,11 @@ describe('the package', function () {
     const other = packed.filter(
       (path) =>
         path.startsWith('dist/') &&
-        !/^dist\/(node|connector|coordinator|protocol|storage|client|cli)\/.+\.(js|d\.ts)$/.test(path),
+        !/^dist\/(node|connector|coordinator|protocol|storage|metrics|client|cli)\/.+\.(js|d\.ts)$/.test(
+          path,
+        ) &&
+        // The examples in the description of the RPC.
+        path !== 'dist/protocol/openrpc/examples.json',
     );
     assert.deepEqual(other, [], 'no tests, maps, caches or sources');
     const sourceFiles = packed.filter((path) => path.endsWith('.ts') && !path.endsWith('.d.ts'));
