@@ -1,8 +1,14 @@
 // The version of this package, whether it runs from its sources or from dist/.
 import { readFileSync } from 'node:fs';
 
-/** As in package.json. */
+let known: string | undefined;
+
+/** As in package.json. Read once: an update in place must not change what a process says it is. */
 export function version(): string {
+  return (known ??= readVersion());
+}
+
+function readVersion(): string {
   for (const path of ['../package.json', '../../package.json']) {
     try {
       const found = JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as Record<
