@@ -417,12 +417,25 @@ describe('countersign doctor', function () {
       await chown(nodeA('roster.json'), 65_534, 65_534);
       await including('wrong_owner', 'roster.json belongs to user 65534', '--node', nodeA());
       await chown(nodeA('roster.json'), 0, 0);
+      // By its function: as somebody else this process may not even be allowed to load the command's code.
+      const machine = thisMachine({
+        environment: {},
+        now: Date.now,
+        signal: new AbortController().signal,
+        version: '0.0.0',
+      });
+      const found = new Findings('node');
       process.seteuid?.(65_534);
       try {
-        await including('not_accessible', nodeA(), '--node', nodeA());
+        await examineNode(found, machine, { dir: nodeA(), passphraseFile: undefined });
       } finally {
         process.seteuid?.(0);
       }
+      assert.deepEqual(
+        found.all.map(({ code }) => code),
+        ['not_accessible'],
+      );
+      assert(found.all[0]!.found.includes(nodeA()));
     } else {
       process.stdout.write('      not as root: a file of another user is not tried\n');
       await withMode(nodeA(), 0, () => including('not_accessible', nodeA(), '--node', nodeA()));
