@@ -423,11 +423,11 @@ describe('sessions: bounds', () => {
   it('early rounds have a bound over all attempts', () => {
     const budget = new EarlyBudget();
     const half = 5 * 2 ** 20;
-    assert(budget.take('a', half));
-    assert(!budget.take('a', half));
-    assert(budget.take('b', half));
+    assert.equal(budget.take('a', half), true);
+    assert.equal(budget.take('a', half), false);
+    assert.equal(budget.take('b', half), true);
     budget.give('a', half);
-    assert(budget.take('a', half));
+    assert.equal(budget.take('a', half), true);
   });
 
   it('a flood of messages is not a flood of log lines, and what is left out is told', () => {
