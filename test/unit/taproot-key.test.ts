@@ -6,8 +6,16 @@ import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { checkOnce } from '../../protocol/keys/checked-keys.ts';
 import { addressesOf, keyTypes, verifySignature } from '../../protocol/keys/key-type.ts';
-import { checkPoint, checkPublicKey, outputKeyOf, tapTweak } from '../../protocol/keys/taproot.ts';
+import {
+  addressesOf as addressesOfKey,
+  checkPoint,
+  checkPublicKey,
+  outputKeyOf,
+  tapTweak,
+  verify,
+} from '../../protocol/keys/taproot.ts';
 import { seedOf } from '../support/fixture.ts';
+import { WholeTaprootKey } from '../support/whole-taproot-key.ts';
 
 const { Point } = secp256k1;
 const point = Point.BASE.multiply(7n).toBytes();
@@ -29,7 +37,7 @@ const asKeyType = (bytes: Uint8Array): void => taproot.checkPublicKey(bytes);
 
 describe('Taproot public keys', () => {
   it('have 32 bytes, which are the x of a point', () => {
-    for (const check of [checkPublicKey, asKeyType, tapTweak, outputKeyOf]) {
+    for (const check of [checkPublicKey, asKeyType, tapTweak, outputKeyOf, addressesOfKey]) {
       for (const wrong of [point, key.slice(1), new Uint8Array(), Point.BASE.toBytes(false)])
         assert.throws(() => check(wrong), { name: 'TaprootKeyError', code: 'wrong_length' });
       for (const wrong of [offCurve, aboveField, new Uint8Array(32)])
@@ -44,13 +52,24 @@ describe('Taproot public keys', () => {
 
   it('are of points with 33 bytes, which are compressed and not the identity', () => {
     for (const check of [checkPoint, (bytes: Uint8Array) => taproot.checkPoint(bytes)]) {
-      for (const wrong of [key, concatBytes(point, Uint8Array.of(0)), Point.BASE.toBytes(false)])
+      for (const wrong of [
+        key,
+        concatBytes(point, Uint8Array.of(0)),
+        Point.BASE.toBytes(false),
+        new Uint8Array(),
+        Uint8Array.of(2),
+      ])
         assert.throws(() => check(wrong), { name: 'TaprootKeyError', code: 'wrong_length' });
       for (const wrong of [
         new Uint8Array(33),
         concatBytes(Uint8Array.of(2), offCurve),
         concatBytes(Uint8Array.of(3), aboveField),
+        concatBytes(Uint8Array.of(3), offCurve),
+        concatBytes(Uint8Array.of(2), aboveField),
         concatBytes(Uint8Array.of(4), key),
+        // A hybrid's first bytes.
+        concatBytes(Uint8Array.of(6), key),
+        concatBytes(Uint8Array.of(7), key),
         concatBytes(Uint8Array.of(0), key),
       ])
         assert.throws(() => check(wrong), { name: 'TaprootKeyError', code: 'not_on_curve' });
@@ -65,15 +84,39 @@ describe('Taproot public keys', () => {
     const publicKey = schnorr.getPublicKey(secret);
     const message = seedOf('message');
     const signature = schnorr.sign(message, secret);
-    const verify = (one: Uint8Array, other: Uint8Array): boolean =>
+    const isSigned = (one: Uint8Array, other: Uint8Array): boolean =>
       verifySignature('taproot_secp256k1', one, message, other);
-    assert.equal(verify(publicKey, signature), true);
+    assert.equal(isSigned(publicKey, signature), true);
     const long = concatBytes(signature, Uint8Array.of(0));
     for (const wrong of [signature.slice(1), long, new Uint8Array(), new Uint8Array(64)])
-      assert.doesNotThrow(() => assert.equal(verify(publicKey, wrong), false));
+      assert.doesNotThrow(() => assert.equal(isSigned(publicKey, wrong), false));
     const whole = concatBytes(Uint8Array.of(2), publicKey);
     for (const wrong of [whole, publicKey.slice(1), new Uint8Array(), offCurve])
-      assert.doesNotThrow(() => assert.equal(verify(wrong, signature), false));
+      assert.doesNotThrow(() => assert.equal(isSigned(wrong, signature), false));
+  });
+
+  it('verify nothing but their own signatures, and throw for none', () => {
+    const whole = new WholeTaprootKey(7);
+    const message = new Uint8Array(32).fill(1);
+    const signature = whole.signUntweaked(message);
+    assert.ok(verify(whole.publicKey, message, signature));
+    assert.ok(!verify(outputKeyOf(whole.publicKey), message, signature));
+    assert.ok(!verify(whole.publicKey, message.subarray(1), signature));
+    assert.ok(verify(outputKeyOf(whole.publicKey), message, whole.sign(message)));
+    for (const key of [offCurve, aboveField, whole.point, new Uint8Array()])
+      assert.ok(!verify(key, message, signature));
+    for (const bytes of [
+      signature.subarray(1),
+      Uint8Array.of(...signature, 1),
+      new Uint8Array(64),
+      new Uint8Array(64).fill(0xff),
+    ])
+      assert.ok(!verify(whole.publicKey, message, bytes));
+    // -s: the other solution of ECDSA is none here (BIP340 fixes the sign of R).
+    const negated = signature.slice();
+    const { Fn } = schnorr.Point;
+    negated.set(Fn.toBytes(Fn.neg(Fn.fromBytes(signature.subarray(32)))), 32);
+    assert.ok(!verify(whole.publicKey, message, negated));
   });
 
   it('have the addresses that a second library derives, on each of the networks', () => {
