@@ -11,7 +11,7 @@ import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToNumberBE, bytesToNumberLE } from '@noble/curves/utils.js';
 
 /** What a key is used for; a secret belongs to one key type for ever. */
-export type KeyType = 'ed25519' | 'taproot_secp256k1';
+export type KeyType = 'ed25519' | 'taproot_secp256k1' | 'ecdsa_secp256k1' | 'bitcoin_secp256k1';
 
 export class GroupError extends Error {
   override readonly name = 'GroupError';
@@ -131,6 +131,8 @@ export const secp256k1Group: Group = primeGroup('secp256k1', secp256k1.Point as 
 const groups: Readonly<Record<KeyType, Group>> = {
   ed25519: ed25519Group,
   taproot_secp256k1: secp256k1Group,
+  ecdsa_secp256k1: secp256k1Group,
+  bitcoin_secp256k1: secp256k1Group,
 };
 
 /** The group that keys of this type live in. */

@@ -1,10 +1,11 @@
 // The types of keys a keyring can hold: lengths, checks, verification, and addresses on the chains that use them.
 import { base58 } from '@scure/base';
 import * as z from 'zod';
+import * as ecdsa from './ecdsa.ts';
 import * as ed25519 from './ed25519.ts';
 import * as taproot from './taproot.ts';
 
-export const keyTypeSchema = z.enum(['ed25519', 'taproot_secp256k1']);
+export const keyTypeSchema = z.enum(['ed25519', 'taproot_secp256k1', 'ecdsa_secp256k1', 'bitcoin_secp256k1']);
 export type KeyType = z.infer<typeof keyTypeSchema>;
 
 /** Where a key can hold funds. `chain` is the name payload facts and policies use. */
@@ -16,7 +17,7 @@ export interface ChainAddress {
 export interface KeyTypeDescription {
   /** Bytes of a public key. */
   readonly publicKeyLength: number;
-  /** Bytes of a signature. */
+  /** Bytes of the longest signature. */
   readonly signatureLength: number;
   /** Throws, with a `code` that says why, unless the bytes are a public key that is safe to verify under. */
   checkPublicKey(publicKey: Uint8Array): void;
@@ -24,7 +25,7 @@ export interface KeyTypeDescription {
   checkPoint(point: Uint8Array): void;
   /** The public key of a vector's constant term, which was checked. */
   publicKeyOfPoint(point: Uint8Array): Uint8Array;
-  /** Whether a signature of a checked public key is valid over the exact message. Never throws. */
+  /** Whether a signature of a checked public key is valid over the exact message (ECDSA: a digest of 32 bytes). Never throws. */
   verifySignature(publicKey: Uint8Array, message: Uint8Array, signature: Uint8Array): boolean;
   /** Addresses of a public key of the right length. */
   addressesOf(publicKey: Uint8Array): ChainAddress[];
@@ -49,6 +50,24 @@ export const keyTypes: Readonly<Record<KeyType, KeyTypeDescription>> = {
     publicKeyOfPoint: taproot.publicKeyOfPoint,
     verifySignature: taproot.verify,
     addressesOf: taproot.addressesOf,
+  },
+  ecdsa_secp256k1: {
+    publicKeyLength: 33,
+    signatureLength: ecdsa.recoverableLength,
+    checkPublicKey: ecdsa.checkPublicKey,
+    checkPoint: ecdsa.checkPublicKey,
+    publicKeyOfPoint: (point) => point,
+    verifySignature: ecdsa.verifyRecoverable,
+    addressesOf: () => [],
+  },
+  bitcoin_secp256k1: {
+    publicKeyLength: 33,
+    signatureLength: ecdsa.maxDerLength,
+    checkPublicKey: ecdsa.checkPublicKey,
+    checkPoint: ecdsa.checkPublicKey,
+    publicKeyOfPoint: (point) => point,
+    verifySignature: ecdsa.verifyDer,
+    addressesOf: () => [],
   },
 };
 

@@ -102,16 +102,18 @@ function printableLines(text: string): string[] {
     );
 }
 
-/** What a key of each type signs for a text. */
+/** What a key of a type signs for a text; the types that are not here sign texts as payloads of kinds of their own. */
 const forms: Readonly<
-  Record<
-    KeyType,
-    {
-      signed(text: string, publicKey: Uint8Array): Uint8Array;
-      facts(text: string): MessageFacts;
-      /** In words, after "signed as". */
-      readonly name: string;
-    }
+  Partial<
+    Record<
+      KeyType,
+      {
+        signed(text: string, publicKey: Uint8Array): Uint8Array;
+        facts(text: string): MessageFacts;
+        /** In words, after "signed as". */
+        readonly name: string;
+      }
+    >
   >
 > = {
   ed25519: {
@@ -129,7 +131,7 @@ const forms: Readonly<
 /**
  * Facts and signed bytes (the envelope, or the hash) of a message for a key of this type.
  *
- * @throws {PayloadError} `not_text`
+ * @throws {PayloadError} `not_text`, `wrong_key`
  */
 export function decodeMessage(
   payload: MessagePayload,
@@ -139,6 +141,8 @@ export function decodeMessage(
   const data = fromHex(payload.data);
   const text = textOf(data);
   const form = forms[keyType];
+  if (form === undefined)
+    throw new PayloadError('wrong_key', `a key of type ${keyType} signs no message payload`);
   return {
     kind: 'message',
     message: form.signed(text, publicKey),

@@ -58,6 +58,8 @@ interface Keyed {
 const policies: Readonly<Record<KeyType, Policy>> = {
   ed25519: twoOfThree,
   taproot_secp256k1: twoOfThreeAnyChain,
+  ecdsa_secp256k1: twoOfThreeAnyChain,
+  bitcoin_secp256k1: twoOfThreeAnyChain,
 };
 
 const keyed = new Map<string, Promise<Keyed>>();
@@ -182,6 +184,8 @@ export interface Attempt {
 const basePoints: Readonly<Record<KeyType, Uint8Array>> = {
   ed25519: ed25519.Point.BASE.toBytes(),
   taproot_secp256k1: secp256k1.Point.BASE.toBytes(),
+  ecdsa_secp256k1: secp256k1.Point.BASE.toBytes(),
+  bitcoin_secp256k1: secp256k1.Point.BASE.toBytes(),
 };
 
 export class Attacker {

@@ -12,11 +12,20 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { schnorr, schnorr_FROST } from '@noble/curves/secp256k1.js';
 import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
+import { Abort } from '../abort.ts';
 import type { Group, KeyType } from '../group.ts';
 import { ed25519Group, GroupError, secp256k1Group } from '../group.ts';
 
+/** Keys that sign by FROST; the others by DKLs23. */
+export type FrostKeyType = Extract<KeyType, 'ed25519' | 'taproot_secp256k1'>;
+
+/** Whether keys of this type sign by FROST. */
+export function isFrost(keyType: KeyType): keyType is FrostKeyType {
+  return Object.hasOwn(suites, keyType);
+}
+
 export interface Ciphersuite {
-  readonly keyType: KeyType;
+  readonly keyType: FrostKeyType;
   readonly group: Group;
   readonly frost: FROST;
   /** Whether every correct verifier accepts the 64-byte signature. `publicKey`: an encoded point, decoded with `group` before. */
@@ -63,12 +72,13 @@ const taprootSuite: Ciphersuite = {
     signature.length === 64 && schnorr.verify(signature, message, publicKey.subarray(1)),
 };
 
-const suites: Readonly<Record<KeyType, Ciphersuite>> = {
+const suites: Readonly<Record<FrostKeyType, Ciphersuite>> = {
   ed25519: ed25519Suite,
   taproot_secp256k1: taprootSuite,
 };
 
-/** The suite that keys of this type sign with. */
+/** The suite that keys of this type sign with. Throws Abort('key_mismatch') for a type that does not sign by FROST. */
 export function ciphersuiteOf(keyType: KeyType): Ciphersuite {
+  if (!isFrost(keyType)) throw new Abort('key_mismatch', `keys of type ${keyType} do not sign by FROST`);
   return suites[keyType];
 }
