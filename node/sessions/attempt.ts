@@ -2,14 +2,17 @@
 // Pure functions over frames.
 import { bytesToHex } from '@noble/hashes/utils.js';
 import { type Epoch, formatEpoch, sameEpoch, sameLogHead } from '../../protocol/records/fields.ts';
-import type { Keyring } from '../../protocol/records/keyring-roster.ts';
+import { type Keyring, partyIndex } from '../../protocol/records/keyring-roster.ts';
+import type { PartyIndex } from '../mpc/machine.ts';
 import { taggedHash, uint32, utf8 } from '../mpc/hash.ts';
 import { SessionError } from './error.ts';
 import {
   type Accept,
   decodeFrame,
   type FrameOf,
+  maxPooledItems,
   type Propose,
+  type PurposeKind,
   verifyFrame,
   type WireContext,
 } from './wire.ts';
@@ -46,7 +49,7 @@ export function acceptCommitment(acceptFrame: Uint8Array, salt: Uint8Array): Uin
  * takes the body, which the leader signed: the frame around it can be written in several ways by whoever passes it on.
  */
 export function sessionId(
-  purpose: Propose['purpose'],
+  purpose: PurposeKind,
   networkId: string,
   keyring: { readonly id: string; readonly epoch: Epoch },
   requestId: string,
@@ -56,9 +59,17 @@ export function sessionId(
   return taggedHash('countersign/v1/session', ...texts, startBody);
 }
 
-/** How many parties take part: all for a key, exactly the threshold for signatures. */
-export function setSize(purpose: Propose['purpose'], keyring: Keyring): number {
-  return purpose === 'generate' ? keyring.roster.parties.length : keyring.roster.threshold;
+/** How many parties take part: all for a key, two for a pair setup, exactly the threshold to sign and to presign. */
+export function setSize(purpose: PurposeKind, keyring: Keyring): number {
+  switch (purpose) {
+    case 'generate':
+      return keyring.roster.parties.length;
+    case 'pair-setup':
+      return 2;
+    case 'sign':
+    case 'presign':
+      return keyring.roster.threshold;
+  }
 }
 
 /** One name for a set, whatever the order of its members. */
@@ -77,6 +88,8 @@ export interface Started {
   readonly accepts: ReadonlyMap<string, Accept>;
   /** The ACCEPT frames as received, by party. */
   readonly acceptFrames: ReadonlyMap<string, Uint8Array>;
+  /** Which of the PROPOSE's listed sets this is, with every member ready to join it; undefined when it is none. */
+  readonly listed: number | undefined;
 }
 
 /** Checks a PROPOSE: its leader's signature, keyring and epoch. Throws SessionError. */
@@ -95,6 +108,74 @@ export function checkPropose(frame: FrameOf<'propose'>, keyring: Keyring, contex
     throw new SessionError('stranger', 'the order of preference does not list exactly the parties');
   }
   verifyFrame(frame, leader, context);
+  checkSets(frame.content, keyring);
+}
+
+/**
+ * What a PROPOSE says of sets and members must fit its purpose; the leader has signed it. Throws SessionError `set_size`,
+ * `stranger`, `duplicate_member`, `item_count`.
+ */
+function checkSets(propose: Propose, keyring: Keyring): void {
+  const { purpose, leader, digests, sets, members, keyId } = propose;
+  const offline = purpose === 'pair-setup' || purpose === 'presign';
+  if ((sets !== undefined && purpose !== 'sign') || (members !== undefined) !== offline) {
+    throw new SessionError('set_size', `sets or members that a PROPOSE to ${purpose} has not`, leader);
+  }
+  if ((keyId !== undefined) !== (purpose === 'presign')) {
+    throw new SessionError('item_count', `a key in a PROPOSE to ${purpose}`, leader);
+  }
+  if (members !== undefined) {
+    checkMembers(members, purpose, leader, keyring);
+    if (digests.length > (purpose === 'presign' ? maxPooledItems : 1)) {
+      throw new SessionError('item_count', `${digests.length} digests in a PROPOSE to ${purpose}`, leader);
+    }
+  }
+  for (const set of sets ?? []) {
+    checkMembers(set.members, purpose, leader, keyring);
+    if (set.presignatures.length !== digests.length) {
+      const message = `${set.presignatures.length} presignatures for ${digests.length} items`;
+      throw new SessionError('item_count', message, leader);
+    }
+  }
+}
+
+function checkMembers(
+  members: readonly PartyIndex[],
+  purpose: PurposeKind,
+  leader: string,
+  keyring: Keyring,
+): void {
+  const wanted = setSize(purpose, keyring);
+  if (members.length !== wanted)
+    throw new SessionError('set_size', `a listed set of ${members.length}, expected ${wanted}`, leader);
+  if (members.some((index, place) => place > 0 && index <= (members[place - 1] ?? 0)))
+    throw new SessionError('duplicate_member', `members not ascending: ${members.join(', ')}`, leader);
+  const { roster } = keyring;
+  if (members.some((index) => index > roster.parties.length) || !members.includes(partyIndex(roster, leader)))
+    throw new SessionError('stranger', `a listed set ${members.join(', ')} of others, or without its leader`, leader);
+}
+
+/** The credentials of listed members, in the roster's order. */
+export function partiesAt(members: readonly PartyIndex[], keyring: Keyring): readonly string[] {
+  return members.map((index) => keyring.roster.parties[index - 1]?.key ?? '');
+}
+
+/**
+ * Which listed set these ACCEPTs are: the first one of exactly these parties that every one of them can join. Everybody
+ * finds the same in the START.
+ */
+export function listedSetOf(
+  propose: Propose,
+  accepts: ReadonlyMap<string, Accept>,
+  keyring: Keyring,
+): number | undefined {
+  const name = setName([...accepts.keys()]);
+  const place = (propose.sets ?? []).findIndex(
+    ({ members }, at) =>
+      setName(partiesAt(members, keyring)) === name &&
+      [...accepts.values()].every(({ cannot }) => !cannot?.includes(at)),
+  );
+  return place < 0 ? undefined : place;
 }
 
 /** Opens a START whose sender is a claim: checks every signature in it, the set, the leader's commitment. Throws SessionError. */
@@ -130,14 +211,38 @@ export function openStart(frame: FrameOf<'start'>, keyring: Keyring, context: Wi
   }
   const members = keyring.roster.parties.map((party) => party.key).filter((party) => received.has(party));
   const entry = (party: string) => received.get(party) as { accept: Accept; bytes: Uint8Array };
+  const accepts = new Map(members.map((party) => [party, entry(party).accept]));
+  const wantedMembers = propose.members && partiesAt(propose.members, keyring);
+  if (wantedMembers && setName(wantedMembers) !== setName(members)) {
+    throw new SessionError('set_size', 'a START with another set than was proposed', propose.leader);
+  }
+  const listed = listedSetOf(propose, accepts, keyring);
+  if (listed === undefined) checkMutual(accepts, propose.leader);
   return {
     propose,
     proposeBody: proposeFrame.body,
     attemptId,
     sid: sessionId(propose.purpose, context.networkId, keyring, propose.requestId, frame.body),
-    accepts: new Map(members.map((party) => [party, entry(party).accept])),
+    accepts,
     acceptFrames: new Map(members.map((party) => [party, entry(party).bytes])),
+    listed,
   };
+}
+
+/** Whether two parties' ACCEPTs allow them to presign together. */
+export function exclude(one: Accept, other: Accept): boolean {
+  return (one.excludes?.includes(other.party) ?? false) || (other.excludes?.includes(one.party) ?? false);
+}
+
+/** The leader was told who does not presign with whom: a set of such is its fault. Throws SessionError. */
+function checkMutual(accepts: ReadonlyMap<string, Accept>, leader: string): void {
+  for (const one of accepts.values()) {
+    for (const other of accepts.values()) {
+      if (exclude(one, other)) {
+        throw new SessionError('excluded_pair', `${one.party} and ${other.party} do not presign together`, leader);
+      }
+    }
+  }
 }
 
 /** Checks an ACCEPT against the attempt it must be for. Throws SessionError. */
@@ -157,7 +262,8 @@ export function checkAccept(
   if (frame.content.attemptId !== attemptId) {
     throw new SessionError('wrong_attempt', `${party} accepted another attempt`);
   }
-  const items = propose.purpose === 'sign' ? propose.digests.length : 0;
+  const isFrost = propose.purpose === 'sign' && propose.sets === undefined;
+  const items = isFrost ? propose.digests.length : 0;
   if (nonces.length !== items) {
     throw new SessionError(
       'item_count',

@@ -10,6 +10,8 @@ import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import type { Work } from '../work/work.ts';
 import type { AdmissionLimits } from './admission.ts';
+import type { PairGate } from './pairs/gate.ts';
+import type { PurposeKind } from './wire.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -31,6 +33,14 @@ export interface Transport {
 export interface StoredJob {
   readonly requestId: Hex;
   readonly evidence: Evidence;
+}
+
+/** An active key with this party's share. */
+export interface ActiveKey {
+  readonly share: StoredKey;
+  readonly certificate: readonly Envelope[];
+  /** Of a derived key: the key it comes from, and what is added to that, 32 bytes. */
+  readonly root?: { readonly keyId: Hex; readonly share: StoredKey; readonly offset: Uint8Array };
 }
 
 /** What sessions keep. Every method is durable when its promise resolves. */
@@ -59,7 +69,7 @@ export interface SessionStore {
   pendingKeys(): Promise<readonly Hex[]>;
   activateKey(requestId: Hex, certificate: readonly Envelope[]): Promise<void>;
   /** An active key with this party's share. */
-  keyOf(keyId: Hex): Promise<{ share: StoredKey; certificate: readonly Envelope[] } | undefined>;
+  keyOf(keyId: Hex): Promise<ActiveKey | undefined>;
   /** Newest state of a workspace's log; never goes back. */
   rememberHead(workspaceId: Hex, head: LogHead, log: readonly Envelope[]): Promise<void>;
 }
@@ -115,7 +125,7 @@ export interface SessionObserver {
   /** Evidence that `source` brought (a party, or `connector`) was judged; `reason` of a refusal. */
   judged(source: string, verdict: 'authorised' | 'waiting' | 'refused', reason: string): void;
   /** A part of an attempt is over: `accept`, from joining it to its START, or a round from this party's messages to its end. */
-  stepped(purpose: 'generate' | 'sign', step: string, ms: number): void;
+  stepped(purpose: PurposeKind, step: string, ms: number): void;
 }
 
 export interface SessionContext {
@@ -140,4 +150,8 @@ export interface SessionContext {
   readonly observer?: SessionObserver;
   /** Default: `defaultAdmission`. */
   readonly admission?: AdmissionLimits;
+  /** Pair setups, behind the ban gate. Without it, this party has no part in signing by ECDSA. */
+  readonly pairs?: PairGate;
+  /** Presignatures to keep for each key and set in use. */
+  readonly presignatures?: number;
 }

@@ -12,6 +12,7 @@ export type SessionErrorCode =
   | 'set_size'
   | 'commitment_mismatch' // the leader's ACCEPT is not what its PROPOSE committed to
   | 'item_count'
+  | 'excluded_pair' // a START with two members of whom one had said that it does not presign with the other
   | 'leader_equivocated' // two PROPOSEs or two STARTs for one attempt id: the leader is guilty
   | 'not_authorised' // the evidence no longer authorises the request
   | 'digests' // the leader proposes another payload than this party's own request has

@@ -21,7 +21,7 @@ const maxBoots = 8;
 const maxFailedSets = 1000;
 
 /** The last attempt that came to nothing here, for the operator. */
-export interface LastAbort extends Omit<Failure, 'unattributed'> {
+export interface LastAbort extends Omit<Failure, 'unattributed' | 'accused'> {
   /** RFC 3339, UTC. */
   readonly at: string;
   readonly attemptId: string;
@@ -131,7 +131,8 @@ export function rememberAnswered(job: Job, { leader, boot, counter }: Propose): 
 
 /** Notes that an attempt failed: whom to leave out while others suffice, or which set, when nobody can be named. */
 export function noteFailure(job: Job, failure: Failure, members: readonly string[], self: string): void {
-  const { culprit, awaited, unattributed } = failure;
+  const { awaited, unattributed } = failure;
+  const culprit = failure.culprit ?? failure.accused;
   if (unattributed) {
     if (job.failedSets.size >= maxFailedSets) job.failedSets.clear();
     job.failedSets.add(setName(members));

@@ -13,6 +13,7 @@ import { AttemptRecord } from './blame/record.ts';
 import type { SessionContext } from './context.ts';
 import type { EarlyBudget } from './early-budget.ts';
 import { SessionError } from './error.ts';
+import { GateError } from './pairs/error.ts';
 import type { Prepared, RunOutput } from './purpose.ts';
 import { StepTimes } from './step-times.ts';
 import { encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';
@@ -25,6 +26,8 @@ export interface Failure {
   readonly culprit?: string;
   /** Some member is at fault, and nothing says which. */
   readonly unattributed?: boolean;
+  /** A failed check against a pair setup: known here only, so nobody is asked to believe it. */
+  readonly accused?: string;
 }
 
 export interface AttemptEvents {
@@ -214,8 +217,9 @@ export class LiveAttempt {
     this.#events.onStarted(this, started);
     this.#awaitRound();
     try {
-      const { order, output } = this.#prepared.run(started);
-      this.#running = { machine: this.#context.work.machine(order, this.propose.requestId), output };
+      const { order, output, guarded } = this.#prepared.run(started);
+      const machine = this.#context.work.machine(order, this.propose.requestId);
+      this.#running = { machine: guarded ? guarded(machine) : machine, output };
     } catch (error) {
       return this.#stepFailed(undefined, error);
     }
@@ -324,11 +328,13 @@ export class LiveAttempt {
     if (error instanceof Abort) {
       const culprit = error.culprit === undefined ? undefined : this.#partyOf(error.culprit);
       const message = from === undefined ? error.message : `on a message of ${from}: ${error.message}`;
+      if (error.ban && culprit !== undefined)
+        return this.fail({ code: error.code, message, awaited: [], accused: culprit }, true);
       const blame = culprit === undefined ? { unattributed: true } : { culprit };
       return this.fail({ code: error.code, message, awaited: [], ...blame }, true);
     }
     // This party's own fault: no other is to blame, and no set to be avoided.
-    const code = error instanceof WorkError ? error.code : 'internal';
+    const code = error instanceof WorkError || error instanceof GateError ? error.code : 'internal';
     this.fail({ code, message: `here: ${(error as Error).message}`, awaited: [] }, true);
   }
 

@@ -1,6 +1,8 @@
 // Taking part in attempts, one's own included: PROPOSE -> ACCEPT, START -> rounds, and what follows when one fails.
+import type { Authorisation } from '../../protocol/authorize.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
-import { type KeyPackage, loadKeyPackage } from '../mpc/frost/key-package.ts';
+import { isEcdsa } from '../mpc/dkls23/key.ts';
+import type { KeyPackage } from '../mpc/frost/key-package.ts';
 import { NonceStore } from '../mpc/frost/nonces.ts';
 import { attemptIdOf, checkPropose, same } from './attempt.ts';
 import { Accuser } from './blame/accuser.ts';
@@ -9,10 +11,13 @@ import { sameLogHead, timestamp } from '../../protocol/records/fields.ts';
 import { type HeldProposal, isRepeated, type Job, noteFailure, rememberAnswered } from './job.ts';
 import { BoundedMaps } from './bounded-map.ts';
 import { EarlyBudget } from './early-budget.ts';
+import type { Ecdsa } from './ecdsa.ts';
+import { ecdsaSignPurpose } from './ecdsa-purpose.ts';
 import { type Failure, LiveAttempt } from './live-attempt.ts';
 import type { Outcomes } from './outcomes.ts';
 import { generatePurpose, type Prepared, type Purpose, type RunOutput, signPurpose } from './purpose.ts';
 import { acceptFrame, type Proposal } from './proposal.ts';
+import type { EcdsaSigner, SigningKeys } from './signing-keys.ts';
 import type { SessionState } from './state.ts';
 import { type Body, decodeFrame, type FrameOf, type Propose, verifyFrame } from './wire.ts';
 
@@ -27,50 +32,63 @@ export class Membership {
   /** Called when attempts at a request began, or came to nothing. */
   readonly #onChange: (job: Job) => void;
   readonly #nonces: NonceStore;
-  /** Keys as they sign, by id and tweak. */
-  readonly #keys = new Map<string, KeyPackage>();
+  readonly #keys: SigningKeys;
+  /** Without it, this party has no part in signing by ECDSA. */
+  readonly #ecdsa: Ecdsa | undefined;
   readonly #accuser: Accuser;
   /** Proposals for requests that are not here, or not authorised, by leader and request, until their evidence comes. */
   readonly #held = new BoundedMaps<string, Hex, HeldProposal>(maxHeld);
   readonly #early = new EarlyBudget();
 
-  constructor(state: SessionState, outcomes: Outcomes, onChange: (job: Job) => void) {
+  constructor(
+    state: SessionState,
+    outcomes: Outcomes,
+    keys: SigningKeys,
+    ecdsa: Ecdsa | undefined,
+    onChange: (job: Job) => void,
+  ) {
     this.#state = state;
     this.#outcomes = outcomes;
+    this.#keys = keys;
+    this.#ecdsa = ecdsa;
     this.#onChange = onChange;
     this.#nonces = new NonceStore(state.context.random);
     this.#accuser = new Accuser(state);
   }
 
-  /** Burns nonces and erases shares from memory. */
+  /** Burns nonces. */
   destroy(): void {
     this.#nonces.clear();
-    for (const key of this.#keys.values()) key.destroy();
-    this.#keys.clear();
   }
 
   /** What attempts at a request are for; undefined when this party has no share of one of its keys. */
   async purposeOf(job: Job): Promise<Purpose | undefined> {
-    if (job.authorisation.request.kind === 'key')
-      return generatePurpose(job.authorisation, this.#state.context);
+    const { authorisation } = job;
+    if (authorisation.request.kind === 'key') return generatePurpose(authorisation, this.#state.context);
+    return authorisation.items.some(({ key }) => isEcdsa(key.keyType))
+      ? this.#ecdsaPurpose(authorisation)
+      : this.#frostPurpose(authorisation);
+  }
+
+  async #frostPurpose(authorisation: Authorisation): Promise<Purpose | undefined> {
     const keys: KeyPackage[] = [];
-    for (const { key, payload } of job.authorisation.items) {
-      const loaded = await this.#keyOf(key.id, payload.tweak);
+    for (const { key, payload } of authorisation.items) {
+      const loaded = await this.#keys.frost(key.id, payload.tweak);
       if (loaded === undefined) return undefined;
       keys.push(loaded);
     }
-    return signPurpose(job.authorisation, keys, this.#nonces, this.#state.context);
+    return signPurpose(authorisation, keys, this.#nonces, this.#state.context);
   }
 
-  async #keyOf(keyId: Hex, tweak: Uint8Array | undefined): Promise<KeyPackage | undefined> {
-    const name = tweak === undefined ? keyId : `${keyId} ${toHex(tweak)}`;
-    const known = this.#keys.get(name);
-    if (known !== undefined) return known;
-    const stored = await this.#state.context.store.keyOf(keyId);
-    if (stored === undefined) return undefined;
-    const key = loadKeyPackage(stored.share, tweak);
-    this.#keys.set(name, key);
-    return key;
+  async #ecdsaPurpose(authorisation: Authorisation): Promise<Purpose | undefined> {
+    if (this.#ecdsa === undefined) return undefined;
+    const signers: EcdsaSigner[] = [];
+    for (const { key } of authorisation.items) {
+      const signer = await this.#keys.ecdsa(key.id);
+      if (signer === undefined) return undefined;
+      signers.push(signer);
+    }
+    return ecdsaSignPurpose(authorisation, signers, this.#ecdsa.parts, this.#state.context);
   }
 
   async onPropose(from: string, frame: FrameOf<'propose'>): Promise<void> {
@@ -108,7 +126,7 @@ export class Membership {
     if (this.#state.paused) return this.#decline(job, attemptId, propose, 'paused');
     rememberAnswered(job, propose);
     job.lastAccepted.set(from, clock.now());
-    const prepared = purpose.prepare();
+    const prepared = purpose.prepare(propose);
     const accept = acceptFrame(attemptId, prepared, job.authorisation.workspace.head, this.#state.context);
     this.join(job, attemptId, frame, prepared, accept);
     this.#state.sendBytes(from, accept);
@@ -153,6 +171,7 @@ export class Membership {
     if (!sameLogHead(logHead, head)) return 'log_head';
     const agreed =
       purpose.kind === propose.purpose &&
+      (purpose.named !== undefined) === (propose.sets !== undefined) &&
       purpose.digests.length === digests.length &&
       purpose.digests.every((digest, index) => same(digest, digests[index] as Uint8Array));
     if (agreed) return undefined;
@@ -222,7 +241,7 @@ export class Membership {
 
   /** A share is confirmed only for a request that is still authorised; signatures are out already. */
   #mayConfirm(job: Job, attempt: LiveAttempt, output: RunOutput): boolean {
-    if (output.kind === 'signatures' || !this.#state.isOpen(job) || this.#state.authorisedNow(job))
+    if (output.kind !== 'share' || !this.#state.isOpen(job) || this.#state.authorisedNow(job))
       return true;
     output.share.signingShare.fill(0);
     const { requestId, detail } = job;
@@ -252,7 +271,7 @@ export class Membership {
     const { log, transport, clock } = this.#state.context;
     const { id: attemptId, sessionId } = attempt;
     log('session.aborted', { requestId, attemptId, ...(sessionId && { sessionId }), ...failure });
-    const { unattributed: _, ...told } = failure;
+    const { unattributed: _, accused: __, ...told } = failure;
     job.lastAbort = { at: timestamp(clock.now()), attemptId: attempt.id, ...told };
     noteFailure(job, failure, attempt.members, this.#state.self);
     this.#accuser.failed(job, attempt, failure);
@@ -344,6 +363,17 @@ export class Membership {
         );
         if (started || leader === this.#state.self) continue;
         this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason: 'paused' });
+      }
+    }
+  }
+
+  /** The pair setup with a party is gone: what depends on it ends here, and what it has named is burnt. */
+  pairDestroyed(party: string): void {
+    for (const job of this.#state.jobs.values()) {
+      for (const attempt of job.live.values()) {
+        if (attempt.propose.sets === undefined || (attempt.started && !attempt.members.includes(party))) continue;
+        const message = `the pair setup with ${party} is gone`;
+        attempt.fail({ code: 'pair_destroyed', message, awaited: [] }, true);
       }
     }
   }

@@ -40,6 +40,7 @@ export class Outcomes {
     if (!this.#state.isOpen(job)) return;
     const { requestId } = job;
     if (output.kind === 'share') return this.#confirm(job, attempt, output.share);
+    if (output.kind !== 'signatures') throw new TypeError(`a request that comes to ${output.kind}`);
     const { log, streamCopies, transport } = this.#state.context;
     log('session.signed', { ...this.#named(job, attempt), set: attempt.members });
     this.#state.reached(job, attempt.id, 'signed');

@@ -1,10 +1,26 @@
 // The leader's side of an attempt: it proposes, gathers ACCEPTs, chooses the set and sends the START. It has no more
 // power than that: everything it sends is checked by every member.
 import { freshBytes } from '../mpc/random.ts';
-import { acceptCommitment, attemptIdOf, checkAccept, type AttemptId, setName, setSize } from './attempt.ts';
+import {
+  acceptCommitment,
+  attemptIdOf,
+  checkAccept,
+  type AttemptId,
+  exclude,
+  partiesAt,
+  setName,
+  setSize,
+} from './attempt.ts';
 import type { SessionContext } from './context.ts';
 import type { Prepared, Purpose } from './purpose.ts';
-import { decodeFrame, encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';
+import {
+  type Accept,
+  decodeFrame,
+  encodeFrame,
+  type FrameOf,
+  type Propose,
+  type WireContext,
+} from './wire.ts';
 import type { Failure } from './live-attempt.ts';
 import type { LogHead } from '../../protocol/records/fields.ts';
 import type { Hex } from '../../protocol/hex.ts';
@@ -21,6 +37,14 @@ export interface ProposalOptions {
   readonly failedSets: ReadonlySet<string>;
   /** Of this process; rises with every proposal. */
   readonly counter: number;
+}
+
+/** Sets that are looked at in search of one; as many parties as a roster may have make more of them than anybody can. */
+const maxChoices = 10_000;
+
+interface Accepted {
+  readonly bytes: Uint8Array;
+  readonly accept: Accept;
 }
 
 export interface ProposalEvents {
@@ -40,7 +64,7 @@ export class Proposal {
   readonly #salt: Uint8Array;
   readonly #context: SessionContext;
   readonly #events: ProposalEvents;
-  readonly #accepts = new Map<string, Uint8Array>();
+  readonly #accepts = new Map<string, Accepted>();
   readonly #declined = new Set<string>();
   #cancelDeadline: () => void = () => undefined;
   #cancelGrace: (() => void) | undefined;
@@ -53,24 +77,28 @@ export class Proposal {
     this.#options = options;
     this.#events = events;
     this.#salt = freshBytes(context.random, 32);
-    this.prepared = options.purpose.prepare();
+    const { purpose } = options;
+    const named = purpose.named?.(options.order, options.failedSets) ?? {};
+    this.prepared = purpose.prepare({ leader: signer.credential, ...named });
     const unsealed = {
-      purpose: options.purpose.kind,
+      purpose: purpose.kind,
       requestId: options.requestId,
       keyringId: keyring.id,
       epoch: keyring.epoch,
       leader: signer.credential,
       boot: context.boot,
       counter: options.counter,
-      digests: [...options.purpose.digests],
+      digests: [...purpose.digests],
       logHead: options.logHead,
       order: [...options.order],
+      ...named,
     };
     this.attemptId = attemptIdOf({ ...unsealed, commitment: new Uint8Array(32) }, networkId);
     this.ownAccept = acceptFrame(this.attemptId, this.prepared, options.logHead, context);
     this.propose = { ...unsealed, commitment: acceptCommitment(this.ownAccept, this.#salt) };
     this.frame = encodeFrame('propose', this.propose, wire, signer);
-    this.#accepts.set(signer.credential, this.ownAccept);
+    const { content: accept } = decodeFrame(this.ownAccept) as FrameOf<'accept'>;
+    this.#accepts.set(signer.credential, { bytes: this.ownAccept, accept });
   }
 
   /** Starts the clock for the others' answers. */
@@ -91,21 +119,45 @@ export class Proposal {
     return this.propose.order.filter((party) => !this.#accepts.has(party) && !this.#declined.has(party));
   }
 
-  #possible(): boolean {
-    return this.#accepts.size >= this.#wanted;
+  #accepted(party: string): boolean {
+    return this.#accepts.has(party);
   }
 
-  /** The leader with the others it prefers among `parties`; there are enough of them. */
-  #choose(parties: (party: string) => boolean): readonly string[] {
+  #possible(): boolean {
+    return this.#accepts.size >= this.#wanted && this.#choose((party) => this.#accepted(party)) !== undefined;
+  }
+
+  /** Whether nobody in it has declined, excludes another member, or, of a listed set, cannot join. */
+  #isOpen(set: readonly string[], listed?: number): boolean {
+    const accepts = set.flatMap((party) => this.#accepts.get(party)?.accept ?? []);
+    return (
+      !set.some((party) => this.#declined.has(party)) &&
+      (listed !== undefined
+        ? !accepts.some(({ cannot }) => cannot?.includes(listed))
+        : !accepts.some((one) => accepts.some((other) => exclude(one, other))))
+    );
+  }
+
+  /** The leader with the others it prefers among `parties`: a listed set if there is one, else any. */
+  #choose(parties: (party: string) => boolean): readonly string[] | undefined {
     const self = this.#context.signer.credential;
-    const others = this.propose.order.filter((party) => party !== self && parties(party));
+    for (const [place, { members }] of (this.propose.sets ?? []).entries()) {
+      const set = partiesAt(members, this.#context.keyring);
+      if (set.every((party) => party === self || parties(party)) && this.#isOpen(set, place)) return set;
+    }
+    const { members } = this.propose;
+    const eligible = members ? partiesAt(members, this.#context.keyring) : this.propose.order;
+    const others = eligible.filter((party) => party !== self && parties(party));
     let first: readonly string[] | undefined;
+    let looked = 0;
     for (const chosen of choices(others, this.#wanted - 1)) {
+      if (++looked > maxChoices) break;
       const set = [self, ...chosen];
+      if (!this.#isOpen(set)) continue;
       if (!this.#options.failedSets.has(setName(set))) return set;
       first ??= set;
     }
-    return first ?? [self];
+    return first;
   }
 
   /** Nothing is known against the set: then a better one is waited for only shortly. */
@@ -120,7 +172,7 @@ export class Proposal {
     if (this.#ended || this.#accepts.has(party) || this.#declined.has(party)) return;
     const { networkId, keyring } = this.#context;
     checkAccept(frame, this.propose, this.attemptId, keyring, { networkId, keyringId: keyring.id });
-    this.#accepts.set(party, frame.bytes);
+    this.#accepts.set(party, { bytes: frame.bytes, accept: frame.content });
     this.#decide();
   }
 
@@ -129,27 +181,26 @@ export class Proposal {
     if (this.#ended) return;
     this.#accepts.delete(party);
     this.#declined.add(party);
-    const left = this.#context.keyring.roster.parties.length - this.#declined.size;
-    if (left < this.#wanted) this.#fail('declined');
+    if (this.#choose((other) => !this.#declined.has(other)) === undefined) this.#fail('declined');
     else this.#decide();
   }
 
   /** Starts with the best set there can be, or, after a grace, with one that nothing is known against. */
   #decide(): void {
-    if (!this.#possible()) return;
     const best = this.#choose((party) => !this.#declined.has(party));
-    if (best.every((party) => this.#accepts.has(party))) return this.#start();
-    if (!this.#isTrusted(this.#choose((party) => this.#accepts.has(party)))) return;
+    if (best === undefined) return this.#fail('excluded_pair');
+    if (best.every((party) => this.#accepted(party))) return this.#start();
+    const now = this.#choose((party) => this.#accepted(party));
+    if (now === undefined || !this.#isTrusted(now)) return;
     this.#cancelGrace ??= this.#context.clock.after(this.#context.timing.acceptGrace, () => this.#start());
   }
 
   #start(): void {
-    if (this.#ended) return;
+    const set = this.#choose((party) => this.#accepted(party));
+    if (this.#ended || set === undefined) return;
     this.cancel();
     const { networkId, keyring, signer } = this.#context;
-    const accepts = this.#choose((party) => this.#accepts.has(party)).map(
-      (party) => this.#accepts.get(party) as Uint8Array,
-    );
+    const accepts = set.map((party) => (this.#accepts.get(party) as Accepted).bytes);
     const bytes = encodeFrame(
       'start',
       { propose: this.frame, accepts, salt: this.#salt },
@@ -200,6 +251,8 @@ export function acceptFrame(
       entropy: freshBytes(context.random, 32),
       nonces: prepared.nonces.map(({ hiding, binding }) => ({ hiding, binding })),
       logHead,
+      ...(prepared.cannot && { cannot: [...prepared.cannot] }),
+      ...(prepared.excludes && { excludes: [...prepared.excludes] }),
     },
     { networkId: context.networkId, keyringId: context.keyring.id },
     context.signer,

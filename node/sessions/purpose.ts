@@ -3,35 +3,59 @@
 import type { Authorisation } from '../../protocol/authorize.ts';
 import { partyIndex } from '../../protocol/records/keyring-roster.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
+import type { PairSetup } from '../mpc/dkls23/pair-secrets.ts';
+import type { Presignature } from '../mpc/dkls23/presignature.ts';
 import type { KeyPackage } from '../mpc/frost/key-package.ts';
 import type { NonceCommitment, NonceStore } from '../mpc/frost/nonces.ts';
 import { taggedHash, utf8 } from '../mpc/hash.ts';
 import type { MachineOrder, MachineOutput } from '../work/machines.ts';
+import type { HostedMachine } from '../work/work.ts';
 import type { KeyType } from '../mpc/group.ts';
 import type { Started } from './attempt.ts';
 import type { SessionContext } from './context.ts';
+import type { Accept, Propose, PurposeKind } from './wire.ts';
 
 export type RunOutput =
   | { readonly kind: 'share'; readonly share: KeyShare }
-  | { readonly kind: 'signatures'; readonly signatures: readonly Uint8Array[] };
+  | { readonly kind: 'signatures'; readonly signatures: readonly Uint8Array[] }
+  | { readonly kind: 'pair-setup'; readonly setup: PairSetup }
+  | {
+      readonly kind: 'presignatures';
+      readonly presignatures: readonly Presignature[];
+      /** Ids, in hex, of the pair setups they were made with, by party. */
+      readonly setups: ReadonlyMap<string, string>;
+    };
+
+/** A machine to run, and what its output is. */
+export interface Run {
+  readonly order: MachineOrder;
+  readonly output: (value: MachineOutput) => RunOutput;
+  /** Puts the machine behind the ban gate: where its messages depend on pair setups. */
+  readonly guarded?: (machine: HostedMachine) => HostedMachine;
+}
 
 /** What one ACCEPT commits to. Exactly one of `run` and `discard` is called, once. */
-export interface Prepared {
+export interface Prepared extends Pick<Accept, 'cannot' | 'excludes'> {
   readonly nonces: readonly NonceCommitment[];
-  /** Takes the nonces, at once, and says which machine is to run with them. Throws Abort `nonces_unavailable`. */
-  run(started: Started): {
-    readonly order: MachineOrder;
-    readonly output: (value: MachineOutput) => RunOutput;
-  };
+  /**
+   * Takes the nonces, at once, and says which machine is to run with them. Throws Abort `nonces_unavailable`, GateError.
+   */
+  run(started: Started): Run;
   /** Burns what was committed to. */
   discard(): void;
 }
 
+/** What a PROPOSE says beside its digests. */
+export type Named = Pick<Propose, 'sets' | 'members' | 'keyId'>;
+
 export interface Purpose {
-  readonly kind: 'generate' | 'sign';
+  readonly kind: PurposeKind;
   /** 32 bytes an item: what each party computes for itself from the signed request. */
   readonly digests: readonly Uint8Array[];
-  prepare(): Prepared;
+  /** Of a leader: what its PROPOSE names, given the parties in its order of preference and the sets that have failed. */
+  named?(order: readonly string[], failedSets: ReadonlySet<string>): Named;
+  /** `proposed`: of this party's own PROPOSE, or another's. */
+  prepare(proposed: { readonly leader: string } & Named): Prepared;
 }
 
 /** 32 bytes: what an attempt at a key is about. */
@@ -77,7 +101,7 @@ export function signDigests(authorisation: Authorisation): readonly Uint8Array[]
   return authorisation.items.map(({ key, payload }) => payloadDigest(key.id, payload.message, payload.tweak));
 }
 
-/** A sign request, with this party's share of each item's key. */
+/** A sign request by FROST, with this party's share of each item's key. */
 export function signPurpose(
   authorisation: Authorisation,
   keys: readonly KeyPackage[],

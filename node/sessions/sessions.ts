@@ -5,7 +5,9 @@ import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
 import { Admission, costOfAnswer, costOfEvidence, costOfFrame, costOfReading } from './admission.ts';
+import { attemptIdOf } from './attempt.ts';
 import type { SessionContext } from './context.ts';
+import { Ecdsa } from './ecdsa.ts';
 import { SessionError } from './error.ts';
 import { EvidenceError, Intake, type IntakeResult } from './intake.ts';
 import { Leading } from './leading.ts';
@@ -13,7 +15,10 @@ import { Membership } from './membership.ts';
 import { Outcomes } from './outcomes.ts';
 import { SessionState } from './state.ts';
 import { requestStatus, type RequestStatus } from './status.ts';
-import { decodeFrame, type Frame } from './wire.ts';
+import type { PoolSize } from './presigning/pool.ts';
+import { SigningKeys } from './signing-keys.ts';
+import type { DestroyReason } from './pairs/gate.ts';
+import { decodeFrame, type Frame, type FrameOf } from './wire.ts';
 
 export { EvidenceError, type IntakeResult } from './intake.ts';
 export type { RequestStatus } from './status.ts';
@@ -31,6 +36,9 @@ export class Sessions {
   readonly #leading: Leading;
   readonly #intake: Intake;
   readonly #admission: Admission;
+  readonly #keys: SigningKeys;
+  /** Without a gate, this party has no part in signing by ECDSA. */
+  readonly #ecdsa: Ecdsa | undefined;
   /** Boot id of each peer when it was last up. */
   readonly #boots = new Map<string, string>();
   /** When each peer that came up was last attended to, and what cancels the next time. */
@@ -42,7 +50,19 @@ export class Sessions {
     this.#state = new SessionState(context);
     this.#admission = new Admission(context.clock, context.admission);
     this.#outcomes = new Outcomes(this.#state, onResult);
-    this.#membership = new Membership(this.#state, this.#outcomes, (job) => this.#leading.next(job));
+    this.#keys = new SigningKeys(context.store);
+    this.#ecdsa =
+      context.pairs &&
+      new Ecdsa(
+        this.#state,
+        context.pairs,
+        this.#keys,
+        () => this.#leading.retryAll(),
+        context.presignatures,
+      );
+    this.#membership = new Membership(this.#state, this.#outcomes, this.#keys, this.#ecdsa, (job) =>
+      this.#leading.next(job),
+    );
     this.#leading = new Leading(this.#state, this.#membership, this.#outcomes);
     this.#intake = new Intake(this.#state, this.#outcomes, this.#membership, this.#leading);
   }
@@ -74,8 +94,11 @@ export class Sessions {
     this.#state.peerLog.stop();
     for (const job of this.#state.jobs.values()) this.#state.settle(job);
     this.#outcomes.confirmations.stop();
+    this.#ecdsa?.stop();
     await this.#state.idle();
+    await this.#state.context.pairs?.idle();
     this.#membership.destroy();
+    this.#keys.destroy();
   }
 
   get paused(): boolean {
@@ -90,6 +113,7 @@ export class Sessions {
     if (this.#state.paused) return;
     this.#state.paused = true;
     this.#membership.withdraw();
+    this.#ecdsa?.withdraw();
   }
 
   /** Takes up every open request again, at once. */
@@ -97,6 +121,7 @@ export class Sessions {
     if (!this.#state.paused) return;
     this.#state.paused = false;
     this.#leading.retryAll();
+    this.#ecdsa?.attend();
   }
 
   /** How many requests are open, and attempts at them under way. */
@@ -152,7 +177,10 @@ export class Sessions {
       this.#admission.charge(source, costOfFrame(frame));
       // Neither waits in the request's queue, nor does what the same peer sends next wait for it: a round must not seem late
       // because this party is busy, and judging evidence takes its time.
-      if (frame.type === 'round') return this.#membership.onRound(from, frame);
+      if (frame.type === 'round') {
+        if (await this.#ecdsa?.take(from, frame)) return;
+        return this.#membership.onRound(from, frame);
+      }
       if (frame.type === 'evidence') {
         return this.#state.detach(from, () => this.#intake.onEvidence(from, frame.content));
       }
@@ -167,8 +195,28 @@ export class Sessions {
     if (!up || this.#state.stopped) return;
     const before = this.#boots.get(party);
     this.#boots.set(party, boot);
-    if (before !== undefined && before !== boot) this.#membership.restarted(party);
+    if (before !== undefined && before !== boot) {
+      this.#membership.restarted(party);
+      this.#ecdsa?.restarted(party);
+    }
     this.#attend(party);
+  }
+
+  /** The ban gate has closed on a party, or the pair setup with it is gone; called before anything else leaves. */
+  pairDestroyed(party: string, why: DestroyReason): void {
+    if (this.#state.stopped) return;
+    if (why !== 'replaced') this.#membership.pairDestroyed(party);
+    this.#ecdsa?.destroyed(party, why);
+  }
+
+  /** Parties with which a pair setup is being made. */
+  get pairSetupsUnderway(): readonly string[] {
+    return this.#ecdsa?.underway ?? [];
+  }
+
+  /** Presignatures that wait here. */
+  presignatures(): readonly PoolSize[] {
+    return this.#ecdsa?.poolSizes() ?? [];
   }
 
   /** Tries what waits for parties, now that one came up; for a peer that comes and goes all the time, now and then. */
@@ -188,6 +236,7 @@ export class Sessions {
     }
     this.#attended.set(party, clock.now());
     this.#leading.retryAll();
+    this.#ecdsa?.attend();
     void this.#outcomes.confirmations.ask(party).catch((error: unknown) => this.#state.reject(party, error));
   }
 
@@ -206,14 +255,21 @@ export class Sessions {
     return attemptId;
   }
 
+  #attemptOf(frame: FrameOf<'start'>): string {
+    const inner = decodeFrame(frame.content.propose);
+    if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
+    return attemptIdOf(inner.content, this.#state.context.networkId);
+  }
+
   async #dispatch(from: string, frame: Exclude<Frame, { type: 'round' | 'evidence' }>): Promise<void> {
-    if (this.#state.stopped) return;
+    if (this.#state.stopped || (await this.#ecdsa?.take(from, frame))) return;
     switch (frame.type) {
       case 'propose':
         return this.#membership.onPropose(from, frame);
       case 'accept':
         return this.#leading.onAccept(from, frame);
       case 'start':
+        if (this.#ecdsa?.takeStart(from, this.#attemptOf(frame), frame)) return;
         return this.#membership.onStart(from, frame);
       case 'done':
         return this.#outcomes.onDone(from, frame);

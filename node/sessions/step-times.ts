@@ -1,15 +1,16 @@
 // How long the parts of an attempt take, for whoever counts: from joining it to its START, then each round from this party's
 // own messages to what ends it, its next messages or its output.
 import type { SessionContext } from './context.ts';
+import type { PurposeKind } from './wire.ts';
 
 export class StepTimes {
   readonly #context: Pick<SessionContext, 'clock' | 'observer'>;
-  readonly #purpose: 'generate' | 'sign';
+  readonly #purpose: PurposeKind;
   #began: number;
   /** Rounds whose messages of this party have left. */
   #round = 0;
 
-  constructor(context: Pick<SessionContext, 'clock' | 'observer'>, purpose: 'generate' | 'sign') {
+  constructor(context: Pick<SessionContext, 'clock' | 'observer'>, purpose: PurposeKind) {
     this.#context = context;
     this.#purpose = purpose;
     this.#began = context.clock.now();

@@ -25,6 +25,12 @@ const attemptIdSchema = z.string().regex(/^[0-9a-f]{64}$/);
 /** Parties of the largest roster, items of the largest request. */
 const maxParties = 50;
 const maxItems = 50;
+/** Sets that a PROPOSE lists, and the most items of which presignatures are taken from a pool. */
+export const maxListedSets = 4;
+export const maxPooledItems = 4;
+
+/** Parties by their place in the roster, from 1, ascending. */
+const membersSchema = z.array(z.int().min(1).max(maxParties)).min(2).max(maxParties);
 const maxAccept = 16 * 1024;
 
 /** Longest body of each type whose body is not short, in bytes: a long one is refused before it is read. */
@@ -39,7 +45,7 @@ const maxBody: Partial<Record<string, number>> = {
 const bodySchemas = {
   /** Leader -> all, signed: a new attempt at one request. */
   propose: z.strictObject({
-    purpose: z.enum(['generate', 'sign']),
+    purpose: z.enum(['generate', 'sign', 'pair-setup', 'presign']),
     requestId: recordIdSchema,
     keyringId: recordIdSchema,
     epoch: epochSchema,
@@ -54,14 +60,35 @@ const bodySchemas = {
     commitment: bytes(32),
     /** All parties, those the leader prefers first. */
     order: z.array(credentialSchema).min(2).max(maxParties),
+    /**
+     * Signing by ECDSA only, there always: sets that could sign at once, preferred ones first, each with the id of a
+     * presignature for every item. They are named before anybody's entropy is known.
+     */
+    sets: z
+      .array(
+        z.strictObject({
+          members: membersSchema,
+          presignatures: z.array(bytes(32)).min(1).max(maxPooledItems),
+        }),
+      )
+      .max(maxListedSets)
+      .optional(),
+    /** A pair setup's two parties, or the set that presigns. */
+    members: membersSchema.optional(),
+    /** The key that presignatures are made for. */
+    keyId: recordIdSchema.optional(),
   }),
-  /** Party -> leader, signed: 32 fresh bytes, and for signing a FROST nonce pair's commitments per item. */
+  /** Party -> leader, signed: 32 fresh bytes, and for signing by FROST a nonce pair's commitments per item. */
   accept: z.strictObject({
     attemptId: attemptIdSchema,
     party: credentialSchema,
     entropy: bytes(32),
     nonces: z.array(z.strictObject({ hiding: point, binding: point })).max(maxItems),
     logHead: logHeadSchema,
+    /** Signing by ECDSA: listed sets, by position, whose presignatures this party does not have. */
+    cannot: z.array(z.int().min(0).max(maxListedSets - 1)).max(maxListedSets).optional(),
+    /** Signing by ECDSA: parties with which this one cannot presign, because it bans them or has no pair setup. */
+    excludes: z.array(credentialSchema).max(maxParties).optional(),
   }),
   /** Leader -> all, signed: the PROPOSE and the ACCEPTs of the set verbatim; its hash goes into the session id. */
   start: z.strictObject({
@@ -82,7 +109,7 @@ const bodySchemas = {
   decline: z.strictObject({
     attemptId: attemptIdSchema,
     requestId: recordIdSchema,
-    reason: z.enum(['refused', 'digests', 'log_head', 'no_share', 'busy', 'paused']),
+    reason: z.enum(['refused', 'digests', 'log_head', 'no_share', 'busy', 'paused', 'banned']),
   }),
   /** Everything signed about a request, as JSON: it authenticates itself. */
   evidence: z.strictObject({ requestId: recordIdSchema, evidence: bytesUpTo(900 * 1024) }),
@@ -122,6 +149,9 @@ const bodySchemas = {
 export type MessageType = keyof typeof bodySchemas;
 export type Body<Type extends MessageType> = z.infer<(typeof bodySchemas)[Type]>;
 export type Propose = Body<'propose'>;
+export type PurposeKind = Propose['purpose'];
+/** A set that a PROPOSE lists. */
+export type ListedSet = NonNullable<Propose['sets']>[number];
 export type Accept = Body<'accept'>;
 export type NonceCommitmentMessage = Accept['nonces'][number];
 

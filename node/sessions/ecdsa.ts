@@ -1,0 +1,122 @@
+// Threshold ECDSA in this node's sessions, beside the requests themselves: pair setups, pools of presignatures, and what
+// happens to both when the ban gate closes on a party.
+import type { SessionContext } from './context.ts';
+import type { EcdsaParts } from './ecdsa-purpose.ts';
+import { OfflineAttempts } from './offline-attempts.ts';
+import type { DestroyReason, PairGate } from './pairs/gate.ts';
+import { PairSetups } from './pairs/pair-setups.ts';
+import { Presigning } from './presigning/filling.ts';
+import { type PoolSize, PresignaturePool } from './presigning/pool.ts';
+import type { SigningKeys } from './signing-keys.ts';
+import type { SessionState } from './state.ts';
+import type { Frame, FrameOf } from './wire.ts';
+
+/** Presignatures that a party keeps for a key and set when its configuration says nothing. */
+export const defaultPresignatures = 4;
+
+export class Ecdsa {
+  readonly gate: PairGate;
+  readonly pool = new PresignaturePool();
+  readonly offline: OfflineAttempts;
+  readonly setups: PairSetups;
+  readonly presigning: Presigning;
+  readonly #state: SessionState;
+
+  /** `onReady`: called when a pair setup is there. */
+  constructor(
+    state: SessionState,
+    gate: PairGate,
+    keys: SigningKeys,
+    onReady: () => void,
+    presignatures: SessionContext['presignatures'] = defaultPresignatures,
+  ) {
+    this.#state = state;
+    this.gate = gate;
+    this.offline = new OfflineAttempts(state);
+    this.setups = new PairSetups(state, gate, this.offline, () => {
+      onReady();
+      this.presigning.attend();
+    });
+    this.presigning = new Presigning(state, this.parts, keys, this.offline, presignatures);
+  }
+
+  get parts(): EcdsaParts {
+    return { gate: this.gate, pool: this.pool, used: (keyId, members) => this.presigning.used(keyId, members) };
+  }
+
+  /** A peer came up, or this node was resumed. */
+  attend(): void {
+    this.setups.attend();
+    this.presigning.attend();
+  }
+
+  /** A process that restarted has lost its presignatures, and its side of every attempt. */
+  restarted(party: string): void {
+    this.pool.purge(party);
+    this.offline.end('peer_restarted', `${party} restarted`, party);
+  }
+
+  /** The pair setup with a party is gone: all that depends on it goes with it. */
+  destroyed(party: string, why: DestroyReason): void {
+    const burnt = this.pool.purge(party);
+    this.#state.context.log('pair.destroyed', { peer: party, why, presignatures: burnt });
+    if (why !== 'replaced') this.offline.end('pair_destroyed', `the pair setup with ${party} is gone: ${why}`, party);
+    if (why !== 'ban' && why !== 'replaced') this.setups.again(party);
+  }
+
+  /** The operator has paused this node. */
+  withdraw(): void {
+    this.offline.end('paused', 'the operator of this party has paused it');
+  }
+
+  /** Takes a frame that is about an attempt of no request. Returns whether it was one. */
+  async take(from: string, frame: Exclude<Frame, { type: 'evidence' }>): Promise<boolean> {
+    const { offline } = this;
+    switch (frame.type) {
+      case 'propose':
+        if (frame.content.purpose === 'pair-setup') {
+          await offline.onPropose(from, frame, async () => this.setups.decide(from));
+          return true;
+        }
+        if (frame.content.purpose !== 'presign') return false;
+        await offline.onPropose(from, frame, (propose) => this.presigning.decide(from, propose));
+        return true;
+      case 'accept':
+        return this.#if(frame.content.attemptId, () => offline.onAccept(from, frame));
+      case 'decline':
+        return this.#if(frame.content.attemptId, () => offline.onDecline(from, frame.content));
+      case 'round':
+        return this.#if(frame.content.attemptId, () => offline.onRound(from, frame));
+      case 'abort':
+        return this.#if(frame.content.attemptId, () => offline.onAbort(from, frame.content));
+      default:
+        return false;
+    }
+  }
+
+  /** A START whose PROPOSE has this attempt's id. Returns whether it is about one of these. */
+  takeStart(from: string, attemptId: string, frame: FrameOf<'start'>): boolean {
+    return this.#if(attemptId, () => this.offline.onStart(from, attemptId, frame));
+  }
+
+  #if(attemptId: string, take: () => void): boolean {
+    if (!this.offline.has(attemptId)) return false;
+    take();
+    return true;
+  }
+
+  /** For the status: parties with which a setup is being made. */
+  get underway(): readonly string[] {
+    return this.setups.underway;
+  }
+
+  poolSizes(): readonly PoolSize[] {
+    return this.pool.sizes();
+  }
+
+  stop(): void {
+    this.setups.stop();
+    this.offline.stop();
+    this.presigning.stop();
+  }
+}

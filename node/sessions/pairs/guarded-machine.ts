@@ -1,0 +1,65 @@
+// A machine behind the ban gate: one whose messages depend on pair setups. Each of its steps may check messages of other
+// parties against secrets of a pair setup, so each runs to its end once it was begun, whatever becomes of its attempt, and what
+// it gives passes the gate or is erased (see gate.ts).
+import type { PartyIndex } from '../../mpc/machine.ts';
+import { Abort } from '../../mpc/abort.ts';
+import { WorkError } from '../../work/error.ts';
+import { eraseStep, type HostedStep } from '../../work/machines.ts';
+import type { HostedMachine } from '../../work/work.ts';
+import type { PairGate } from './gate.ts';
+
+export interface GuardedMachineOptions {
+  readonly gate: PairGate;
+  readonly machine: HostedMachine;
+  /** Ids, in hex, of the setups that the machine's messages depend on, by party. */
+  readonly setups: ReadonlyMap<string, string>;
+  readonly partyOf: (index: PartyIndex) => string;
+}
+
+export class GuardedMachine implements HostedMachine {
+  readonly #options: GuardedMachineOptions;
+  #destroyed = false;
+  /** Ends when every call made so far has ended. */
+  #calls: Promise<unknown> = Promise.resolve();
+
+  constructor(options: GuardedMachineOptions) {
+    this.#options = options;
+  }
+
+  start(): Promise<HostedStep> {
+    return this.#call(() => this.#options.machine.start());
+  }
+
+  receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep> {
+    return this.#call(() => this.#options.machine.receive(from, bytes));
+  }
+
+  #call(step: () => Promise<HostedStep>): Promise<HostedStep> {
+    const { gate, setups, partyOf } = this.#options;
+    const call = this.#calls.then(async () => {
+      if (this.#destroyed) throw new WorkError('cancelled', 'the machine was destroyed');
+      const result = await gate.guard(
+        {
+          parties: [...setups.keys()],
+          setups,
+          culprit: (error) =>
+            error instanceof Abort && error.culprit !== undefined ? partyOf(error.culprit) : undefined,
+          erase: eraseStep,
+        },
+        step,
+      );
+      if (!this.#destroyed) return result;
+      eraseStep(result);
+      throw new WorkError('cancelled', 'the machine was destroyed');
+    });
+    this.#calls = call.catch(() => undefined);
+    return call;
+  }
+
+  /** What was begun runs to its verdict first. */
+  destroy(): void {
+    if (this.#destroyed) return;
+    this.#destroyed = true;
+    void this.#calls.then(() => this.#options.machine.destroy());
+  }
+}
