@@ -141,6 +141,11 @@ export class Shares {
     }
   }
 
+  /** Epochs that were erased for good. */
+  erasedEpochs(): Promise<readonly EpochOfKeyring[]> {
+    return this.#journal.list(erasedKind);
+  }
+
   /**
    * Holds the key of every epoch that has shares. A node that lost one must not start: it would make a new key of that
    * name with the next share, and the lost one could not be restored beside it. Throws `corrupt`, `unavailable`.
