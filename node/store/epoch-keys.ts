@@ -1,31 +1,21 @@
 // Each epoch of a keyring has a random key in a file of its own, under which the epoch's shares are sealed: destroying
 // the file destroys them, which deleting from LevelDB would not. Epoch keys are sealed under the storage key, which is
 // sealed under the operator's passphrase, so that scrypt runs once per start.
-import { open, readdir, rm } from 'node:fs/promises';
+import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import { xchacha20poly1305 } from '@noble/ciphers/chacha.js';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
 import { IdentityError } from '../../client/identity/error.ts';
 import { readPrivateFile, writePrivateFile } from '../../client/identity/sealed-file.ts';
-import { fromHex, hexBytes, toHex } from '../../protocol/hex.ts';
-import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import { epochSchema, formatEpoch, recordIdSchema } from '../../protocol/records/fields.ts';
-import { removeLeftovers, syncFolder } from '../../storage/atomic-file.ts';
-import { crashPoint } from '../../storage/crash-point.ts';
+import { removeLeftovers } from '../../storage/atomic-file.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
+import { eraseFile } from './erase-file.ts';
 import { NodeStoreError } from './error.ts';
+import { openBytes, type SealedBytes, sealBytes, sealedBytesSchema } from './sealed-bytes.ts';
 
 const format = 'countersign-epoch-key/1';
 const keyLength = 32;
-const nonceLength = 24;
-
-/** Ciphertext of XChaCha20-Poly1305 with its nonce. */
-export const sealedBytesSchema = z.strictObject({
-  nonce: hexBytes(nonceLength),
-  ciphertext: z.string().regex(/^0x([0-9a-f]{2}){16,}$/),
-});
-export type SealedBytes = z.infer<typeof sealedBytesSchema>;
 
 export const epochOfKeyringSchema = z.strictObject({ keyringId: recordIdSchema, epoch: epochSchema });
 /** An epoch of one keyring. */
@@ -40,21 +30,6 @@ const fileSchema = z.strictObject({
 /** `<keyringId>-<roster>.<run>`. */
 export function epochName({ keyringId, epoch }: EpochOfKeyring): string {
   return `${keyringId}-${formatEpoch(epoch)}`;
-}
-
-function sealBytes(
-  key: Uint8Array,
-  plaintext: Uint8Array,
-  context: object,
-  random: RandomBytes,
-): SealedBytes {
-  const nonce = random(nonceLength);
-  const ciphertext = xchacha20poly1305(key, nonce, encodeCanonical(context)).encrypt(plaintext);
-  return { nonce: toHex(nonce), ciphertext: toHex(ciphertext) };
-}
-
-function openBytes(key: Uint8Array, { nonce, ciphertext }: SealedBytes, context: object): Uint8Array {
-  return xchacha20poly1305(key, fromHex(nonce), encodeCanonical(context)).decrypt(fromHex(ciphertext));
 }
 
 /** What a share is bound to: it opens for this key, keyring and epoch only. */
@@ -119,32 +94,8 @@ export class EpochKeys {
     await this.#inTurn(async () => {
       this.#keys.get(epochName(of))?.fill(0);
       this.#keys.delete(epochName(of));
-      const path = this.#path(of);
       const point = 'node.epoch-key.erased';
-      try {
-        crashPoint(`${point}:before`);
-        const file = await open(path, 'r+');
-        try {
-          const { size } = await file.stat();
-          await file.write(this.#random(size), 0, size, 0);
-          await file.sync();
-        } finally {
-          await file.close();
-        }
-        crashPoint(`${point}:overwritten`);
-        await rm(path);
-        await syncFolder(this.#folder);
-        crashPoint(`${point}:after`);
-      } catch (error) {
-        const { code, message } = error as NodeJS.ErrnoException;
-        if (code === 'ENOENT') return;
-        const advice = 'remove it by hand';
-        throw new NodeStoreError(
-          'unavailable',
-          `cannot erase ${path} (${code ?? message}): ${advice}`,
-          error,
-        );
-      }
+      await eraseFile(this.#path(of), this.#random, point);
     });
   }
 

@@ -1,5 +1,5 @@
-// Everything a node keeps: `<dir>/storage.key` (sealed under the passphrase), `<dir>/epochs/` (epoch keys) and `<dir>/db`
-// (the journal). Each method's effect is one synchronous batch: it is there, whole, when the method resolves.
+// Everything a node keeps: `<dir>/storage.key` (sealed under the passphrase), `<dir>/epochs/` (epoch keys), `<dir>/pairs/`
+// (secrets of pair setups, never part of a backup) and `<dir>/db` (the journal). Each method's effect is one synchronous batch: it is there, whole, when the method resolves.
 import { chmod, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomBytes } from '@noble/hashes/utils.js';
@@ -15,6 +15,8 @@ import { NodeStoreError } from './error.ts';
 import { Heads, type RememberedHead } from './heads.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
 import { Journal, type Kind } from './journal.ts';
+import { PairFiles } from './pair-files.ts';
+import { PairRecords, Pairs, pairScope } from './pairs.ts';
 import { type Pause, pauseKind } from './pause.ts';
 import { type PeerBoot, peerBootKind } from './peer-boots.ts';
 import { type ActiveKey, type PendingShare, Shares, type StoredKey } from './shares.ts';
@@ -111,10 +113,14 @@ export class NodeStore {
   readonly #shares: Shares;
   readonly #jobs: Jobs;
   readonly #heads: Heads;
+  readonly #pairFiles: PairFiles;
+  readonly #pairRecords: PairRecords;
 
-  private constructor(journal: Journal, epochKeys: EpochKeys, networkId: string) {
+  private constructor(journal: Journal, epochKeys: EpochKeys, pairFiles: PairFiles, networkId: string) {
     this.#journal = journal;
     this.#epochKeys = epochKeys;
+    this.#pairFiles = pairFiles;
+    this.#pairRecords = new PairRecords(journal, pairFiles);
     this.#shares = new Shares(journal, epochKeys, networkId);
     this.#jobs = new Jobs(journal, networkId);
     this.#heads = new Heads(journal);
@@ -127,7 +133,8 @@ export class NodeStore {
   static async open(options: NodeStoreOptions): Promise<NodeStore> {
     const { dir, networkId, random = randomBytes } = options;
     const epochs = join(dir, 'epochs');
-    for (const folder of [dir, epochs]) await privateFolder(folder);
+    const pairs = join(dir, 'pairs');
+    for (const folder of [dir, epochs, pairs]) await privateFolder(folder);
     const db = join(dir, 'db');
     // Before LevelDB makes an empty one, which would be in the way of the one restored.
     if (!(await exists(join(db, 'CURRENT')))) await refuseLostJournal(dir, epochs);
@@ -139,11 +146,14 @@ export class NodeStore {
       await journal.change('network', (change) => {
         if (change.get(networkKind, only) === undefined) change.put(networkKind, only, { networkId });
       });
-      const store = new NodeStore(journal, new EpochKeys(epochs, storageKey, random), networkId);
+      const pairFiles = new PairFiles(pairs, storageKey.slice(), random);
+      const store = new NodeStore(journal, new EpochKeys(epochs, storageKey, random), pairFiles, networkId);
       await removeLeftovers(dir, [storageKeyFile]);
       await store.#epochKeys.removeLeftovers();
       await store.#shares.resumeErasures();
       await store.#shares.loadEpochs();
+      for (const erased of await store.#shares.erasedEpochs()) await store.#pairRecords.dropEpoch(erased);
+      await store.#pairRecords.eraseStrays();
       return store;
     } catch (error) {
       await journal.close();
@@ -219,9 +229,21 @@ export class NodeStore {
     return this.#shares.keys();
   }
 
-  /** Destroys the key of an epoch's shares: none opens again, and the epoch takes no new ones. Throws `unavailable`. */
-  eraseEpoch(keyringId: string, epoch: Epoch): Promise<void> {
-    return this.#shares.eraseEpoch(keyringId, epoch);
+  /**
+   * Destroys the key of an epoch's shares: none opens again, and the epoch takes no new ones. Its pair setups are erased
+   * too. Throws `unavailable`.
+   */
+  async eraseEpoch(keyringId: string, epoch: Epoch): Promise<void> {
+    await this.#shares.eraseEpoch(keyringId, epoch);
+    await this.#pairRecords.dropEpoch({ keyringId, epoch });
+  }
+
+  /**
+   * The pairs of this party with others: bans and incidents of all time, setups of one keyring and epoch. `self`: this
+   * party's credential. Throws `invalid`.
+   */
+  pairs(self: string, keyringId: string, epoch: Epoch): Pairs {
+    return new Pairs(this.#journal, this.#pairFiles, pairScope(self, keyringId, epoch));
   }
 
   /**
@@ -283,5 +305,6 @@ export class NodeStore {
   async close(): Promise<void> {
     await this.#journal.close();
     await this.#epochKeys.close();
+    this.#pairFiles.close();
   }
 }

@@ -11,10 +11,10 @@ import {
   type EpochOfKeyring,
   epochOfKeyringSchema,
   erasedError,
-  sealedBytesSchema,
 } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
 import type { Change, Journal, Kind } from './journal.ts';
+import { sealedBytesSchema } from './sealed-bytes.ts';
 
 /** A share as key generation left it: named fields, in a shape of the caller's. Byte fields come back as Uint8Array. */
 export type ShareFields = Readonly<Record<string, string | number | Uint8Array | readonly Uint8Array[]>>;
@@ -139,6 +139,11 @@ export class Shares {
     for (const erased of await this.#journal.list(erasedKind)) {
       if (files.has(epochName(erased))) await this.#epochKeys.erase(erased);
     }
+  }
+
+  /** Epochs that were erased for good. */
+  erasedEpochs(): Promise<readonly EpochOfKeyring[]> {
+    return this.#journal.list(erasedKind);
   }
 
   /**

@@ -11,8 +11,14 @@ export type WorkErrorCode =
 export class WorkError extends Error {
   override readonly name = 'WorkError';
   readonly code: WorkErrorCode;
-  constructor(code: WorkErrorCode, message: string) {
+  /**
+   * False when nothing of the work was done, or all of it with an outcome that was no failed check: then this error hides
+   * no verdict about a peer. True whenever that is not known for certain.
+   */
+  readonly verdictLost: boolean;
+  constructor(code: WorkErrorCode, message: string, { verdictLost = code !== 'busy' } = {}) {
     super(message);
     this.code = code;
+    this.verdictLost = verdictLost;
   }
 }

@@ -63,6 +63,17 @@ export const rarePoints = [
   ...around('node.pause'),
   ...around('node.peer.boot'),
   ...aroundFile('node.blame'),
+  ...aroundFile('node.pair-setup'),
+  'node.pair-setup.erased:before',
+  'node.pair-setup.erased:overwritten',
+  'node.pair-setup.erased:after',
+  ...around('node.pair.setup'),
+  ...around('node.pair.checking'),
+  ...around('node.pair.checked'),
+  ...around('node.pair.destroyed'),
+  ...around('node.pair.banned'),
+  ...around('node.pair.lifted'),
+  ...around('node.pair.epoch'),
 ];
 
 /** Passed by an operator's commands. */

@@ -37,7 +37,7 @@ const writing =
 /** Who may use them, and for what. */
 const mayWrite: Readonly<Record<string, string>> = {
   'storage/atomic-file.ts': 'the one way to write a file',
-  'node/store/epoch-keys.ts': 'overwrites a key before it is removed, between crash points',
+  'node/store/erase-file.ts': 'overwrites a file before it is removed, between crash points',
   'client/identity/sealed-file.ts': 'opens files to read them',
   'cli/bounded-file.ts': 'opens files to read them',
   'cli/doctor/disk.ts': 'tries to write, to a file that nobody keeps',
@@ -117,7 +117,7 @@ describe('crash points', () => {
     assert.deepEqual([...new Set(inSource)].toSorted(), [...names].toSorted());
     // A name that is put together elsewhere would be missed above.
     for (const computed of matching(/\bcrashPoint\(`/)) {
-      const expected = ['storage/atomic-file.ts', 'storage/level-database.ts', 'node/store/epoch-keys.ts'];
+      const expected = ['storage/atomic-file.ts', 'storage/level-database.ts', 'node/store/erase-file.ts'];
       assert.ok(expected.map((path) => join(path)).includes(computed), computed);
     }
   });
