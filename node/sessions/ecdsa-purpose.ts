@@ -50,7 +50,7 @@ function indexOf(context: SessionContext, party: string): PartyIndex {
 /** Puts a machine that works with these setups behind the gate. */
 function behind(
   gate: PairGate,
-  setups: ReadonlyMap<string, string>,
+  setups: ReadonlyMap<string, Hex>,
   context: SessionContext,
 ): (machine: HostedMachine) => HostedMachine {
   return (machine) =>
@@ -67,7 +67,7 @@ function setupsWith(
   gate: PairGate,
   started: Started,
   context: SessionContext,
-): { readonly setups: ReadonlyMap<PartyIndex, PairSetup>; readonly ids: ReadonlyMap<string, string> } {
+): { readonly setups: ReadonlyMap<PartyIndex, PairSetup>; readonly ids: ReadonlyMap<string, Hex> } {
   const others = [...started.accepts.keys()].filter((party) => party !== context.signer.credential);
   const setups = new Map<PartyIndex, PairSetup>();
   try {

@@ -3,7 +3,7 @@
 import type { SessionContext } from './context.ts';
 import type { EcdsaParts } from './ecdsa-purpose.ts';
 import { OfflineAttempts } from './offline-attempts.ts';
-import type { DestroyReason, PairGate } from './pairs/gate.ts';
+import type { DestroyedBy, PairGate } from './pairs/gate.ts';
 import { PairSetups } from './pairs/pair-setups.ts';
 import { Presigning } from './presigning/filling.ts';
 import { type PoolSize, PresignaturePool } from './presigning/pool.ts';
@@ -57,7 +57,7 @@ export class Ecdsa {
   }
 
   /** The pair setup with a party is gone: all that depends on it goes with it. */
-  destroyed(party: string, why: DestroyReason): void {
+  destroyed(party: string, why: DestroyedBy): void {
     const burnt = this.pool.purge(party);
     this.#state.context.log('pair.destroyed', { peer: party, why, presignatures: burnt });
     if (why !== 'replaced') this.offline.end('pair_destroyed', `the pair setup with ${party} is gone: ${why}`, party);
@@ -70,7 +70,7 @@ export class Ecdsa {
   }
 
   /** Takes a frame that is about an attempt of no request. Returns whether it was one. */
-  async take(from: string, frame: Exclude<Frame, { type: 'evidence' }>): Promise<boolean> {
+  async take(from: string, frame: Exclude<Frame, { type: 'round' | 'evidence' }>): Promise<boolean> {
     const { offline } = this;
     switch (frame.type) {
       case 'propose':
@@ -85,13 +85,16 @@ export class Ecdsa {
         return this.#if(frame.content.attemptId, () => offline.onAccept(from, frame));
       case 'decline':
         return this.#if(frame.content.attemptId, () => offline.onDecline(from, frame.content));
-      case 'round':
-        return this.#if(frame.content.attemptId, () => offline.onRound(from, frame));
       case 'abort':
         return this.#if(frame.content.attemptId, () => offline.onAbort(from, frame.content));
       default:
         return false;
     }
+  }
+
+  /** As `take`, at once. */
+  takeRound(from: string, frame: FrameOf<'round'>): boolean {
+    return this.#if(frame.content.attemptId, () => this.offline.onRound(from, frame));
   }
 
   /** A START whose PROPOSE has this attempt's id. Returns whether it is about one of these. */

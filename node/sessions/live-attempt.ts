@@ -13,7 +13,7 @@ import { AttemptRecord } from './blame/record.ts';
 import type { SessionContext } from './context.ts';
 import type { EarlyBudget } from './early-budget.ts';
 import { SessionError } from './error.ts';
-import { GateError } from './pairs/error.ts';
+import { GateError } from './pairs/gate-error.ts';
 import type { Prepared, RunOutput } from './purpose.ts';
 import { StepTimes } from './step-times.ts';
 import { encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';

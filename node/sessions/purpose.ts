@@ -1,6 +1,7 @@
 // What an attempt is for: a key, or signatures by keys. Each purpose says what it is about (digests), what an ACCEPT of
 // it commits to, and which machine runs once an attempt has started.
 import type { Authorisation } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
 import { partyIndex } from '../../protocol/records/keyring-roster.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { PairSetup } from '../mpc/dkls23/pair-secrets.ts';
@@ -23,7 +24,7 @@ export type RunOutput =
       readonly kind: 'presignatures';
       readonly presignatures: readonly Presignature[];
       /** Ids, in hex, of the pair setups they were made with, by party. */
-      readonly setups: ReadonlyMap<string, string>;
+      readonly setups: ReadonlyMap<string, Hex>;
     };
 
 /** A machine to run, and what its output is. */

@@ -17,7 +17,7 @@ import { SessionState } from './state.ts';
 import { requestStatus, type RequestStatus } from './status.ts';
 import type { PoolSize } from './presigning/pool.ts';
 import { SigningKeys } from './signing-keys.ts';
-import type { DestroyReason } from './pairs/gate.ts';
+import type { DestroyedBy } from './pairs/gate.ts';
 import { decodeFrame, type Frame, type FrameOf } from './wire.ts';
 
 export { EvidenceError, type IntakeResult } from './intake.ts';
@@ -96,7 +96,7 @@ export class Sessions {
     this.#outcomes.confirmations.stop();
     this.#ecdsa?.stop();
     await this.#state.idle();
-    await this.#state.context.pairs?.idle();
+    await this.#state.context.pairs?.stop();
     this.#membership.destroy();
     this.#keys.destroy();
   }
@@ -178,7 +178,7 @@ export class Sessions {
       // Neither waits in the request's queue, nor does what the same peer sends next wait for it: a round must not seem late
       // because this party is busy, and judging evidence takes its time.
       if (frame.type === 'round') {
-        if (await this.#ecdsa?.take(from, frame)) return;
+        if (this.#ecdsa?.takeRound(from, frame)) return;
         return this.#membership.onRound(from, frame);
       }
       if (frame.type === 'evidence') {
@@ -203,7 +203,7 @@ export class Sessions {
   }
 
   /** The ban gate has closed on a party, or the pair setup with it is gone; called before anything else leaves. */
-  pairDestroyed(party: string, why: DestroyReason): void {
+  pairDestroyed(party: string, why: DestroyedBy): void {
     if (this.#state.stopped) return;
     if (why !== 'replaced') this.#membership.pairDestroyed(party);
     this.#ecdsa?.destroyed(party, why);

@@ -16,7 +16,7 @@ import type { SessionState } from '../state.ts';
 import { type Body, decodeFrame, type FrameOf, verifyFrame } from '../wire.ts';
 import { type BlameBundle, type FaultCode, frameBytes, isFaultCode } from './bundle.ts';
 import { type BlameContext, type MadeBundle, makeBlame, tryFrames } from './make.ts';
-import { AttemptRecord, isCommitment } from './record.ts';
+import { AttemptRecord, isCommitment, isLeaderFault } from './record.ts';
 
 /** Key generations that ended without a key, of which commitments are still compared. Each holds its START and a commitment a party. */
 const maxEnded = 16;
@@ -49,7 +49,9 @@ export class Accuser {
   failed(job: Job, attempt: LiveAttempt, { code, culprit }: Failure): void {
     const { record } = attempt;
     const context = this.#contextOf(job);
-    if (culprit !== undefined && isFaultCode(code)) this.#accuse(context, record, code, culprit);
+    // What a party did wrong in the rounds of threshold ECDSA is known here; it is not proven to others.
+    const isProvable = attempt.propose.sets === undefined || (isFaultCode(code) && isLeaderFault(code));
+    if (culprit !== undefined && isProvable && isFaultCode(code)) this.#accuse(context, record, code, culprit);
     if (attempt.propose.purpose !== 'generate' || record.started === undefined) return;
     this.#ended.set(attempt.id, { record: record.commitmentsOnly(), context });
     if (code === 'echo_mismatch') this.#exhibit(context.authorisation.requestId, attempt.id, record);

@@ -8,6 +8,7 @@ import type { FaultCode } from './bundle.ts';
 
 /** Faults that lie in a START. */
 const startFaults: ReadonlySet<FaultCode> = new Set([
+  'excluded_pair',
   'duplicate_member',
   'set_size',
   'commitment_mismatch',
@@ -16,6 +17,11 @@ const startFaults: ReadonlySet<FaultCode> = new Set([
 const maxRounds = 3;
 /** One message of the largest size there is, and room for its frame. */
 const maxRoundBytes = 264 * 1024;
+
+/** Whether a fault is one of the leader's, in its PROPOSE or START. */
+export function isLeaderFault(code: FaultCode): boolean {
+  return code === 'leader_equivocated' || startFaults.has(code);
+}
 
 /** Whether a round message is the digest with which a key generation begins. */
 export function isCommitment({ content: { message } }: FrameOf<'round'>): boolean {
@@ -46,8 +52,10 @@ export class AttemptRecord {
     if (this.#starts.length < 2) this.#starts.push(frame);
   }
 
-  /** A round message of this session, whose signature by `from` was verified. */
+  /** A round message of this session, whose signature by `from` was verified. Those of threshold ECDSA prove nothing. */
   addRound(from: string, frame: FrameOf<'round'>): void {
+    const { purpose, sets } = this.proposed.content;
+    if (purpose !== 'generate' && (purpose !== 'sign' || sets !== undefined)) return;
     const held = this.#rounds.get(from) ?? [];
     const bytes = held.reduce((sum, each) => sum + each.bytes.length, frame.bytes.length);
     const isKnown = held.some((each) => same(each.content.message, frame.content.message));

@@ -5,6 +5,7 @@ import type { Hex } from '../../../protocol/hex.ts';
 import { type Keyring, openKeyring, partyIndex } from '../../../protocol/records/keyring-roster.ts';
 import { type BlameBundle, decodeBundle, type FaultCode, faults, frameBytes } from './bundle.ts';
 import { BlameError } from './error.ts';
+import type { PurposeKind } from '../wire.ts';
 import { replay } from './replay.ts';
 
 /** What a bundle proves. */
@@ -21,7 +22,7 @@ export interface BlameVerdict {
   readonly fault: string;
   /** What the replay found, with indices and items. */
   readonly detail: string;
-  readonly purpose: 'generate' | 'sign';
+  readonly purpose: PurposeKind;
   readonly requestId: Hex;
   readonly attemptId: string;
   readonly leader: string;

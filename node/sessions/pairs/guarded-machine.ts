@@ -1,6 +1,7 @@
 // A machine behind the ban gate: one whose messages depend on pair setups. Each of its steps may check messages of other
 // parties against secrets of a pair setup, so each runs to its end once it was begun, whatever becomes of its attempt, and what
 // it gives passes the gate or is erased (see gate.ts).
+import type { Hex } from '../../../protocol/hex.ts';
 import type { PartyIndex } from '../../mpc/machine.ts';
 import { Abort } from '../../mpc/abort.ts';
 import { WorkError } from '../../work/error.ts';
@@ -12,7 +13,7 @@ export interface GuardedMachineOptions {
   readonly gate: PairGate;
   readonly machine: HostedMachine;
   /** Ids, in hex, of the setups that the machine's messages depend on, by party. */
-  readonly setups: ReadonlyMap<string, string>;
+  readonly setups: ReadonlyMap<string, Hex>;
   readonly partyOf: (index: PartyIndex) => string;
 }
 

@@ -18,7 +18,7 @@ export interface PooledPresignature {
   /** The set, this party included. */
   readonly members: readonly string[];
   /** Ids, in hex, of the pair setups it was made with, by party. */
-  readonly setups: ReadonlyMap<string, string>;
+  readonly setups: ReadonlyMap<string, Hex>;
 }
 
 /** How many presignatures one owner has for a key and a set. */
