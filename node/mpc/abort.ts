@@ -33,6 +33,11 @@ export type AbortCode =
   | 'echo_mismatch'
   | 'identity_public_key'
   | 'degenerate_key'
+  // Pair setup, and products of secrets.
+  | 'malformed_setup'
+  | 'setup_mismatch'
+  | 'transfer_check'
+  | 'product_check'
   // Loading a key.
   | 'public_key_mismatch'
   | 'signing_share_mismatch'

@@ -20,6 +20,10 @@ export const MessageKind = {
   dkgCommit: 0x11,
   dkgReveal: 0x12,
   frostShare: 0x21,
+  pairNonce: 0x31,
+  pairChoices: 0x32,
+  pairKeys: 0x33,
+  pairConfirm: 0x34,
 } as const;
 export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
 
@@ -28,8 +32,8 @@ export interface Round<Output> {
   readonly kind: MessageKind;
   /** Structure and receiver; also run on messages that are early. Throws Abort. */
   readonly check: (from: PartyIndex, body: Uint8Array) => void;
-  /** Full verification of one member's message, once this round has begun. Throws Abort. */
-  readonly receive: (from: PartyIndex, body: Uint8Array) => void;
+  /** Full verification of one member's message, once this round has begun; long work in slices. Throws Abort. */
+  readonly receive: (from: PartyIndex, body: Uint8Array) => void | Generator<undefined, void, undefined>;
   /** Runs when every other member's message has been verified. The last round's step carries the output. */
   readonly complete: () => Step<Output> | Slices<Output>;
 }
@@ -194,7 +198,8 @@ export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
       const round = this.rounds[this.#current]!;
       const { held, digests } = this.#inbox(this.#current);
       for (const [from, body] of held) {
-        round.receive(from, body);
+        const slices = round.receive(from, body);
+        if (slices !== undefined) yield* slices;
         body.fill(0);
         held.delete(from);
         if (held.size > 0) yield;
