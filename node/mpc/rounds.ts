@@ -24,8 +24,24 @@ export const MessageKind = {
   pairChoices: 0x32,
   pairKeys: 0x33,
   pairConfirm: 0x34,
+  ecdsaShare: 0x51,
 } as const;
-export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
+export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind] | PresignKind;
+
+declare const presignKind: unique symbol;
+/** Kinds of the presign rounds: 0x60 + chunk to commit, 0x80 + chunk to multiply. */
+export type PresignKind = number & { readonly [presignKind]: true };
+const PRESIGN_CHUNKS = 32;
+
+/** The kinds of the two presign rounds of one chunk of items, 0..31. Throws Abort('item_count'). */
+export function presignKinds(chunk: number): {
+  readonly commit: PresignKind;
+  readonly multiply: PresignKind;
+} {
+  if (!Number.isInteger(chunk) || chunk < 0 || chunk >= PRESIGN_CHUNKS)
+    throw new Abort('item_count', `chunk ${chunk} of a run that has at most ${PRESIGN_CHUNKS}`);
+  return { commit: (0x60 + chunk) as PresignKind, multiply: (0x80 + chunk) as PresignKind };
+}
 
 /** One round as its machine sees it. A body is erased after `receive`: keep copies, not views. */
 export interface Round<Output> {
