@@ -33,6 +33,11 @@ export type AbortCode =
   | 'echo_mismatch'
   | 'identity_public_key'
   | 'degenerate_key'
+  // Pair setup, and products of secrets.
+  | 'malformed_setup'
+  | 'setup_mismatch'
+  | 'transfer_check'
+  | 'product_check'
   // Loading a key.
   | 'public_key_mismatch'
   | 'signing_share_mismatch'
@@ -50,7 +55,17 @@ export type AbortCode =
   | 'malformed_share'
   | 'invalid_share'
   | 'own_share_invalid'
-  | 'invalid_signature';
+  | 'invalid_signature'
+  // ECDSA.
+  | 'missing_setup'
+  | 'setup_mismatch'
+  | 'transfer_check'
+  | 'product_check'
+  | 'inconsistent_inputs'
+  | 'identity_nonce'
+  | 'presignature_unavailable'
+  | 'malformed_digest'
+  | 'degenerate_signature';
 
 export interface AbortDetails {
   /** The party that provably caused it. */

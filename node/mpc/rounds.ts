@@ -20,16 +20,36 @@ export const MessageKind = {
   dkgCommit: 0x11,
   dkgReveal: 0x12,
   frostShare: 0x21,
+  pairNonce: 0x31,
+  pairChoices: 0x32,
+  pairKeys: 0x33,
+  pairConfirm: 0x34,
+  ecdsaShare: 0x51,
 } as const;
-export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind];
+export type MessageKind = (typeof MessageKind)[keyof typeof MessageKind] | PresignKind;
+
+declare const presignKind: unique symbol;
+/** Kinds of the presign rounds: 0x60 + chunk to commit, 0x80 + chunk to multiply. */
+export type PresignKind = number & { readonly [presignKind]: true };
+const PRESIGN_CHUNKS = 32;
+
+/** The kinds of the two presign rounds of one chunk of items, 0..31. Throws Abort('item_count'). */
+export function presignKinds(chunk: number): {
+  readonly commit: PresignKind;
+  readonly multiply: PresignKind;
+} {
+  if (!Number.isInteger(chunk) || chunk < 0 || chunk >= PRESIGN_CHUNKS)
+    throw new Abort('item_count', `chunk ${chunk} of a run that has at most ${PRESIGN_CHUNKS}`);
+  return { commit: (0x60 + chunk) as PresignKind, multiply: (0x80 + chunk) as PresignKind };
+}
 
 /** One round as its machine sees it. A body is erased after `receive`: keep copies, not views. */
 export interface Round<Output> {
   readonly kind: MessageKind;
   /** Structure and receiver; also run on messages that are early. Throws Abort. */
   readonly check: (from: PartyIndex, body: Uint8Array) => void;
-  /** Full verification of one member's message, once this round has begun. Throws Abort. */
-  readonly receive: (from: PartyIndex, body: Uint8Array) => void;
+  /** Full verification of one member's message, once this round has begun; long work in slices. Throws Abort. */
+  readonly receive: (from: PartyIndex, body: Uint8Array) => void | Generator<undefined, void, undefined>;
   /** Runs when every other member's message has been verified. The last round's step carries the output. */
   readonly complete: () => Step<Output> | Slices<Output>;
 }
@@ -194,7 +214,8 @@ export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
       const round = this.rounds[this.#current]!;
       const { held, digests } = this.#inbox(this.#current);
       for (const [from, body] of held) {
-        round.receive(from, body);
+        const slices = round.receive(from, body);
+        if (slices !== undefined) yield* slices;
         body.fill(0);
         held.delete(from);
         if (held.size > 0) yield;

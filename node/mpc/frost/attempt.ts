@@ -13,10 +13,14 @@ export interface SigningItem {
 }
 
 /**
- * The set: exactly `threshold` distinct parties of every item's key, self among them.
+ * The set: exactly `threshold` distinct parties of every item's key, self among them. For FROST and ECDSA alike.
  * Throws Abort: item_count, key_mismatch, duplicate_member, self_not_in_set, stranger_in_set, set_size.
  */
-export function checkSet(self: PartyIndex, set: readonly PartyIndex[], items: readonly SigningItem[]): void {
+export function checkSet(
+  self: PartyIndex,
+  set: readonly PartyIndex[],
+  items: readonly { readonly key: Pick<KeyPackage, 'index' | 'threshold' | 'parties'> }[],
+): void {
   if (items.length === 0) throw new Abort('item_count', 'an attempt has at least one item');
   if (new Set(set).size !== set.length)
     throw new Abort('duplicate_member', `members of the set repeat: ${set.join(', ')}`);

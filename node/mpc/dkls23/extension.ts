@@ -1,0 +1,171 @@
+// Oblivious-transfer extension: from 128 base keys to 640 correlated rows for one product.
+//
+// SoftSpoken (ePrint 2022/192) with k = 1, which is IKNP's extension made secure against a malicious receiver by a
+// consistency check. With t_i, u_i, beta columns of 640 bits, i = 0..127:
+//
+//   receiver (Bob)    holds k_i0, k_i1;  t_i = PRG(k_i0),  u_i = PRG(k_i0) + PRG(k_i1) + beta;  sends u
+//   sender (Alice)    holds Delta and k_i,Delta_i;  q_i = PRG(k_i,Delta_i) + Delta_i u_i = t_i + Delta_i beta
+//   transposed        q_j = t_j + beta_j Delta: what Bob knows of the two of Alice's values q_j and q_j + Delta
+//
+// PRG(k) is SHAKE256 over the key, the product's context and i: one base key serves any number of products, with a stream
+// of its own for each.
+//
+// Consistency check (ePrint 2022/192, section 4.1 and figure 10): a universal hash of the columns over GF(2^128), not the
+// sum of rows of KOS15 (ePrint 2015/546), whose proof has a gap that section 4 there describes. A column is 4 blocks of
+// 128 rows and one block of check rows; chi_0..chi_3 are hashed from the context and all of u (Fiat-Shamir):
+//
+//   Bob sends   x = sum chi_b beta_b + beta_check,   and for each column  T_i = sum chi_b t_i,b + t_i,check
+//   Alice       compares, for each column, sum chi_b q_i,b + q_i,check  with  T_i + Delta_i x
+//
+// The check block is random and used once, so x and T say nothing of the rest. The matrix T travels transposed, like
+// everything after the first step: 128 rows of 128 bits. A receiver whose columns disagree about beta passes only if it has
+// guessed the bits of Delta of those that differ: each try that fails tells it something, so a failure is a ban.
+import { Abort } from '../abort.ts';
+import type { Tag } from '../hash.ts';
+import { uint16 } from '../hash.ts';
+import type { PartyIndex } from '../machine.ts';
+import { bitAt, transpose } from './bits.ts';
+import { addMultiple } from './field128.ts';
+import {
+  BASE_KEY_LENGTH,
+  BASE_TRANSFERS,
+  COLUMN_LENGTH,
+  EXTENSION_ROWS,
+  ROW_LENGTH,
+  TRANSFER_ROWS,
+} from './parameters.ts';
+import { preimage, squeeze, xof } from './xof.ts';
+
+const COLUMNS_LENGTH = BASE_TRANSFERS * COLUMN_LENGTH;
+const CHECK_LENGTH = BASE_TRANSFERS * ROW_LENGTH;
+const BLOCKS = TRANSFER_ROWS / BASE_TRANSFERS;
+const ROW_WORDS = ROW_LENGTH / 4;
+
+/** Bytes of what the receiver sends: u (128 columns of 80 bytes) || x (16 bytes) || T (128 rows of 16 bytes). */
+export const EXTENSION_LENGTH = COLUMNS_LENGTH + ROW_LENGTH + CHECK_LENGTH;
+
+const columnTag: Tag = 'countersign/v1/dkls23/column';
+
+/** A column's pseudorandom bits: XOF(key, context, i), 80 bytes. One buffer is rewritten for all columns of a product. */
+function columnStream(context: Uint8Array): (key: Uint8Array, column: number) => Uint8Array {
+  const written = preimage(columnTag, new Uint8Array(BASE_KEY_LENGTH), context, uint16(0));
+  const keyAt = written.length - (2 + 4) - context.length - 4 - BASE_KEY_LENGTH;
+  return (key, column) => {
+    written.set(key, keyAt);
+    written.set(uint16(column), written.length - 2);
+    const stream = squeeze(written, COLUMN_LENGTH);
+    written.fill(0, keyAt, keyAt + BASE_KEY_LENGTH);
+    return stream;
+  };
+}
+
+/** chi_0..chi_3 of the check. */
+function challenges(context: Uint8Array, columns: Uint8Array): Uint8Array[] {
+  const bytes = xof('countersign/v1/dkls23/consistency', BLOCKS * ROW_LENGTH, context, columns);
+  return Array.from({ length: BLOCKS }, (_, block) =>
+    bytes.subarray(block * ROW_LENGTH, (block + 1) * ROW_LENGTH),
+  );
+}
+
+/** sum chi_b * block_b + check block, for all columns of a matrix of 640 rows of `width` words: 128 rows. */
+function universalHash(chi: readonly Uint8Array[], matrix: Uint32Array, width: number): Uint32Array {
+  const blockWords = BASE_TRANSFERS * width;
+  const sum = matrix.slice(BLOCKS * blockWords);
+  for (const [block, factor] of chi.entries())
+    addMultiple(sum, factor, matrix.subarray(block * blockWords, (block + 1) * blockWords), width);
+  return sum;
+}
+
+const wordsOf = (bytes: Uint8Array): Uint32Array =>
+  new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+
+/** What the receiver keeps, and what it sends. */
+export interface Extended {
+  /** EXTENSION_LENGTH bytes for the sender. */
+  readonly message: Uint8Array;
+  /** SECRET. t_j: 640 rows of 16 bytes. */
+  readonly rows: Uint8Array;
+}
+
+/**
+ * The receiver's side. `keyPairs`: 128 times k_i0 || k_i1, 32 bytes each; `context`: 32 bytes, never used before with these
+ * keys; `choices`: 80 random bytes, beta.
+ */
+export function extendAsReceiver(keyPairs: Uint8Array, context: Uint8Array, choices: Uint8Array): Extended {
+  const stream = columnStream(context);
+  const message = new Uint8Array(EXTENSION_LENGTH);
+  const columns = message.subarray(0, COLUMNS_LENGTH);
+  const own = new Uint8Array(COLUMNS_LENGTH);
+  for (let column = 0; column < BASE_TRANSFERS; column++) {
+    const pair = column * 2 * BASE_KEY_LENGTH;
+    const zero = stream(keyPairs.subarray(pair, pair + BASE_KEY_LENGTH), column);
+    const one = stream(keyPairs.subarray(pair + BASE_KEY_LENGTH, pair + 2 * BASE_KEY_LENGTH), column);
+    const at = column * COLUMN_LENGTH;
+    own.set(zero, at);
+    for (let byte = 0; byte < COLUMN_LENGTH; byte++)
+      columns[at + byte] = zero[byte]! ^ one[byte]! ^ choices[byte]!;
+    zero.fill(0);
+    one.fill(0);
+  }
+  const rows = transpose(own, BASE_TRANSFERS, EXTENSION_ROWS);
+  own.fill(0);
+  const chi = challenges(context, columns);
+  const choiceRows = Uint32Array.from({ length: EXTENSION_ROWS }, (_, row) => bitAt(choices, row));
+  const x = universalHash(chi, choiceRows, 1);
+  choiceRows.fill(0);
+  for (const [row, bit] of x.entries()) message[COLUMNS_LENGTH + (row >>> 3)]! |= bit << (row & 7);
+  const hashed = universalHash(chi, wordsOf(rows), ROW_WORDS);
+  message.set(new Uint8Array(hashed.buffer), COLUMNS_LENGTH + ROW_LENGTH);
+  return { message, rows };
+}
+
+/** The sender's secrets: Delta (16 bytes) and the 128 keys that it chose (32 bytes each). */
+export interface SenderKeys {
+  readonly delta: Uint8Array;
+  readonly chosenKeys: Uint8Array;
+}
+
+/**
+ * The sender's side: q_j, 640 rows of 16 bytes, SECRET. All of the check is computed before anything is compared, and one
+ * bit comes out of it. `message` has EXTENSION_LENGTH bytes. Throws Abort('transfer_check') with culprit and ban.
+ */
+export function extendAsSender(
+  keys: SenderKeys,
+  context: Uint8Array,
+  message: Uint8Array,
+  receiver: PartyIndex,
+): Uint8Array {
+  const { delta, chosenKeys } = keys;
+  const stream = columnStream(context);
+  const columns = message.subarray(0, COLUMNS_LENGTH);
+  const own = new Uint8Array(COLUMNS_LENGTH);
+  for (let column = 0; column < BASE_TRANSFERS; column++) {
+    const key = chosenKeys.subarray(column * BASE_KEY_LENGTH, (column + 1) * BASE_KEY_LENGTH);
+    const chosen = stream(key, column);
+    const mask = -bitAt(delta, column);
+    const at = column * COLUMN_LENGTH;
+    for (let byte = 0; byte < COLUMN_LENGTH; byte++)
+      own[at + byte] = chosen[byte]! ^ (columns[at + byte]! & mask);
+    chosen.fill(0);
+  }
+  const rows = transpose(own, BASE_TRANSFERS, EXTENSION_ROWS);
+  own.fill(0);
+  const hashed = new Uint8Array(universalHash(challenges(context, columns), wordsOf(rows), ROW_WORDS).buffer);
+  const x = message.subarray(COLUMNS_LENGTH, COLUMNS_LENGTH + ROW_LENGTH);
+  const claimed = message.subarray(COLUMNS_LENGTH + ROW_LENGTH);
+  let difference = 0;
+  for (let row = 0; row < BASE_TRANSFERS; row++) {
+    const mask = -bitAt(x, row);
+    for (let byte = 0; byte < ROW_LENGTH; byte++) {
+      const at = row * ROW_LENGTH + byte;
+      difference |= hashed[at]! ^ claimed[at]! ^ (delta[byte]! & mask);
+    }
+  }
+  hashed.fill(0);
+  if (difference === 0) return rows;
+  rows.fill(0);
+  throw new Abort('transfer_check', `party ${receiver} failed the consistency check of a transfer`, {
+    culprit: receiver,
+    ban: true,
+  });
+}
