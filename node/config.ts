@@ -5,6 +5,10 @@ import * as z from 'zod';
 import { metricsSchema } from '../metrics/listen.ts';
 import { credentialSchema, nameSchema, networkIdSchema } from '../protocol/records/fields.ts';
 
+/** Presignatures that one party keeps at most, and for a key and set when its configuration says nothing. */
+export const maxPooled = 64;
+export const defaultPresignatures = 4;
+
 /** TCP port when `node init` is told nothing: a fixed one, because operators announce it and open it in firewalls. */
 export const defaultListen = '/ip4/0.0.0.0/tcp/4151';
 
@@ -62,6 +66,8 @@ const schema = z.strictObject({
   timing: timingSchema.default({}),
   /** Worker threads for cryptography and for judging evidence; default: one fewer than there are processors. */
   workers: z.int().min(1).max(64).optional(),
+  /** Presignatures to keep ready for each ECDSA key and set in use, in memory. */
+  presignatures: z.int().min(0).max(maxPooled).default(defaultPresignatures),
   logLevel: z.enum(logLevels).default('info'),
   /** Where Prometheus may read this node's metrics; none are kept without it. */
   metrics: metricsSchema.optional(),

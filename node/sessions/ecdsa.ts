@@ -1,6 +1,5 @@
 // Threshold ECDSA in this node's sessions, beside the requests themselves: pair setups, pools of presignatures, and what
 // happens to both when the ban gate closes on a party.
-import type { SessionContext } from './context.ts';
 import type { EcdsaParts } from './ecdsa-purpose.ts';
 import { OfflineAttempts } from './offline-attempts.ts';
 import type { DestroyedBy, PairGate } from './pairs/gate.ts';
@@ -10,9 +9,6 @@ import { type PoolSize, PresignaturePool } from './presigning/pool.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { SessionState } from './state.ts';
 import type { Frame, FrameOf } from './wire.ts';
-
-/** Presignatures that a party keeps for a key and set when its configuration says nothing. */
-export const defaultPresignatures = 4;
 
 export class Ecdsa {
   readonly gate: PairGate;
@@ -28,7 +24,7 @@ export class Ecdsa {
     gate: PairGate,
     keys: SigningKeys,
     onReady: () => void,
-    presignatures: SessionContext['presignatures'] = defaultPresignatures,
+    presignatures: number,
   ) {
     this.#state = state;
     this.gate = gate;

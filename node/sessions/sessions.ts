@@ -58,7 +58,7 @@ export class Sessions {
         context.pairs,
         this.#keys,
         () => this.#leading.retryAll(),
-        context.presignatures,
+        context.presignatures ?? 0,
       );
     this.#membership = new Membership(this.#state, this.#outcomes, this.#keys, this.#ecdsa, (job) =>
       this.#leading.next(job),

@@ -6,7 +6,7 @@ import { toHex } from '../../../protocol/hex.ts';
 import type { Presignature } from '../../mpc/dkls23/presignature.ts';
 import { setName } from '../attempt.ts';
 
-/** Presignatures that wait here of one owner, this party included: about 10 KiB in all. */
+/** Presignatures that wait here of one owner, this party included. */
 export const maxPooled = 64;
 
 export interface PooledPresignature {
