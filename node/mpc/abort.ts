@@ -63,6 +63,7 @@ export type AbortCode =
   | 'product_check'
   | 'inconsistent_inputs'
   | 'identity_nonce'
+  | 'presignature_id'
   | 'presignature_unavailable'
   | 'malformed_digest'
   | 'degenerate_signature';

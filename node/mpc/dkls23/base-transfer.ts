@@ -18,14 +18,14 @@ import { secp256k1Group as group } from '../group.ts';
 import { taggedHash, uint16 } from '../hash.ts';
 import type { PartyIndex, RandomBytes } from '../machine.ts';
 import { freshBytes, randomScalar } from '../random.ts';
-import { decodeFrom } from '../rounds.ts';
 import { bitAt } from './bits.ts';
 import { BASE_KEY_LENGTH, BASE_TRANSFERS } from './parameters.ts';
 import { preimage } from './xof.ts';
 
 type Point = WeierstrassPoint<bigint>;
 
-const POINT_LENGTH = group.pointLength;
+/** SEC 1 uncompressed, 04 || x || y: twice the bytes, and no square root for each of 512 points that are read. */
+const POINT_LENGTH = 65;
 const PAIR_LENGTH = 2 * POINT_LENGTH;
 
 /** Bytes of the receiver's and of the sender's message: 128 pairs of points. */
@@ -74,14 +74,29 @@ function freshScalar(random: RandomBytes): ECDH {
 /** A uniform point: of random x coordinates the first that is on the curve, and a random sign. */
 function uniformPoint(random: RandomBytes): Uint8Array {
   for (;;) {
-    const bytes = freshBytes(random, POINT_LENGTH).slice();
-    bytes[0] = 2 + (bytes[0]! & 1);
+    const compressed = freshBytes(random, group.pointLength).slice();
+    compressed[0] = 2 + (compressed[0]! & 1);
     try {
-      secp256k1.Point.fromBytes(bytes);
-      return bytes;
+      return secp256k1.Point.fromBytes(compressed).toBytes(false);
     } catch {
       // Half of all x coordinates.
     }
+  }
+}
+
+/** A point that `from` sent. Throws Abort('malformed_point'): not 04 || x || y, x or y not below p, not on the curve. */
+function decodePoint(bytes: Uint8Array, from: PartyIndex, transfer: number): Point {
+  try {
+    return secp256k1.Point.fromBytes(bytes);
+  } catch (cause) {
+    throw new Abort(
+      'malformed_point',
+      `base transfer ${transfer} of party ${from} holds no point of the curve`,
+      {
+        culprit: from,
+        cause,
+      },
+    );
   }
 }
 
@@ -116,8 +131,8 @@ export class BaseReceiver {
       const other = uniformPoint(random);
       const mask = hashToPoint(this.#osid, bit, transfer, other);
       const scalar = freshScalar(random);
-      const own = secp256k1.Point.fromBytes(scalar.getPublicKey(null, 'compressed')).subtract(mask);
-      const chosen = group.encodePoint(own);
+      const own = secp256k1.Point.fromBytes(scalar.getPublicKey()).subtract(mask);
+      const chosen = own.toBytes(false);
       const pair = pairAt(this.message, transfer);
       pair.set(choose(bit, chosen, other));
       pair.set(choose(bit, other, chosen), POINT_LENGTH);
@@ -135,7 +150,7 @@ export class BaseReceiver {
       const offered = pairAt(message, transfer);
       const halves = [offered.subarray(0, POINT_LENGTH), offered.subarray(POINT_LENGTH)] as const;
       // Both are checked, whichever is used: what is refused does not depend on the choice.
-      for (const half of halves) decodeFrom(from, `base transfer ${transfer}`, () => group.decodePoint(half));
+      for (const half of halves) decodePoint(half, from, transfer);
       const point = choose(bit, ...halves);
       const shared = scalar.computeSecret(point);
       const key = deriveKey(this.#osid, bit, transfer, point, pairAt(this.message, transfer), shared);
@@ -177,18 +192,16 @@ export function* answerBaseTransfers(
   for (let transfer = 0; transfer < BASE_TRANSFERS; transfer++) {
     const pair = pairAt(choices, transfer);
     const halves = [pair.subarray(0, POINT_LENGTH), pair.subarray(POINT_LENGTH)] as const;
-    const points = halves.map((half) =>
-      decodeFrom(from, `base transfer ${transfer}`, () => group.decodePoint(half)),
-    );
+    const points = halves.map((half) => decodePoint(half, from, transfer));
     for (const bit of [0, 1] as const) {
       const mask = hashToPoint(osid, bit, transfer, halves[1 - bit]!);
-      const masked = (points[bit] as Point).add(mask);
+      const masked = points[bit]!.add(mask);
       if (masked.is0())
         throw new Abort('malformed_point', `base transfer ${transfer} of party ${from} cancels its mask`, {
           culprit: from,
         });
       const scalar = freshScalar(random);
-      const own = scalar.getPublicKey(null, 'compressed');
+      const own = scalar.getPublicKey();
       const shared = scalar.computeSecret(masked.toBytes(false));
       const at = 2 * transfer + bit;
       message.set(own, at * POINT_LENGTH);

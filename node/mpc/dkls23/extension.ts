@@ -7,7 +7,7 @@
 //   sender (Alice)    holds Delta and k_i,Delta_i;  q_i = PRG(k_i,Delta_i) + Delta_i u_i = t_i + Delta_i beta
 //   transposed        q_j = t_j + beta_j Delta: what Bob knows of the two of Alice's values q_j and q_j + Delta
 //
-// PRG(k) is SHAKE256 over the key, the product's context and i: one base key serves any number of products, with a stream
+// PRG(k) is SHAKE256 over the product's context, i and the key: one base key serves any number of products, with a stream
 // of its own for each.
 //
 // Consistency check (ePrint 2022/192, section 4.1 and figure 10): a universal hash of the columns over GF(2^128), not the
@@ -34,7 +34,7 @@ import {
   ROW_LENGTH,
   TRANSFER_ROWS,
 } from './parameters.ts';
-import { preimage, squeeze, xof } from './xof.ts';
+import { preimage, squeezer, xof } from './xof.ts';
 
 const COLUMNS_LENGTH = BASE_TRANSFERS * COLUMN_LENGTH;
 const CHECK_LENGTH = BASE_TRANSFERS * ROW_LENGTH;
@@ -46,16 +46,22 @@ export const EXTENSION_LENGTH = COLUMNS_LENGTH + ROW_LENGTH + CHECK_LENGTH;
 
 const columnTag: Tag = 'countersign/v1/dkls23/column';
 
-/** A column's pseudorandom bits: XOF(key, context, i), 80 bytes. One buffer is rewritten for all columns of a product. */
-function columnStream(context: Uint8Array): (key: Uint8Array, column: number) => Uint8Array {
-  const written = preimage(columnTag, new Uint8Array(BASE_KEY_LENGTH), context, uint16(0));
-  const keyAt = written.length - (2 + 4) - context.length - 4 - BASE_KEY_LENGTH;
-  return (key, column) => {
+const squeezeColumn = squeezer(COLUMN_LENGTH);
+
+/** Writes a column's pseudorandom bits into a matrix of columns. */
+type ColumnStream = (key: Uint8Array, column: number, target: Buffer) => void;
+
+/** XOF(key, context, i), 80 bytes a column. One preimage is rewritten for all columns of a product. */
+function columnStream(context: Uint8Array): ColumnStream {
+  const written = preimage(columnTag, context, uint16(0), new Uint8Array(BASE_KEY_LENGTH));
+  const keyAt = written.length - BASE_KEY_LENGTH;
+  const columnAt = keyAt - 4 - 2;
+  return (key, column, target) => {
     written.set(key, keyAt);
-    written.set(uint16(column), written.length - 2);
-    const stream = squeeze(written, COLUMN_LENGTH);
-    written.fill(0, keyAt, keyAt + BASE_KEY_LENGTH);
-    return stream;
+    written[columnAt] = column >>> 8;
+    written[columnAt + 1] = column;
+    squeezeColumn(written, target, column * COLUMN_LENGTH);
+    written.fill(0, keyAt);
   };
 }
 
@@ -95,20 +101,19 @@ export function extendAsReceiver(keyPairs: Uint8Array, context: Uint8Array, choi
   const stream = columnStream(context);
   const message = new Uint8Array(EXTENSION_LENGTH);
   const columns = message.subarray(0, COLUMNS_LENGTH);
-  const own = new Uint8Array(COLUMNS_LENGTH);
+  const zero = Buffer.alloc(COLUMNS_LENGTH);
+  const one = Buffer.alloc(COLUMNS_LENGTH);
   for (let column = 0; column < BASE_TRANSFERS; column++) {
     const pair = column * 2 * BASE_KEY_LENGTH;
-    const zero = stream(keyPairs.subarray(pair, pair + BASE_KEY_LENGTH), column);
-    const one = stream(keyPairs.subarray(pair + BASE_KEY_LENGTH, pair + 2 * BASE_KEY_LENGTH), column);
+    stream(keyPairs.subarray(pair, pair + BASE_KEY_LENGTH), column, zero);
+    stream(keyPairs.subarray(pair + BASE_KEY_LENGTH, pair + 2 * BASE_KEY_LENGTH), column, one);
     const at = column * COLUMN_LENGTH;
-    own.set(zero, at);
     for (let byte = 0; byte < COLUMN_LENGTH; byte++)
-      columns[at + byte] = zero[byte]! ^ one[byte]! ^ choices[byte]!;
-    zero.fill(0);
-    one.fill(0);
+      columns[at + byte] = zero[at + byte]! ^ one[at + byte]! ^ choices[byte]!;
   }
-  const rows = transpose(own, BASE_TRANSFERS, EXTENSION_ROWS);
-  own.fill(0);
+  const rows = transpose(zero, BASE_TRANSFERS, EXTENSION_ROWS);
+  zero.fill(0);
+  one.fill(0);
   const chi = challenges(context, columns);
   const choiceRows = Uint32Array.from({ length: EXTENSION_ROWS }, (_, row) => bitAt(choices, row));
   const x = universalHash(chi, choiceRows, 1);
@@ -138,15 +143,12 @@ export function extendAsSender(
   const { delta, chosenKeys } = keys;
   const stream = columnStream(context);
   const columns = message.subarray(0, COLUMNS_LENGTH);
-  const own = new Uint8Array(COLUMNS_LENGTH);
+  const own = Buffer.alloc(COLUMNS_LENGTH);
   for (let column = 0; column < BASE_TRANSFERS; column++) {
-    const key = chosenKeys.subarray(column * BASE_KEY_LENGTH, (column + 1) * BASE_KEY_LENGTH);
-    const chosen = stream(key, column);
+    stream(chosenKeys.subarray(column * BASE_KEY_LENGTH, (column + 1) * BASE_KEY_LENGTH), column, own);
     const mask = -bitAt(delta, column);
-    const at = column * COLUMN_LENGTH;
-    for (let byte = 0; byte < COLUMN_LENGTH; byte++)
-      own[at + byte] = chosen[byte]! ^ (columns[at + byte]! & mask);
-    chosen.fill(0);
+    for (let byte = column * COLUMN_LENGTH; byte < (column + 1) * COLUMN_LENGTH; byte++)
+      own[byte]! ^= columns[byte]! & mask;
   }
   const rows = transpose(own, BASE_TRANSFERS, EXTENSION_ROWS);
   own.fill(0);

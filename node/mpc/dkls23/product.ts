@@ -29,7 +29,7 @@ import { gadget } from './gadget.ts';
 import { padsOf } from './pads.ts';
 import type { OpenedPairSetup } from './pair-secrets.ts';
 import { COLUMN_LENGTH, GADGET_LENGTH, PAD_SCALARS, PRODUCT_ID_LENGTH, ROW_LENGTH } from './parameters.ts';
-import { encodeScalars, integersOf, order, SCALAR_LENGTH, wideIntegers } from './scalars.ts';
+import { encodeScalars, integersOf, order, SCALAR_LENGTH } from './scalars.ts';
 import { xofScalars } from './xof.ts';
 
 const DIGEST_LENGTH = 32;
@@ -121,30 +121,30 @@ export function answerOpenedRequest(
   random: RandomBytes,
 ): AnsweredProduct {
   const { context, rows, delta } = opened;
-  const pad = padsOf(context);
   const a3 = randomScalar(group, random);
   const added = [positive + inputs[0], positive + inputs[1], positive + a3] as const;
-  const other = new Uint8Array(ROW_LENGTH);
-  const zeroPads: bigint[][] = [];
-  const masked: bigint[] = [];
-  let first = 0n;
-  let second = 0n;
-  for (let j = 0; j < GADGET_LENGTH; j++) {
-    const row = rows.subarray(j * ROW_LENGTH, (j + 1) * ROW_LENGTH);
-    for (let byte = 0; byte < ROW_LENGTH; byte++) other[byte] = row[byte]! ^ delta[byte]!;
-    const zero = wideIntegers(pad(j, row));
-    const one = wideIntegers(pad(j, other));
-    for (let k = 0; k < PAD_SCALARS; k++) masked.push((zero[k]! - one[k]! + added[k]!) % order);
-    first += gadget[j]! * zero[0]!;
-    second += gadget[j]! * zero[1]!;
-    zeroPads.push(zero);
-  }
-  other.fill(0);
+  const used = rows.subarray(0, GADGET_LENGTH * ROW_LENGTH);
+  const zero = padsOf(context, used);
+  for (let byte = 0; byte < used.length; byte++) used[byte]! ^= delta[byte % ROW_LENGTH]!;
+  const one = padsOf(context, used);
   opened.erase();
+  const masked = zero.map((pad, position) => (pad - one[position]! + added[position % PAD_SCALARS]!) % order);
   const at = encodeScalars(masked);
   const [theta1, theta2] = challengesOf(context, at);
   const eta = (a3 + theta1 * inputs[0] + theta2 * inputs[1]) % order;
-  const mu = zeroPads.map(([one, two, three]) => (three! + theta1 * one! + theta2 * two!) % order);
+  const mu: bigint[] = [];
+  let first = 0n;
+  let second = 0n;
+  for (const [j, factor] of gadget.entries()) {
+    const [alpha1, alpha2, alpha3] = [
+      zero[PAD_SCALARS * j]!,
+      zero[PAD_SCALARS * j + 1]!,
+      zero[PAD_SCALARS * j + 2]!,
+    ];
+    mu.push((alpha3 + theta1 * alpha1 + theta2 * alpha2) % order);
+    first += factor * alpha1;
+    second += factor * alpha2;
+  }
   return {
     response: concatBytes(at, encodeScalars([eta]), hashOfMu(context, mu)),
     shares: [group.mod(-first), group.mod(-second)],
@@ -217,20 +217,19 @@ export class ProductReceiver {
         },
       );
     const [theta1, theta2] = challengesOf(this.#context, at);
-    const pad = padsOf(this.#context);
+    const gamma = padsOf(this.#context, this.#rows.subarray(0, GADGET_LENGTH * ROW_LENGTH));
     const negated = [0n, order - eta!] as const;
     const masked = this.#chosen(at);
     const mu: bigint[] = [];
     let first = 0n;
     let second = 0n;
-    for (let j = 0; j < GADGET_LENGTH; j++) {
-      const gamma = wideIntegers(pad(j, this.#rows.subarray(j * ROW_LENGTH, (j + 1) * ROW_LENGTH)));
-      const e1 = gamma[0]! + masked[PAD_SCALARS * j]!;
-      const e2 = gamma[1]! + masked[PAD_SCALARS * j + 1]!;
-      const e3 = gamma[2]! + masked[PAD_SCALARS * j + 2]!;
+    for (const [j, factor] of gadget.entries()) {
+      const e1 = gamma[PAD_SCALARS * j]! + masked[PAD_SCALARS * j]!;
+      const e2 = gamma[PAD_SCALARS * j + 1]! + masked[PAD_SCALARS * j + 1]!;
+      const e3 = gamma[PAD_SCALARS * j + 2]! + masked[PAD_SCALARS * j + 2]!;
       mu.push((e3 + theta1 * e1 + theta2 * e2 + negated[bitAt(this.#choices, j)]!) % order);
-      first += gadget[j]! * e1;
-      second += gadget[j]! * e2;
+      first += factor * e1;
+      second += factor * e2;
     }
     if (!equalBytes(hashOfMu(this.#context, mu), response.subarray(MASKED_LENGTH + SCALAR_LENGTH)))
       throw new Abort('product_check', `party ${this.#alice} failed the check of a product`, {

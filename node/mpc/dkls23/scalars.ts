@@ -15,10 +15,10 @@ export function wideIntegers(bytes: Uint8Array): bigint[] {
   const words = view(bytes);
   const integers: bigint[] = [];
   for (let at = 0; at < bytes.length; at += WIDE_SCALAR_LENGTH) {
-    let integer = words.getBigUint64(at);
-    for (let next = 8; next < WIDE_SCALAR_LENGTH; next += 8)
-      integer = (integer << 64n) | words.getBigUint64(at + next);
-    integers.push(integer);
+    const high = (words.getBigUint64(at) << 64n) | words.getBigUint64(at + 8);
+    const middle = (words.getBigUint64(at + 16) << 64n) | words.getBigUint64(at + 24);
+    const low = (words.getBigUint64(at + 32) << 64n) | words.getBigUint64(at + 40);
+    integers.push((((high << 128n) | middle) << 128n) | low);
   }
   return integers;
 }

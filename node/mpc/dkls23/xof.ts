@@ -14,14 +14,23 @@ export function preimage(tag: Tag, ...parts: readonly Uint8Array[]): Uint8Array 
   return concatBytes(...[utf8(tag), ...parts].flatMap((part) => [uint32(part.length), part]));
 }
 
-/** SHAKE256 of a preimage that was written before: `length` bytes. */
-export function squeeze(written: Uint8Array, length: number): Uint8Array {
-  return createHash('shake256', { outputLength: length }).update(written).digest();
+/**
+ * A function that writes SHAKE256 of an already written preimage, `length` bytes, into `target` from `at`. For many short
+ * outputs: the digest comes as a string of one character a byte and not as a buffer of its own, which halves the time of a
+ * call.
+ */
+export function squeezer(length: number): (written: Uint8Array, target: Buffer, at: number) => void {
+  const options = { outputLength: length };
+  return (written, target, at) => {
+    target.write(createHash('shake256', options).update(written).digest('binary'), at, length, 'binary');
+  };
 }
 
 /** SHAKE256 of the tagged, length-prefixed parts: `length` bytes. */
 export function xof(tag: Tag, length: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  return squeeze(preimage(tag, ...parts), length);
+  return createHash('shake256', { outputLength: length })
+    .update(preimage(tag, ...parts))
+    .digest();
 }
 
 /** `count` scalars of secp256k1, 48 bytes reduced each. */
