@@ -15,10 +15,12 @@ import {
   type SessionStore,
   type StoredJob,
 } from '../../node/sessions/context.ts';
+import { PairGate } from '../../node/sessions/pairs/gate.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import { inlineWork } from '../../node/work/inline.ts';
 import type { Work } from '../../node/work/work.ts';
 import { networkId, seedOf, start, type World } from './fixture.ts';
+import { MemoryPairStore } from './memory-pair-store.ts';
 
 /** Time that passes only when told. */
 export class VirtualClock implements Clock {
@@ -150,6 +152,10 @@ export interface Sent {
 export interface SimulatedNode {
   readonly party: Signer;
   readonly store: MemorySessionStore;
+  /** Its pair setups and bans; like the store, it outlives the process. */
+  readonly pairs: MemoryPairStore;
+  /** Where it takes part in ECDSA. */
+  gate: PairGate | undefined;
   sessions: Sessions;
   boot: string;
   alive: boolean;
@@ -163,6 +169,8 @@ export interface SimulatedNode {
 export interface SessionWorldOptions {
   readonly seed?: string;
   readonly streamCopies?: boolean;
+  /** Parties take part in ECDSA, and keep so many presignatures. */
+  readonly ecdsa?: { readonly presignatures: number };
   /** Where a node's work is done instead of at once. */
   readonly work?: (inline: Work, net: SessionWorld, index: number) => Work;
   /** What arrives instead; undefined drops it. */
@@ -200,6 +208,8 @@ export class SessionWorld {
       const node: SimulatedNode = {
         party,
         store: new MemorySessionStore(),
+        pairs: new MemoryPairStore(),
+        gate: undefined,
         sessions: undefined as unknown as Sessions,
         boot: '',
         alive: false,
@@ -227,6 +237,21 @@ export class SessionWorld {
     node.alive = true;
     // What a killed process still had in mind comes to nothing, also after another one has taken its place.
     const lives = (): boolean => node.alive && node.boot === boot;
+    const clock: Clock = {
+      now: () => this.clock.now() + (this.#options.skew?.(index) ?? 0),
+      after: (ms, call) => this.clock.after(ms, () => lives() && call()),
+    };
+    const log = (event: string, fields: Record<string, unknown>): unknown => node.logged.push({ event, fields });
+    let sessions: Sessions | undefined;
+    const { ecdsa } = this.#options;
+    node.gate =
+      ecdsa &&
+      (await PairGate.open({
+        store: node.pairs,
+        clock,
+        log,
+        onDestroyed: (party, why) => void (lives() && sessions?.pairDestroyed(party, why)),
+      }));
     const context: SessionContext = {
       networkId,
       keyring: this.world.keyring,
@@ -243,18 +268,17 @@ export class SessionWorld {
           ),
       },
       store: whileAlive(node.store, lives),
-      clock: {
-        now: () => this.clock.now() + (this.#options.skew?.(index) ?? 0),
-        after: (ms, call) => this.clock.after(ms, () => lives() && call()),
-      },
+      clock,
       random,
       work: this.#options.work?.(inlineWork(random), this, index) ?? inlineWork(random),
       timing: defaultTiming,
-      log: (event, fields) => node.logged.push({ event, fields }),
+      log,
       blame: { wants: () => true, keep: async (bundle) => void node.blamed.push(bundle) },
       streamCopies: this.#options.streamCopies ?? true,
+      ...(node.gate && ecdsa && { pairs: node.gate, presignatures: ecdsa.presignatures }),
     };
-    node.sessions = new Sessions(context, () => undefined);
+    sessions = new Sessions(context, () => undefined);
+    node.sessions = sessions;
     if (node.paused) node.sessions.pause();
     await node.sessions.start();
     for (const other of this.nodes) {
