@@ -58,9 +58,6 @@ export type AbortCode =
   | 'invalid_signature'
   // ECDSA.
   | 'missing_setup'
-  | 'setup_mismatch'
-  | 'transfer_check'
-  | 'product_check'
   | 'inconsistent_inputs'
   | 'identity_nonce'
   | 'presignature_id'

@@ -3,7 +3,13 @@
 import type { Machine, PartyIndex, RandomBytes, Step } from '../mpc/machine.ts';
 import { judgeEvidence } from './evidence.ts';
 import { WorkError } from './error.ts';
-import { createMachine, type HostedStep, type MachineOrder, type MachineOutput } from './machines.ts';
+import {
+  createMachine,
+  discardOrder,
+  type HostedStep,
+  type MachineOrder,
+  type MachineOutput,
+} from './machines.ts';
 import { WorkQueue } from './queue.ts';
 import type { HostedMachine, Work } from './work.ts';
 
@@ -35,7 +41,7 @@ class InlineMachine implements HostedMachine {
   destroy(): void {
     this.#destroyed = true;
     if (this.#machine) this.#machine.destroy();
-    else if (this.#order.kind === 'sign') this.#order.nonces.destroy();
+    else discardOrder(this.#order);
   }
 }
 

@@ -4,8 +4,16 @@ import { availableParallelism } from 'node:os';
 import type { PartyIndex } from '../mpc/machine.ts';
 import type { EvidenceTask, Judgement } from './evidence.ts';
 import { WorkError } from './error.ts';
-import { eraseStep, type HostedStep, type MachineOrder, packOrder } from './machines.ts';
+import {
+  discardOrder,
+  eraseStep,
+  type HostedStep,
+  type MachineKind,
+  type MachineOrder,
+  packOrder,
+} from './machines.ts';
 import { type Host, type PoolOptions, type PoolTask, WorkerPool } from './pool.ts';
+import type { WorkClass } from './queue.ts';
 import type { HostedMachine, Work, WorkStatus } from './work.ts';
 
 /** One processor is left to the main thread. */
@@ -13,14 +21,22 @@ export function defaultWorkers(): number {
   return Math.max(1, availableParallelism() - 1);
 }
 
+const classOf: Readonly<Record<MachineKind, WorkClass>> = {
+  generate: 'key-generation',
+  sign: 'signing',
+  'pair-setup': 'key-generation',
+  presign: 'presigning',
+  ecdsa: 'signing',
+};
+
 class ThreadedMachine implements HostedMachine {
   readonly #pool: WorkerPool;
   readonly #number: number;
   readonly #source: string;
   readonly #cancel = new AbortController();
-  /** Before it went to a worker; it holds the nonces until then. */
+  /** Before it went to a worker; it holds nonces and the like until then. */
   #order: MachineOrder | undefined;
-  readonly #kind: MachineOrder['kind'];
+  readonly #kind: MachineKind;
   #host: Host | undefined;
   /** Ends when every call made so far has been carried out. */
   #calls: Promise<unknown> = Promise.resolve();
@@ -57,7 +73,7 @@ class ThreadedMachine implements HostedMachine {
   #call(compose: PoolTask['compose']): Promise<HostedStep> {
     const call = this.#calls.then(async () => {
       const task: PoolTask = {
-        workClass: this.#kind === 'sign' ? 'signing' : 'key-generation',
+        workClass: classOf[this.#kind],
         source: this.#source,
         compose,
         resume: { task: 'resume', machine: this.#number },
@@ -82,7 +98,7 @@ class ThreadedMachine implements HostedMachine {
     if (this.#cancel.signal.aborted) return;
     this.#cancel.abort();
     if (this.#host) this.#pool.destroy(this.#host, this.#number);
-    if (this.#order?.kind === 'sign') this.#order.nonces.destroy();
+    if (this.#order) discardOrder(this.#order);
     this.#order = undefined;
   }
 }

@@ -4,10 +4,9 @@
 import '../runtime.ts';
 import { randomBytes } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
-import type { KeyPackage } from '../mpc/frost/key-package.ts';
 import type { SlicedMachine, Slices } from '../mpc/machine.ts';
 import { judgeEvidence } from './evidence.ts';
-import { buffersOf, createMachine, type MachineOutput, openOrder } from './machines.ts';
+import { buffersOf, createMachine, type MachineOutput, type MovedKey, openOrder } from './machines.ts';
 import { failureOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
 
 /** After this many milliseconds a step is interrupted at its next opportunity. */
@@ -15,7 +14,7 @@ const sliceMs = 20;
 
 interface Hosted {
   readonly machine: SlicedMachine<MachineOutput>;
-  readonly keys: readonly KeyPackage[];
+  readonly keys: readonly MovedKey[];
   /** The step that was interrupted. */
   slices?: Slices<MachineOutput> | undefined;
 }

@@ -223,7 +223,7 @@ export class Presign<Output> {
   }
 
   *#multiply(): Slices<Output> {
-    const { sid, self, setups } = this.#options;
+    const { sid, setups } = this.#options;
     const echo = this.#states.flatMap((state) => this.#echoOf(state));
     const messages: Outgoing[] = [];
     for (const to of this.#others) {

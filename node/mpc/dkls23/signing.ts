@@ -9,6 +9,7 @@ import { Abort } from '../abort.ts';
 import { checkSet } from '../frost/attempt.ts';
 import { taggedHash, uint32 } from '../hash.ts';
 import type { PartyIndex, RandomBytes, Slices } from '../machine.ts';
+import { checkSessionId } from '../parameters.ts';
 import { encodeMessage, MessageKind, type Round, RoundMachine } from '../rounds.ts';
 import type { EcdsaKey } from './key.ts';
 import {
@@ -87,24 +88,13 @@ export class EcdsaSigning extends RoundMachine<Signatures> {
    * missing_setup.
    */
   constructor(options: EcdsaSigningOptions) {
-    const { sid, self, items, random } = options;
-    try {
-      if (items.length > maxItems)
-        throw new Abort('item_count', `${items.length} items of one attempt, at most ${maxItems}`);
-      checkSet(self, options.set, items);
-      super(sid, self, options.set);
-      const set = options.set.toSorted((a, b) => a - b);
-      this.#self = self;
-      this.#targets = items.map((item, at) => targetOf(at, item));
-      this.#presignatures = takeAll(items, set);
-      this.#setups = this.#presignatures.length > 0 ? undefined : new Setups(options.setups, self, set);
-      this.#chunks =
-        this.#setups === undefined ? [] : chunksOf({ ...options, set, setups: this.#setups, random });
-    } catch (error) {
-      eraseEcdsaOptions(options);
-      throw error;
-    }
-    if (this.#setups === undefined) eraseEcdsaOptions(options);
+    const prepared = prepare(options);
+    super(options.sid, options.self, options.set);
+    this.#self = options.self;
+    this.#targets = prepared.targets;
+    this.#presignatures = prepared.presignatures;
+    this.#setups = prepared.setups;
+    this.#chunks = chunksOf({ ...options, ...prepared });
     this.rounds = [
       ...this.#chunks.flatMap((chunk, at) => chunk.rounds((made) => this.#next(at + 1, made))),
       {
@@ -163,6 +153,35 @@ export class EcdsaSigning extends RoundMachine<Signatures> {
   }
 }
 
+/** Checks the options and takes what belongs to the machine; whatever it is not left with is erased. */
+function prepare(options: EcdsaSigningOptions): {
+  readonly sid: Uint8Array;
+  readonly set: readonly PartyIndex[];
+  readonly targets: readonly Target[];
+  readonly presignatures: Presignature[];
+  /** None when there are presignatures. */
+  readonly setups: Setups | undefined;
+} {
+  const { self, items } = options;
+  try {
+    checkSessionId(options.sid);
+    if (items.length > maxItems)
+      throw new Abort('item_count', `${items.length} items of one attempt, at most ${maxItems}`);
+    checkSet(self, options.set, items);
+    const sid = options.sid.slice();
+    const set = options.set.toSorted((a, b) => a - b);
+    const targets = items.map((item, at) => targetOf(at, item));
+    const presignatures = takeAll(items, set);
+    if (presignatures.length === 0)
+      return { sid, set, targets, presignatures, setups: new Setups(options.setups, self, set) };
+    eraseEcdsaOptions(options);
+    return { sid, set, targets, presignatures, setups: undefined };
+  } catch (error) {
+    eraseEcdsaOptions(options);
+    throw error;
+  }
+}
+
 /** Of every item, or of none. Throws Abort('presignature_unavailable'). */
 function takeAll(items: readonly EcdsaItem[], set: readonly PartyIndex[]): Presignature[] {
   const taken: Presignature[] = [];
@@ -179,11 +198,12 @@ function takeAll(items: readonly EcdsaItem[], set: readonly PartyIndex[]): Presi
   }
 }
 
-/** Presigning of every item, a few at a time. */
+/** Presigning of every item, a few at a time; none without setups. */
 function chunksOf(
-  options: Omit<EcdsaSigningOptions, 'setups'> & { readonly setups: Setups },
+  options: Omit<EcdsaSigningOptions, 'setups'> & { readonly setups: Setups | undefined },
 ): Presign<Signatures>[] {
   const { sid, self, set, setups, random } = options;
+  if (setups === undefined) return [];
   const items = options.items.map(({ key }, item) => ({
     item,
     id: taggedHash('countersign/v1/dkls23/presignature-id', sid, uint32(item)),
