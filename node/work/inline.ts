@@ -33,7 +33,8 @@ class InlineMachine implements HostedMachine {
   }
 
   #step(call: () => Step<MachineOutput>): HostedStep {
-    if (this.#destroyed) throw new WorkError('cancelled', 'the machine was destroyed');
+    if (this.#destroyed)
+      throw new WorkError('cancelled', 'the machine was destroyed', { verdictLost: false });
     const step = call();
     return { ...step, awaited: this.#machine?.awaited() ?? [] };
   }

@@ -119,15 +119,17 @@ export class WorkerPool {
 
   /**
    * The answer to a task. Rejects with what the task threw, an Abort for one, or with WorkError: `busy`, `cancelled` by
-   * the signal while it waits, `worker_lost`, `stopped`.
+   * the signal before it was begun, `worker_lost`, `stopped`. What was begun runs to its end, interruptions included: it
+   * may come to a verdict about a peer, which counts whoever still waits for it.
    */
   run(task: PoolTask, signal?: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      if (this.#stopping) return reject(new WorkError('stopped', 'the workers have been stopped'));
+      if (this.#stopping) return reject(stopped(false));
       if (task.host?.lost) return reject(workerLost());
       if (signal?.aborted) return reject(cancelled());
       const onAbort = (): void => {
-        if (this.#queue.remove((other) => other === queued).length > 0) queued.reject(cancelled());
+        if (this.#queue.remove((other) => other === queued && !queued.begun).length > 0)
+          queued.reject(cancelled());
       };
       const done = (): void => signal?.removeEventListener('abort', onAbort);
       const queued: Queued = {
@@ -169,8 +171,7 @@ export class WorkerPool {
 
   async #stop(): Promise<void> {
     for (const pause of this.#pauses) clearTimeout(pause);
-    for (const queued of this.#queue.remove(() => true))
-      queued.reject(new WorkError('stopped', 'the workers have been stopped'));
+    for (const queued of this.#queue.remove(() => true)) queued.reject(stopped(queued.begun));
     await Promise.all(
       this.#slots.map(async ({ worker }) => {
         const ended = new Promise((resolve) => worker.once('exit', resolve));
@@ -272,7 +273,7 @@ export class WorkerPool {
     if (!('interrupted' in message)) this.#tell(queued);
     if ('value' in message) queued.resolve(message.value);
     else if ('failure' in message) queued.reject(errorOf(message.failure));
-    else if (this.#stopping) queued.reject(new WorkError('stopped', 'the workers have been stopped'));
+    else if (this.#stopping) queued.reject(stopped(true));
     else this.#queue.putBack(queued.task.workClass, queued.task.source, queued);
   }
 }
@@ -282,5 +283,9 @@ function workerLost(): WorkError {
 }
 
 function cancelled(): WorkError {
-  return new WorkError('cancelled', 'nobody waits for this work any more');
+  return new WorkError('cancelled', 'nobody waits for this work any more', { verdictLost: false });
+}
+
+function stopped(begun: boolean): WorkError {
+  return new WorkError('stopped', 'the workers have been stopped', { verdictLost: begun });
 }

@@ -1,6 +1,7 @@
 // Work on worker threads: what a node uses. A machine lives in the worker that started it; between its calls only its
 // number is here, and before the first its order.
 import { availableParallelism } from 'node:os';
+import { Abort } from '../mpc/abort.ts';
 import type { PartyIndex } from '../mpc/machine.ts';
 import type { EvidenceTask, Judgement } from './evidence.ts';
 import { WorkError } from './error.ts';
@@ -38,6 +39,10 @@ class ThreadedMachine implements HostedMachine {
   #order: MachineOrder | undefined;
   readonly #kind: MachineKind;
   #host: Host | undefined;
+  /** A call is with the pool. */
+  #running = false;
+  /** The machine has given its output, or thrown. */
+  #over = false;
   /** Ends when every call made so far has been carried out. */
   #calls: Promise<unknown> = Promise.resolve();
 
@@ -52,8 +57,7 @@ class ThreadedMachine implements HostedMachine {
   start(): Promise<HostedStep> {
     return this.#call((host) => {
       const order = this.#order;
-      if (order === undefined)
-        throw new WorkError('cancelled', 'the machine was started or destroyed before');
+      if (order === undefined) throw cancelled('the machine was started or destroyed before');
       this.#order = undefined;
       this.#host = host;
       const { packed, transfer } = packOrder(order);
@@ -79,28 +83,48 @@ class ThreadedMachine implements HostedMachine {
         resume: { task: 'resume', machine: this.#number },
         host: this.#host,
       };
-      const { signal } = this.#cancel;
+      if (this.#over) {
+        throw new WorkError('failed', 'the machine has ended: it takes no more', { verdictLost: false });
+      }
+      this.#running = true;
       try {
-        const step = (await this.#pool.run(task, signal)) as HostedStep;
-        if (!signal.aborted) return step;
+        const step = (await this.#pool.run(task, this.#cancel.signal)) as HostedStep;
+        this.#over = step.output !== undefined;
+        if (!this.#cancel.signal.aborted) return step;
         eraseStep(step);
       } catch (error) {
-        // Whatever else became of it: nobody wanted it any more.
-        if (!signal.aborted) throw error;
+        // Gone from its worker, whatever it threw there.
+        this.#over = !(error instanceof WorkError) || error.verdictLost;
+        // When nobody wants it any more, a peer's guilt counts all the same, and that it is not known.
+        const harmless = error instanceof Abort ? error.ban !== true : !this.#over;
+        if (!this.#cancel.signal.aborted || !harmless) throw error;
+      } finally {
+        this.#running = false;
+        if (this.#cancel.signal.aborted) this.#eraseHosted();
       }
-      throw new WorkError('cancelled', 'the machine was destroyed');
+      throw cancelled('the machine was destroyed');
     });
     this.#calls = call.catch(() => undefined);
     return call;
   }
 
+  /** A call that was begun runs to its end first: see WorkerPool.run. */
   destroy(): void {
     if (this.#cancel.signal.aborted) return;
     this.#cancel.abort();
-    if (this.#host) this.#pool.destroy(this.#host, this.#number);
+    if (!this.#running) this.#eraseHosted();
     if (this.#order) discardOrder(this.#order);
     this.#order = undefined;
   }
+
+  #eraseHosted(): void {
+    if (this.#host) this.#pool.destroy(this.#host, this.#number);
+  }
+}
+
+/** Before anything was begun, or after it ended without a failed check. */
+function cancelled(message: string): WorkError {
+  return new WorkError('cancelled', message, { verdictLost: false });
 }
 
 export class ThreadedWork implements Work {

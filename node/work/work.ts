@@ -15,7 +15,10 @@ export interface HostedMachine {
   start(): Promise<HostedStep>;
   /** A message of an authenticated sender. */
   receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep>;
-  /** Erases secrets, wherever they are; what was not carried out yet rejects with WorkError `cancelled`. */
+  /**
+   * Erases secrets, wherever they are; what was not begun yet rejects with WorkError `cancelled`. A call that was begun
+   * runs to its end before: it then rejects with `cancelled` too, or with the Abort if that bans a peer.
+   */
   destroy(): void;
 }
 
