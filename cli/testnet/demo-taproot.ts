@@ -72,7 +72,7 @@ async function signSpend(
     '',
     `Signature: ${formatBitcoin(paid)} from ${coins.length} coins of the key's address to ${to}`,
   );
-  const payloads = inputsOfKey(psbt, publicKey).map(
+  const payloads = inputsOfKey(psbt, { keyType: key.key.keyType, publicKey }).map(
     (input) => ({ kind: 'bitcoin.psbt', psbt, input }) as const,
   );
   const { requestId, signed } = await signStepByStep(stage, key, payloads, running);

@@ -1,8 +1,10 @@
 // The types of keys a keyring can hold: lengths, checks, verification, and addresses on the chains that use them.
 import { base58 } from '@scure/base';
 import * as z from 'zod';
+import { publicKeyHash, witnessAddresses } from './bitcoin-address.ts';
 import * as ecdsa from './ecdsa.ts';
 import * as ed25519 from './ed25519.ts';
+import { evmAddressOf } from './evm-address.ts';
 import * as taproot from './taproot.ts';
 
 export const keyTypeSchema = z.enum(['ed25519', 'taproot_secp256k1', 'ecdsa_secp256k1', 'bitcoin_secp256k1']);
@@ -58,7 +60,8 @@ export const keyTypes: Readonly<Record<KeyType, KeyTypeDescription>> = {
     checkPoint: ecdsa.checkPublicKey,
     publicKeyOfPoint: (point) => point,
     verifySignature: ecdsa.verifyRecoverable,
-    addressesOf: () => [],
+    // The same on every chain of Ethereum's kind.
+    addressesOf: (publicKey) => [{ chain: 'ethereum', address: evmAddressOf(publicKey) }],
   },
   bitcoin_secp256k1: {
     publicKeyLength: 33,
@@ -67,7 +70,7 @@ export const keyTypes: Readonly<Record<KeyType, KeyTypeDescription>> = {
     checkPoint: ecdsa.checkPublicKey,
     publicKeyOfPoint: (point) => point,
     verifySignature: ecdsa.verifyDer,
-    addressesOf: () => [],
+    addressesOf: (publicKey) => witnessAddresses(0, publicKeyHash(publicKey)),
   },
 };
 

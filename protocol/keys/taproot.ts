@@ -4,7 +4,7 @@
 // hash and no script tree, so that whoever knows the key can tell that no hidden script can spend (BIP341, rationale 23).
 import { schnorr, secp256k1 } from '@noble/curves/secp256k1.js';
 import { bytesToNumberBE, concatBytes, numberToBytesBE } from '@noble/curves/utils.js';
-import { bech32m } from '@scure/base';
+import { witnessAddresses } from './bitcoin-address.ts';
 
 export type TaprootKeyErrorCode = 'wrong_length' | 'not_on_curve'; // x is not below the field's prime, or no point has it
 
@@ -87,14 +87,7 @@ export function outputKeyOf(internalKey: Uint8Array): Uint8Array {
   return publicKeyOfPoint(output.toBytes());
 }
 
-/** Human-readable parts of Bitcoin's networks (BIP173; regtest by convention). */
-const prefixes = { bitcoin: 'bc', 'bitcoin-testnet': 'tb', 'bitcoin-regtest': 'bcrt' } as const;
-
 /** Addresses of the key-path output of an internal key, on Bitcoin and its test networks (BIP350). Throws TaprootKeyError. */
 export function addressesOf(internalKey: Uint8Array): { readonly chain: string; readonly address: string }[] {
-  const words = [1, ...bech32m.toWords(outputKeyOf(internalKey))];
-  return Object.entries(prefixes).map(([chain, prefix]) => ({
-    chain,
-    address: bech32m.encode(prefix, words),
-  }));
+  return witnessAddresses(1, outputKeyOf(internalKey));
 }

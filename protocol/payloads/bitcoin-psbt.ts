@@ -1,16 +1,16 @@
-// Payload kind `bitcoin.psbt`: one input of a PSBT that a Taproot key is to sign by the key path (BIP341). A transaction
-// that spends several coins of a keyring's keys is several items of one request, with the same PSBT in each: they are
-// signed together or not at all, as every item of a request is.
+// Payload kind `bitcoin.psbt`: one input of a PSBT that a key is to sign: a Taproot key by the key path (BIP341), an ECDSA
+// key as P2WPKH (BIP143). A transaction that spends several coins of a keyring's keys is several items of one request, with
+// the same PSBT in each: they are signed together or not at all, as every item of a request is.
 //
-// A signature here always signs the whole transaction: every input with the amount and script of the coin it spends, and
-// every output (SIGHASH_DEFAULT, or SIGHASH_ALL which signs the same). So facts that are false make a signature that is of
-// no use. It does not sign which of Bitcoin's networks is meant: the same key has the same coins' scripts on all of them,
-// and facts and policies name the main network always.
+// A signature here always signs the whole transaction: every input and every output (SIGHASH_DEFAULT, or SIGHASH_ALL which
+// signs the same). The amounts of what is spent are signed too, or proven (bitcoin-key.ts). So facts that are false make a
+// signature that is of no use. It does not sign which of Bitcoin's networks is meant: the same key has the same coins'
+// scripts on all of them, and facts and policies name the main network always.
 import type { Transaction } from '@scure/btc-signer';
-import { concatBytes, equalBytes } from '@noble/curves/utils.js';
+import { equalBytes } from '@noble/curves/utils.js';
 import * as z from 'zod';
 import { fromHex, type Hex, hexBytes, toHex } from '../hex.ts';
-import { outputKeyOf, tapTweak } from '../keys/taproot.ts';
+import { type BitcoinSpender, sighashAll, signatureFields, spenderOf } from './bitcoin-key.ts';
 import {
   addressOfScript,
   type BitcoinTransaction,
@@ -19,10 +19,9 @@ import {
   isFinal,
   maxPsbtBytes,
   parsePsbt,
-  taprootScript,
 } from './bitcoin-transaction.ts';
 import { PayloadError } from './error.ts';
-import type { BitcoinOutput, BitcoinPsbtFacts, DecodedPayload } from './facts.ts';
+import type { BitcoinOutput, BitcoinPsbtFacts, DecodedPayload, PayloadKey } from './facts.ts';
 
 /** `input`: position of the input that the item's key signs, from 0. */
 export const bitcoinPsbtSchema = z.strictObject({
@@ -32,15 +31,11 @@ export const bitcoinPsbtSchema = z.strictObject({
 });
 export type BitcoinPsbtPayload = z.infer<typeof bitcoinPsbtSchema>;
 
-const sighashDefault = 0;
-const sighashAll = 1;
 const satoshiPerBitcoin = 100_000_000n;
 
 interface Spend {
   readonly transaction: BitcoinTransaction;
-  /** Script of the key's own output. */
-  readonly own: Uint8Array;
-  readonly outputKey: Uint8Array;
+  readonly spender: BitcoinSpender;
   readonly sighash: number;
 }
 
@@ -48,35 +43,34 @@ function isOwn(own: Uint8Array, { script }: Coin): boolean {
   return equalBytes(script, own);
 }
 
-/** The input, once it is proven to be one that this key spends by the key path, with a signature of everything. */
-function openSpend({ psbt, input }: BitcoinPsbtPayload, publicKey: Uint8Array): Spend {
+/** The input, once it is proven to be one that this key spends, with a signature of everything. */
+function openSpend({ psbt, input }: BitcoinPsbtPayload, key: PayloadKey): Spend {
   const transaction = parsePsbt(fromHex(psbt));
-  const outputKey = outputKeyOf(publicKey);
-  const own = taprootScript(outputKey);
+  const spender = spenderOf(key);
   const spent = transaction.inputs[input];
   if (spent === undefined)
     throw new PayloadError(
       'not_a_signer',
       `the transaction has ${transaction.inputs.length} inputs, there is no input ${input}`,
     );
-  if (!isOwn(own, spent))
+  if (!isOwn(spender.script, spent))
     throw new PayloadError(
       'not_a_signer',
-      `input ${input} spends a coin of another script than this key's: only key-path outputs of the key are signed`,
+      `input ${input} spends a coin of another script than this key's: a key signs only for what is paid to its own address`,
     );
-  if (spent.merkleRoot !== undefined)
-    throw new PayloadError('not_a_signer', `input ${input} says that its coin has a script tree`);
   if (spent.final)
     throw new PayloadError(
       'already_signed',
       `input ${input} is final already, and what it holds would be lost: give the PSBT before it was finalized`,
     );
-  if (spent.sighash !== sighashDefault && spent.sighash !== sighashAll)
+  const { sighash = spender.sighashes[0]! } = spent;
+  if (!spender.sighashes.includes(sighash))
     throw new PayloadError(
       'unsupported_sighash',
-      `input ${input} asks for signature hash type ${spent.sighash}: only whole transactions are signed (0 or 1)`,
+      `input ${input} asks for signature hash type ${sighash}: only whole transactions are signed (${spender.sighashes.join(' or ')})`,
     );
-  return { transaction, own, outputKey, sighash: spent.sighash };
+  spender.check(input, transaction);
+  return { transaction, spender, sighash };
 }
 
 function outputOf(own: Uint8Array, coin: Coin): BitcoinOutput {
@@ -89,7 +83,8 @@ function outputOf(own: Uint8Array, coin: Coin): BitcoinOutput {
   };
 }
 
-function factsOf({ transaction, own, sighash }: Spend, input: number): BitcoinPsbtFacts {
+function factsOf({ transaction, spender, sighash }: Spend, input: number): BitcoinPsbtFacts {
+  const { script: own } = spender;
   const { version, lockTime, inputs, outputs, fee, txid } = transaction;
   const from = addressOfScript(own)!;
   const sum = (coins: readonly Coin[]): bigint =>
@@ -170,40 +165,34 @@ function summarize(facts: BitcoinPsbtFacts): string[] {
 }
 
 /**
- * Facts and signature hash (32 bytes, BIP341) of one input for the Taproot key `publicKey` (x-only).
+ * Facts and signature hash (32 bytes; BIP341 or BIP143) of one input for a key.
  *
  * @throws {PayloadError} when it is no PSBT that could be valid, or the input is not one that the key spends
  */
-export function decodeBitcoinPsbt(payload: BitcoinPsbtPayload, publicKey: Uint8Array): DecodedPayload {
-  const spend = openSpend(payload, publicKey);
-  const { inputs, library } = spend.transaction;
+export function decodeBitcoinPsbt(payload: BitcoinPsbtPayload, key: PayloadKey): DecodedPayload {
+  const spend = openSpend(payload, key);
+  const { transaction, spender, sighash } = spend;
   const facts = factsOf(spend, payload.input);
   return {
     kind: 'bitcoin.psbt',
-    message: library.preimageWitnessV1(
-      payload.input,
-      inputs.map(({ script }) => script),
-      spend.sighash,
-      inputs.map(({ amount }) => amount),
-    ),
-    publicKey: spend.outputKey,
-    tweak: tapTweak(publicKey),
+    message: spender.digest(payload.input, transaction, sighash),
+    publicKey: spender.publicKey,
+    ...(spender.tweak && { tweak: spender.tweak }),
     facts,
     summary: summarize(facts),
   };
 }
 
-/** Positions of the inputs that a Taproot key spends by the key path. Throws PayloadError as `parsePsbt`. */
-export function inputsOfKey(psbt: Hex, publicKey: Uint8Array): number[] {
-  const own = taprootScript(outputKeyOf(publicKey));
-  return parsePsbt(fromHex(psbt)).inputs.flatMap((coin, index) => (isOwn(own, coin) ? [index] : []));
+/** Positions of the inputs that a key spends. Throws PayloadError as `parsePsbt`, and `wrong_key`. */
+export function inputsOfKey(psbt: Hex, key: PayloadKey): number[] {
+  const { script } = spenderOf(key);
+  return parsePsbt(fromHex(psbt)).inputs.flatMap((coin, index) => (isOwn(script, coin) ? [index] : []));
 }
 
-/** The valid signature, 64 bytes, of one input by a key's output key. */
+/** The valid signature of one input, as the key's type encodes it. */
 export interface SignedInput {
   readonly input: number;
-  /** The key itself, x-only. */
-  readonly publicKey: Uint8Array;
+  readonly key: PayloadKey;
   readonly signature: Uint8Array;
   /** As its facts have it. */
   readonly sighash: BitcoinPsbtFacts['sighash'];
@@ -224,10 +213,8 @@ export function assembleBitcoinPsbt(
   readonly missing: readonly string[];
 } {
   const { library } = parsePsbt(fromHex(unsigned));
-  for (const { input, publicKey, signature, sighash } of signed) {
-    const tapKeySig = sighash === 'default' ? signature : concatBytes(signature, Uint8Array.of(sighashAll));
-    library.updateInput(input, { tapKeySig, tapInternalKey: publicKey }, true);
-  }
+  for (const { input, key, signature, sighash } of signed)
+    library.updateInput(input, signatureFields(key, signature, sighash), true);
   const psbt = toHex(library.toPSBT());
   // From here on the library's copy is used up: a copy for each input would cost the square of their number.
   const missing = Array.from({ length: library.inputsLength }, (_, index) => index).filter(

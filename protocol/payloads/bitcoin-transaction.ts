@@ -21,8 +21,14 @@ export interface SpentCoin extends Coin {
   readonly txid: Hex;
   readonly index: number;
   readonly sequence: number;
-  /** `SIGHASH_DEFAULT` (0) unless the PSBT asks for another. */
-  readonly sighash: number;
+  /** Type of the signature hash, when the PSBT asks for one. */
+  readonly sighash?: number;
+  /** Whether the PSBT has the whole transaction that made the coin: then its id proves the amount. */
+  readonly proven: boolean;
+  /** Whether the PSBT says that the coin pays to another script, by its hash. */
+  readonly scripted: boolean;
+  /** Whether the PSBT holds ECDSA signatures of this input. */
+  readonly signed: boolean;
   /** BIP371, when given. */
   readonly merkleRoot?: Uint8Array;
   /** Whether the PSBT holds the script or witness that goes into the transaction (BIP174, finalized). */
@@ -93,10 +99,9 @@ function idOf(library: Transaction): Hex {
 
 function spentCoin(library: Transaction, position: number): SpentCoin {
   const input = library.getInput(position);
-  const { txid, index, sequence = 0xffffffff, witnessUtxo, nonWitnessUtxo, sighashType = 0 } = input;
+  const { txid, index, sequence = 0xffffffff, witnessUtxo, nonWitnessUtxo, sighashType } = input;
   if (txid === undefined || index === undefined) throw refused(`input ${position} names no coin`);
   const coin = witnessUtxo ?? nonWitnessUtxo?.outputs[index];
-  // A Taproot signature signs all of them (BIP341), so a false one makes a signature that spends nothing.
   if (coin === undefined)
     throw refused(`input ${position} does not say what it spends: add the output it spends (witness UTXO)`);
   return {
@@ -105,7 +110,10 @@ function spentCoin(library: Transaction, position: number): SpentCoin {
     sequence,
     script: coin.script,
     amount: coin.amount,
-    sighash: sighashType,
+    ...(sighashType !== undefined && { sighash: sighashType }),
+    proven: nonWitnessUtxo !== undefined,
+    scripted: input.redeemScript !== undefined || input.witnessScript !== undefined,
+    signed: (input.partialSig?.length ?? 0) > 0,
     final: isFinal(input),
     ...(input.tapMerkleRoot && { merkleRoot: input.tapMerkleRoot }),
   };
@@ -126,6 +134,11 @@ function isWitnessProgram(script: Uint8Array): boolean {
 /** The script of the output that pays to a Taproot output key (BIP341): OP_1 and the key. */
 export function taprootScript(outputKey: Uint8Array): Uint8Array {
   return Uint8Array.of(0x51, 0x20, ...outputKey);
+}
+
+/** The script of the output that pays to the hash of a public key, 20 bytes (P2WPKH, BIP141): OP_0 and the hash. */
+export function publicKeyHashScript(hash: Uint8Array): Uint8Array {
+  return Uint8Array.of(0x00, 0x14, ...hash);
 }
 
 /** No script with an address is longer: a witness version and a program of 40 bytes (BIP141). */

@@ -6,9 +6,12 @@ export type PayloadErrorCode =
   | 'malformed_transaction' // not a transaction message, or one that the chain would refuse unseen
   | 'not_canonical' // decodes, but has another encoding: trailing bytes or a longer spelling of a length
   | 'unsupported_version' // a transaction message of a version that is not decoded here
+  | 'unsupported_chain' // a chain that is not named, or by a number that is not read exactly
   | 'wrong_key' // the key's type or length does not fit the payload
   | 'not_a_signer' // the key is not among the signers the transaction asks for, or not of this input
   | 'unsupported_sighash' // a signature that would leave parts of the transaction open
+  | 'unproven_amount' // an input whose amount only somebody's word tells: the fee could be anything
+  | 'invalid_typed_data' // typed data that is not exactly of its types
   | 'empty_message' // nothing to sign
   | 'not_text' // a message that is not UTF-8
   | 'bad_signature' // not this key's signature of this payload

@@ -1,6 +1,7 @@
 // What a decoded payload tells people and policies. Everything here is safe to write as JSON: amounts are decimal
 // strings in base units, binary is 0x-hex, addresses are spelled as on their chain.
 import type { Hex } from '../hex.ts';
+import type { KeyType } from '../keys/key-type.ts';
 
 /** An account of a Solana transaction and what the transaction may do with it. */
 export interface SolanaAccount {
@@ -37,7 +38,8 @@ export type SolanaInstruction =
 
 /** A movement of value, in base units of `asset`. */
 export interface Transfer {
-  readonly asset: 'SOL' | 'BTC';
+  /** `native` is the own coin of an EVM chain, as ether is of Ethereum; a token there is told by its contract's address. */
+  readonly asset: 'SOL' | 'BTC' | 'native' | Hex;
   /** Of a Bitcoin transaction: the address of the key that signs, whoever else's coins are spent with its own. */
   readonly from: string;
   /** An address; the script in hex where Bitcoin has no address for it. */
@@ -111,6 +113,89 @@ export interface BitcoinPsbtFacts {
   readonly understood: boolean;
 }
 
+/** A call whose meaning its bytes tell, of a contract that keeps to the token standard ERC-20. */
+export type EvmCall =
+  | { readonly name: 'erc20.transfer'; readonly to: Hex; readonly amount: string }
+  | { readonly name: 'erc20.transferFrom'; readonly from: Hex; readonly to: Hex; readonly amount: string }
+  | { readonly name: 'erc20.approve'; readonly spender: Hex; readonly amount: string };
+
+/** Leave to move tokens of the key: no transfer, but as good as one to whoever gets it. */
+export interface EvmApproval {
+  /** The token's contract. */
+  readonly asset: Hex;
+  readonly spender: Hex;
+  /** Base units, whose size the bytes do not tell. */
+  readonly amount: string;
+  /** Whether it is so much (2^255 or more) that no balance is larger. */
+  readonly unlimited: boolean;
+}
+
+/** Together, these say everything that is in the transaction's bytes. Addresses are spelled as EIP-55 has it. */
+export interface EvmTransactionFacts {
+  readonly kind: 'evm.transaction';
+  /** CAIP-2: `eip155:` and the chain id, which is in the signed bytes. */
+  readonly chain: `eip155:${number}`;
+  readonly type: 'legacy' | 'eip2930' | 'eip1559';
+  /** The key's address: the bytes do not name it, the signature does. */
+  readonly from: Hex;
+  /** Absent when the transaction creates a contract. */
+  readonly to?: Hex;
+  /** Address of the contract that is created. */
+  readonly creates?: Hex;
+  /** Wei. */
+  readonly value: string;
+  readonly nonce: number;
+  readonly gasLimit: string;
+  /** Wei for a unit of gas, at most. */
+  readonly maxFeePerGas: string;
+  /** EIP-1559 only. */
+  readonly maxPriorityFeePerGas?: string;
+  /** Wei, at most: what all of the gas costs. Chains built on another may take a fee for its data besides. */
+  readonly maximumFee: string;
+  readonly data: Hex;
+  /** First four bytes of the data of a call that has as many. */
+  readonly selector?: Hex;
+  readonly accessList: readonly { readonly address: Hex; readonly storageKeys: readonly Hex[] }[];
+  /** What the data says, where that is known. */
+  readonly call?: EvmCall;
+  /** The value, and tokens that `call` moves. All of them only if `understood`. */
+  readonly transfers: readonly Transfer[];
+  readonly approvals: readonly EvmApproval[];
+  /**
+   * Whether the effect of the data is known: there is none, or it is `call` and no value goes with it. That the contract is
+   * a token, and an honest one, no bytes tell: policies name the contracts they mean.
+   */
+  readonly understood: boolean;
+}
+
+/** Bytes or text, signed in a form that no chain of Ethereum's kind takes for a transaction (EIP-191, version 0x45). */
+export interface EvmMessageFacts {
+  readonly kind: 'evm.message';
+  readonly signer: Hex;
+  readonly data: Hex;
+  /** When the bytes are UTF-8. */
+  readonly text?: string;
+}
+
+/** A value of typed data: integers as decimal strings, bytes and addresses as lower-case 0x-hex. */
+export type TypedValue = string | boolean | readonly TypedValue[] | { readonly [field: string]: TypedValue };
+
+/** Typed data (EIP-712). Contracts take a signature of it as an order: to move tokens, to trade. */
+export interface EvmTypedDataFacts {
+  readonly kind: 'evm.typedData';
+  readonly signer: Hex;
+  /** When the domain names one, and as exactly as a number can. */
+  readonly chain?: `eip155:${number}`;
+  /** As signed; every field of it is. */
+  readonly domain: { readonly [field: string]: TypedValue };
+  readonly primaryType: string;
+  /** All types, as they are hashed (encodeType of EIP-712). */
+  readonly encodedType: string;
+  readonly message: { readonly [field: string]: TypedValue };
+  /** Of messages whose type is known to be leave to move tokens (ERC-2612). */
+  readonly approvals: readonly EvmApproval[];
+}
+
 /** Text, signed in a form that no chain takes for a transaction. */
 export type MessageFacts =
   | {
@@ -141,13 +226,26 @@ export interface DigestFacts {
   readonly lookupTables: readonly string[];
 }
 
-export type PayloadFacts = SolanaTransactionFacts | BitcoinPsbtFacts | MessageFacts | DigestFacts;
+export type PayloadFacts =
+  | SolanaTransactionFacts
+  | BitcoinPsbtFacts
+  | EvmTransactionFacts
+  | EvmMessageFacts
+  | EvmTypedDataFacts
+  | MessageFacts
+  | DigestFacts;
+
+/** The key that is to sign. Its public key was checked when its certificate was. */
+export interface PayloadKey {
+  readonly keyType: KeyType;
+  readonly publicKey: Uint8Array;
+}
 
 /** A payload as nodes, policies and people see it. */
 export interface DecodedPayload {
   /** What policies see. What cannot be decoded is `digest`. */
   readonly kind: PayloadFacts['kind'];
-  /** The exact bytes the key signs (ed25519 signs messages, not hashes). */
+  /** The exact bytes the key signs (ed25519 signs messages, not hashes; an ECDSA key a digest of 32 bytes). */
   readonly message: Uint8Array;
   /** The public key under which the signature is valid, as its key type encodes public keys. */
   readonly publicKey: Uint8Array;

@@ -19,6 +19,7 @@ import { type Hex, fromHex, hexBytes, toHex } from '../hex.ts';
 import type { KeyType } from '../keys/key-type.ts';
 import { PayloadError } from './error.ts';
 import type { DecodedPayload, MessageFacts } from './facts.ts';
+import { printableLines } from './printable-text.ts';
 
 /** Bytes before the text, with one signer. */
 const preambleBytes = 85;
@@ -86,20 +87,6 @@ function envelopeOf(text: string, publicKey: Uint8Array): Uint8Array {
     ? { ...common, content: offchainMessageContentRestrictedAsciiOf1232BytesMax(text) }
     : { ...common, content: offchainMessageContentUtf8Of1232BytesMax(text) };
   return new Uint8Array(getOffchainMessageV0Encoder().encode(message));
-}
-
-/**
- * Lines of a text with everything a terminal would act on, hide or reorder (control, format and ignorable characters,
- * line separators) written as `\u{...}`, and backslashes doubled so that no text can imitate that.
- */
-function printableLines(text: string): string[] {
-  return text
-    .split('\n')
-    .map((line) =>
-      line.replace(/[\\\p{C}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]/gu, (character) =>
-        character === '\\' ? '\\\\' : `\\u{${character.codePointAt(0)!.toString(16)}}`,
-      ),
-    );
 }
 
 /** What a key of a type signs for a text; the types that are not here sign texts as payloads of kinds of their own. */

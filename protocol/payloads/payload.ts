@@ -6,34 +6,51 @@ import { type Hex, toHex } from '../hex.ts';
 import { type KeyType, keyTypes, verifySignature } from '../keys/key-type.ts';
 import { assembleBitcoinPsbt, bitcoinPsbtSchema, decodeBitcoinPsbt } from './bitcoin-psbt.ts';
 import { PayloadError } from './error.ts';
-import type { DecodedPayload } from './facts.ts';
+import {
+  assembleEvmTransaction,
+  decodeEvmTransaction,
+  type EvmSignature,
+  evmSignatureOf,
+  evmTransactionSchema,
+} from './evm.ts';
+import { decodeEvmMessage, evmMessageSchema } from './evm-message.ts';
+import { decodeEvmTypedData, evmTypedDataSchema } from './evm-typed-data.ts';
+import type { DecodedPayload, PayloadKey } from './facts.ts';
 import { assembleMessage, decodeMessage, type MessagePayload, messageSchema } from './message.ts';
 import { assembleSolanaTransaction, decodeSolanaTransaction, solanaTransactionSchema } from './solana.ts';
 
 export { PayloadError, type PayloadErrorCode } from './error.ts';
-export type { DecodedPayload, PayloadFacts } from './facts.ts';
+export type { DecodedPayload, PayloadFacts, PayloadKey } from './facts.ts';
 
 export const payloadSchema = z.discriminatedUnion('kind', [
   solanaTransactionSchema,
   bitcoinPsbtSchema,
+  evmTransactionSchema,
   messageSchema,
+  evmMessageSchema,
+  evmTypedDataSchema,
 ]);
 export type Payload = z.infer<typeof payloadSchema>;
 
-/** The key that is to sign. Its public key was checked when its certificate was. */
-export interface PayloadKey {
-  readonly keyType: KeyType;
-  readonly publicKey: Uint8Array;
-}
-
 /** What a signature makes of a payload. */
 export interface Assembled {
-  readonly encoding: 'solana.transaction' | 'solana.offchain' | 'bitcoin.psbt' | 'bip340.tagged';
+  readonly encoding:
+    | 'solana.transaction'
+    | 'solana.offchain'
+    | 'bitcoin.psbt'
+    | 'bip340.tagged'
+    | 'evm.transaction'
+    | 'eip191'
+    | 'eip712';
   /**
    * `solana.transaction`: the wire transaction, with zeroes for signatures that are not there. `bitcoin.psbt`: the
-   * transaction, once every input is signed.
+   * transaction, once every input is signed. `evm.transaction`: the signed transaction.
    */
   readonly transaction?: Hex;
+  /** `evm.transaction`: by which the network names it. */
+  readonly transactionHash?: Hex;
+  /** `eip191`, `eip712`: the signature as contracts and libraries take it. */
+  readonly evmSignature?: EvmSignature;
   /** `bitcoin.psbt`: the PSBT with the signatures that are there. */
   readonly psbt?: Hex;
   /** Whose signatures are still missing, as addresses or inputs: the transaction can be sent when there are none. */
@@ -59,8 +76,11 @@ export function parsePayload(value: unknown): Payload {
 /** The types of keys that can sign each kind; a key type added later signs nothing by chance. */
 const signedBy: Readonly<Record<Payload['kind'], readonly KeyType[]>> = {
   'solana.transaction': ['ed25519'],
-  'bitcoin.psbt': ['taproot_secp256k1'],
+  'bitcoin.psbt': ['taproot_secp256k1', 'bitcoin_secp256k1'],
+  'evm.transaction': ['ecdsa_secp256k1'],
   message: ['ed25519', 'taproot_secp256k1'],
+  'evm.message': ['ecdsa_secp256k1'],
+  'evm.typedData': ['ecdsa_secp256k1'],
 };
 
 function checkKey({ keyType, publicKey }: PayloadKey, kind: Payload['kind']): void {
@@ -92,7 +112,13 @@ export function decodePayload(payload: Payload, key: PayloadKey): DecodedPayload
     case 'solana.transaction':
       return decodeSolanaTransaction(checked, key.publicKey);
     case 'bitcoin.psbt':
-      return decodeBitcoinPsbt(checked, key.publicKey);
+      return decodeBitcoinPsbt(checked, key);
+    case 'evm.transaction':
+      return decodeEvmTransaction(checked, key.publicKey);
+    case 'evm.message':
+      return decodeEvmMessage(checked, key.publicKey);
+    case 'evm.typedData':
+      return decodeEvmTypedData(checked, key.publicKey);
     case 'message':
       return decodeMessage(checked, key.keyType, key.publicKey);
   }
@@ -128,6 +154,12 @@ export function assembleAll(items: readonly SignedPayload[]): readonly Assembled
         psbts.set(payload.psbt, made);
         return made;
       }
+      case 'evm.transaction':
+        return { encoding: 'evm.transaction', ...assembleEvmTransaction(payload, signature) };
+      case 'evm.message':
+        return { encoding: 'eip191', evmSignature: evmSignatureOf(signature) };
+      case 'evm.typedData':
+        return { encoding: 'eip712', evmSignature: evmSignatureOf(signature) };
       case 'message':
         return assembleText(payload, key, signature);
     }
@@ -149,9 +181,9 @@ export function assemble(payload: Payload, key: PayloadKey, signature: Uint8Arra
 }
 
 function assemblePsbt(psbt: Hex, items: readonly Required<SignedPayload>[]): Assembled {
-  const signed = items.flatMap(({ payload, key: { publicKey }, signature, decoded: { facts } }) =>
+  const signed = items.flatMap(({ payload, key, signature, decoded: { facts } }) =>
     payload.kind === 'bitcoin.psbt' && payload.psbt === psbt && facts.kind === 'bitcoin.psbt'
-      ? [{ input: payload.input, publicKey, signature, sighash: facts.sighash }]
+      ? [{ input: payload.input, key, signature, sighash: facts.sighash }]
       : [],
   );
   return { encoding: 'bitcoin.psbt', ...assembleBitcoinPsbt(psbt, signed) };

@@ -1,13 +1,19 @@
-// Reads payloads from a file a person made: the JSON form of a payload, base64 of a Solana transaction, a PSBT, or a text.
+// Reads payloads from a file a person made: the JSON form of a payload or of typed data, an unsigned EVM transaction in hex,
+// base64 of a Solana transaction, a PSBT, or a text.
 import { base64 } from '@scure/base';
 import { equalBytes } from '@noble/curves/utils.js';
 import { fromHex, type Hex, toHex } from '../hex.ts';
 import { inputsOfKey } from './bitcoin-psbt.ts';
 import { maxPsbtBytes, parsePsbt } from './bitcoin-transaction.ts';
 import { PayloadError } from './error.ts';
+import { checkEvmMessage } from './evm-message.ts';
+import { parseEvmTransaction } from './evm-transaction.ts';
+import { hasFieldTwice } from './json-fields.ts';
 import { messagePayload } from './message.ts';
 import { type Payload, type PayloadKey, parsePayload } from './payload.ts';
 import { parseSolanaMessage, requiredSigners, solanaSignatureBytes } from './solana-message.ts';
+import { checkTypedData } from './typed-data.ts';
+import { looksLikeTypedData, normalTypedData } from './typed-data-file.ts';
 
 /** Largest file that can hold any payload, in bytes: a PSBT in hex, in JSON. */
 export const maxPayloadFileBytes = 2 * maxPsbtBytes + 1024;
@@ -37,6 +43,10 @@ function readJson(text: string): Payload {
       { cause },
     );
   }
+  if (hasFieldTwice(text))
+    throw new PayloadError('unreadable', 'a field occurs twice in the file: leave the one that is meant');
+  if (looksLikeTypedData(value))
+    return checked(parsePayload({ kind: 'evm.typedData', typedData: normalTypedData(value) }));
   return checked(parsePayload(value));
 }
 
@@ -47,6 +57,15 @@ function checked(payload: Payload): Payload {
       return messagePayload(fromHex(payload.data));
     case 'bitcoin.psbt':
       parsePsbt(fromHex(payload.psbt));
+      return payload;
+    case 'evm.transaction':
+      parseEvmTransaction(fromHex(payload.transaction));
+      return payload;
+    case 'evm.message':
+      checkEvmMessage(fromHex(payload.data));
+      return payload;
+    case 'evm.typedData':
+      checkTypedData(payload.typedData);
       return payload;
     case 'solana.transaction':
       parseSolanaMessage(fromHex(payload.message));
@@ -81,8 +100,8 @@ function readSolana(text: string): Payload {
   } catch (cause) {
     throw new PayloadError(
       'unreadable',
-      'the file is neither JSON nor base64: give a payload as JSON, a Solana transaction as base64, a Bitcoin PSBT as ' +
-        'bytes, base64 or hex, or say that the file is a message',
+      'the file is neither JSON, hex nor base64: give a payload or typed data as JSON, an unsigned EVM transaction as ' +
+        '0x-hex, a Solana transaction as base64, a Bitcoin PSBT as bytes, base64 or hex, or say that the file is a message',
       { cause },
     );
   }
@@ -101,19 +120,33 @@ function readSolana(text: string): Payload {
   return { kind: 'solana.transaction', message: toHex(message) };
 }
 
+/** An unsigned EVM transaction in 0x-hex; undefined when the text is something else. */
+function readEvm(text: string): Payload | undefined {
+  const digits = text.replace(/\s+/g, '');
+  if (!/^0x([0-9a-f]{2})*$/i.test(digits)) return undefined;
+  const bytes = fromHex(digits.toLowerCase());
+  parseEvmTransaction(bytes);
+  return { kind: 'evm.transaction', transaction: toHex(bytes) };
+}
+
 /**
- * The payload in a file. Without a hint, or with `solana.transaction`: the JSON form of a payload, or base64 of an
- * unsigned Solana wire transaction or of its message. With the hint `message`: the file's bytes are exactly the
- * text, with the line feed many editors put at its end.
+ * The payload in a file. Without a hint, or with one of a transaction: the JSON form of a payload or of typed data
+ * (EIP-712), an unsigned EVM transaction in 0x-hex, or base64 of an unsigned Solana wire transaction or of its message.
+ * With the hint `message` or `evm.message`: the file's bytes are exactly what is signed, with the line feed many editors
+ * put at its end.
  *
  * @throws {PayloadError} `unreadable`, `already_signed`, `too_large`, or what is wrong with the payload
  */
 export function parsePayloadFile(bytes: Uint8Array, hint?: Payload['kind']): Payload {
   if (hint === 'message') return messagePayload(bytes);
+  if (hint === 'evm.message') {
+    checkEvmMessage(bytes);
+    return { kind: 'evm.message', data: toHex(bytes) };
+  }
   checkLength(bytes);
   const text = textOf(bytes);
   if (text === '') throw new PayloadError('unreadable', 'the file is empty');
-  const payload = text.startsWith('{') ? readJson(text) : readSolana(text);
+  const payload = text.startsWith('{') ? readJson(text) : (readEvm(text) ?? readSolana(text));
   if (hint !== undefined && payload.kind !== hint) {
     throw new PayloadError('unreadable', `the file holds a ${payload.kind} payload, expected ${hint}`);
   }
@@ -153,12 +186,7 @@ export function parsePayloadsFile(bytes: Uint8Array, key: PayloadKey, hint?: Pay
   checkLength(bytes);
   const psbt = hint === undefined || hint === 'bitcoin.psbt' ? psbtOfFile(bytes) : undefined;
   if (psbt === undefined) return [parsePayloadFile(bytes, hint)];
-  if (key.keyType !== 'taproot_secp256k1')
-    throw new PayloadError(
-      'wrong_key',
-      `a PSBT needs a key of type taproot_secp256k1, this is ${key.keyType}`,
-    );
-  const inputs = inputsOfKey(psbt, key.publicKey);
+  const inputs = inputsOfKey(psbt, key);
   if (inputs.length === 0)
     throw new PayloadError('not_a_signer', 'no input of the PSBT spends a coin of this key');
   return inputs.map((input) => ({ kind: 'bitcoin.psbt', psbt, input }));

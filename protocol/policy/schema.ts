@@ -7,7 +7,10 @@ import { distinct, nameSchema } from '../records/fields.ts';
 export const kindSchema = z.enum([
   'solana.transaction',
   'bitcoin.psbt',
+  'evm.transaction',
   'message',
+  'evm.message',
+  'evm.typedData',
   'digest',
   'key.request',
   'workspace.change',
@@ -15,7 +18,7 @@ export const kindSchema = z.enum([
 export type Kind = z.infer<typeof kindSchema>;
 
 /** Kinds that a rule without `when` speaks of. */
-export const transactionKinds: readonly Kind[] = ['solana.transaction', 'bitcoin.psbt'];
+export const transactionKinds: readonly Kind[] = ['solana.transaction', 'bitcoin.psbt', 'evm.transaction'];
 
 /** `owners` is every owner of the workspace; a list names some of them. */
 const groupSchema = z.union([

@@ -374,8 +374,8 @@ describe('payload: bitcoin.psbt', () => {
   });
 
   it('is asked for once for each input that is the key’s', () => {
-    assert.deepEqual(inputsOfKey(psbtOf(), ours.publicKey), [0, 2]);
-    assert.deepEqual(inputsOfKey(psbtOf(), theirs.publicKey), []);
+    assert.deepEqual(inputsOfKey(psbtOf(), ours.key), [0, 2]);
+    assert.deepEqual(inputsOfKey(psbtOf(), theirs.key), []);
   });
 
   it('has no network: test networks’ spends are signed alike, and shown as the main network’s', () => {

@@ -40,7 +40,7 @@ function deny(id: string, ...about: Kind[]): Rule {
 const ofOwners = (k: number): Quorum => ({ k, of: 'owners' });
 const transaction: Kind[] = ['solana.transaction'];
 /** What a rule that names no kinds allows. */
-const transactions: readonly Kind[] = ['solana.transaction', 'bitcoin.psbt'];
+const transactions: readonly Kind[] = ['solana.transaction', 'bitcoin.psbt', 'evm.transaction'];
 const verdictOf = (...parameters: Parameters<typeof evaluatePolicy>): PolicyVerdict['verdict'] =>
   evaluatePolicy(...parameters).verdict;
 
