@@ -207,7 +207,13 @@ export class PairGate {
   async lift(party: string): Promise<void> {
     const { store, log } = this.#options;
     const pair = this.#pair(party);
-    if (pair.erase()) this.#destroyed(party, 'operator');
+    const { setup, incidents } = pair;
+    if (setup) {
+      pair.erase();
+      // Written by itself, and first: the verdict of a check under way may be lost, and then only this tells.
+      this.#write(pair, 'drop', () => store.drop(party, setup.id, incidents));
+      this.#destroyed(party, 'operator');
+    }
     await pair.idle();
     await pair.inTurn(async () => {
       const { ban } = pair;
