@@ -152,7 +152,11 @@ function checkMembers(
     throw new SessionError('duplicate_member', `members not ascending: ${members.join(', ')}`, leader);
   const { roster } = keyring;
   if (members.some((index) => index > roster.parties.length) || !members.includes(partyIndex(roster, leader)))
-    throw new SessionError('stranger', `a listed set ${members.join(', ')} of others, or without its leader`, leader);
+    throw new SessionError(
+      'stranger',
+      `a listed set ${members.join(', ')} of others, or without its leader`,
+      leader,
+    );
 }
 
 /** The credentials of listed members, in the roster's order. */
@@ -239,7 +243,11 @@ function checkMutual(accepts: ReadonlyMap<string, Accept>, leader: string): void
   for (const one of accepts.values()) {
     for (const other of accepts.values()) {
       if (exclude(one, other)) {
-        throw new SessionError('excluded_pair', `${one.party} and ${other.party} do not presign together`, leader);
+        throw new SessionError(
+          'excluded_pair',
+          `${one.party} and ${other.party} do not presign together`,
+          leader,
+        );
       }
     }
   }

@@ -89,7 +89,10 @@ export function pairSetupPurpose(other: string, context: SessionContext): Purpos
   const self = indexOf(context, signer.credential);
   const peer = indexOf(context, other);
   const pair = [self, peer].toSorted((a, b) => a - b);
-  const digest = taggedHash('countersign/v1/pair-setup-digest', fromHex(pairSetupId(context, partiesAt(pair, keyring))));
+  const digest = taggedHash(
+    'countersign/v1/pair-setup-digest',
+    fromHex(pairSetupId(context, partiesAt(pair, keyring))),
+  );
   return {
     kind: 'pair-setup',
     digests: [digest],
@@ -191,7 +194,8 @@ export function ecdsaSignPurpose(
         cannot: taken.flatMap((each, place) => (each && !usable[place] ? [place] : [])),
         excludes: context.keyring.roster.parties.map(({ key }) => key).filter((party) => !isReady(party)),
         run(started) {
-          for (const root of new Set(roots)) used(root, leader === self ? [...started.accepts.keys()] : undefined);
+          for (const root of new Set(roots))
+            used(root, leader === self ? [...started.accepts.keys()] : undefined);
           const presigned = started.listed === undefined ? undefined : usable[started.listed];
           for (const pooled of taken.flat()) if (pooled && !presigned?.includes(pooled)) burn(pooled);
           if (started.listed !== undefined && presigned === undefined)
@@ -230,7 +234,10 @@ function ecdsaRun(
   context: SessionContext,
 ): Run {
   const { setups, ids } = presigned
-    ? { setups: new Map<PartyIndex, PairSetup>(), ids: new Map(presigned.flatMap((each) => [...each.setups])) }
+    ? {
+        setups: new Map<PartyIndex, PairSetup>(),
+        ids: new Map(presigned.flatMap((each) => [...each.setups])),
+      }
     : setupsWith(gate, started, context);
   return {
     order: {

@@ -37,7 +37,11 @@ export class Ecdsa {
   }
 
   get parts(): EcdsaParts {
-    return { gate: this.gate, pool: this.pool, used: (keyId, members) => this.presigning.used(keyId, members) };
+    return {
+      gate: this.gate,
+      pool: this.pool,
+      used: (keyId, members) => this.presigning.used(keyId, members),
+    };
   }
 
   /** A peer came up, or this node was resumed. */
@@ -56,7 +60,8 @@ export class Ecdsa {
   destroyed(party: string, why: DestroyedBy): void {
     const burnt = this.pool.purge(party);
     this.#state.context.log('pair.destroyed', { peer: party, why, presignatures: burnt });
-    if (why !== 'replaced') this.offline.end('pair_destroyed', `the pair setup with ${party} is gone: ${why}`, party);
+    if (why !== 'replaced')
+      this.offline.end('pair_destroyed', `the pair setup with ${party} is gone: ${why}`, party);
     if (why !== 'ban' && why !== 'replaced') this.setups.again(party);
   }
 

@@ -241,8 +241,7 @@ export class Membership {
 
   /** A share is confirmed only for a request that is still authorised; signatures are out already. */
   #mayConfirm(job: Job, attempt: LiveAttempt, output: RunOutput): boolean {
-    if (output.kind !== 'share' || !this.#state.isOpen(job) || this.#state.authorisedNow(job))
-      return true;
+    if (output.kind !== 'share' || !this.#state.isOpen(job) || this.#state.authorisedNow(job)) return true;
     output.share.signingShare.fill(0);
     const { requestId, detail } = job;
     this.#state.context.log('session.not_confirmed', { requestId, attemptId: attempt.id, detail });
@@ -371,7 +370,8 @@ export class Membership {
   pairDestroyed(party: string): void {
     for (const job of this.#state.jobs.values()) {
       for (const attempt of job.live.values()) {
-        if (attempt.propose.sets === undefined || (attempt.started && !attempt.members.includes(party))) continue;
+        if (attempt.propose.sets === undefined || (attempt.started && !attempt.members.includes(party)))
+          continue;
         const message = `the pair setup with ${party} is gone`;
         attempt.fail({ code: 'pair_destroyed', message, awaited: [] }, true);
       }

@@ -153,32 +153,24 @@ export class OfflineAttempts {
     const { requestId, purpose } = task;
     const about = { requestId, attemptId, purpose: purpose.kind };
     const { log } = this.#context;
-    const attempt = new LiveAttempt(
-      attemptId,
-      proposed,
-      prepared,
-      ownAccept,
-      this.#context,
-      this.#early,
-      {
-        onStarted: ({ leader }, { sid }) =>
-          log('offline.started', { ...about, sessionId: toHex(sid), leader, set: task.members }),
-        mayRelease: () => !this.#state.stopped && !this.#state.paused,
-        onOutput: ({ leader }, output) => {
-          this.#live.delete(attemptId);
-          task.onEnd({ output }, leader);
-        },
-        onFailure: (failed, failure, tell) => {
-          const { proposal } = this.#live.get(attemptId) ?? {};
-          this.#live.delete(attemptId);
-          proposal?.cancel();
-          const { unattributed: _, ...told } = failure;
-          log('offline.aborted', { ...about, ...told });
-          if (tell && !this.#state.stopped) this.#tell(task, attemptId, failure);
-          task.onEnd({ failure }, failed.leader);
-        },
+    const attempt = new LiveAttempt(attemptId, proposed, prepared, ownAccept, this.#context, this.#early, {
+      onStarted: ({ leader }, { sid }) =>
+        log('offline.started', { ...about, sessionId: toHex(sid), leader, set: task.members }),
+      mayRelease: () => !this.#state.stopped && !this.#state.paused,
+      onOutput: ({ leader }, output) => {
+        this.#live.delete(attemptId);
+        task.onEnd({ output }, leader);
       },
-    );
+      onFailure: (failed, failure, tell) => {
+        const { proposal } = this.#live.get(attemptId) ?? {};
+        this.#live.delete(attemptId);
+        proposal?.cancel();
+        const { unattributed: _, ...told } = failure;
+        log('offline.aborted', { ...about, ...told });
+        if (tell && !this.#state.stopped) this.#tell(task, attemptId, failure);
+        task.onEnd({ failure }, failed.leader);
+      },
+    });
     const live: Live = { task, attempt, proposal: undefined };
     this.#live.set(attemptId, live);
     return live;

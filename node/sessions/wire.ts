@@ -86,7 +86,15 @@ const bodySchemas = {
     nonces: z.array(z.strictObject({ hiding: point, binding: point })).max(maxItems),
     logHead: logHeadSchema,
     /** Signing by ECDSA: listed sets, by position, whose presignatures this party does not have. */
-    cannot: z.array(z.int().min(0).max(maxListedSets - 1)).max(maxListedSets).optional(),
+    cannot: z
+      .array(
+        z
+          .int()
+          .min(0)
+          .max(maxListedSets - 1),
+      )
+      .max(maxListedSets)
+      .optional(),
     /** Signing by ECDSA: parties with which this one cannot presign, because it bans them or has no pair setup. */
     excludes: z.array(credentialSchema).max(maxParties).optional(),
   }),

@@ -57,7 +57,9 @@ export const twoOfThree: Policy = {
 export const twoOfThreeAnyChain: Policy = {
   ...twoOfThree,
   rules: twoOfThree.rules.map((rule) =>
-    rule.id === 'spend' ? { ...rule, when: { kind: [...transactionKinds, 'message', 'evm.message', 'evm.typedData'] } } : rule,
+    rule.id === 'spend'
+      ? { ...rule, when: { kind: [...transactionKinds, 'message', 'evm.message', 'evm.typedData'] } }
+      : rule,
   ),
 };
 

@@ -82,17 +82,31 @@ async function generate(parties: number, threshold: number, keyType: KeyType): P
   return { world: net.world, entry, key, stores: net.nodes.map((node) => node.store) };
 }
 
+/** A text in the form that a key of this type signs. */
+export function textFor(keyType: KeyType, text: string): Payload {
+  switch (keyType) {
+    case 'ed25519':
+    case 'taproot_secp256k1':
+      return messagePayload(text);
+    case 'ecdsa_secp256k1':
+      return { kind: 'evm.message', data: toHex(new TextEncoder().encode(text)) };
+    case 'bitcoin_secp256k1':
+      throw new Error('a key of this type signs PSBTs only');
+  }
+}
+
 /** A network whose parties have a key already, none of them booted: one key generation for each size. */
 export class KeyedNetwork extends SessionWorld {
   readonly entry: KeyEntry;
   readonly key: VerifiedKey;
   /** What requests ask for, one an item. */
-  payloads: readonly Payload[] = [messagePayload('hello')];
+  payloads: readonly Payload[];
 
   private constructor({ world, entry, key, stores }: Keyed, options: SessionWorldOptions) {
     super(world, options);
     this.entry = entry;
     this.key = key;
+    this.payloads = [textFor(key.keyType, 'hello')];
     for (const [index, { store }] of this.nodes.entries()) {
       const { pending, active } = stores[index] as MemorySessionStore;
       for (const [id, share] of pending) store.pending.set(id, share);

@@ -20,6 +20,7 @@ import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import { inlineWork } from '../../node/work/inline.ts';
 import type { Work } from '../../node/work/work.ts';
 import { networkId, seedOf, start, type World } from './fixture.ts';
+import { dealtSetup } from './dkls23-parties.ts';
 import { MemoryPairStore } from './memory-pair-store.ts';
 
 /** Time that passes only when told. */
@@ -169,8 +170,11 @@ export interface SimulatedNode {
 export interface SessionWorldOptions {
   readonly seed?: string;
   readonly streamCopies?: boolean;
-  /** Parties take part in ECDSA, and keep so many presignatures. */
-  readonly ecdsa?: { readonly presignatures: number };
+  /**
+   * Parties take part in ECDSA, and keep so many presignatures. `dealt`: every pair has a setup from the start, dealt by
+   * somebody who knows both sides; else they make their own, which takes seconds.
+   */
+  readonly ecdsa?: { readonly presignatures: number; readonly dealt?: boolean };
   /** Where a node's work is done instead of at once. */
   readonly work?: (inline: Work, net: SessionWorld, index: number) => Work;
   /** What arrives instead; undefined drops it. */
@@ -219,6 +223,15 @@ export class SessionWorld {
       };
       return node;
     });
+    if (options.ecdsa?.dealt) this.#deal();
+  }
+
+  #deal(): void {
+    for (const [index, node] of this.nodes.entries()) {
+      for (const [other, { party }] of this.nodes.entries()) {
+        if (other !== index) node.pairs.kept(party.credential).setup = dealtSetup(index + 1, other + 1);
+      }
+    }
   }
 
   #random(length: number): Uint8Array {
@@ -241,7 +254,8 @@ export class SessionWorld {
       now: () => this.clock.now() + (this.#options.skew?.(index) ?? 0),
       after: (ms, call) => this.clock.after(ms, () => lives() && call()),
     };
-    const log = (event: string, fields: Record<string, unknown>): unknown => node.logged.push({ event, fields });
+    const log = (event: string, fields: Record<string, unknown>): unknown =>
+      node.logged.push({ event, fields });
     let sessions: Sessions | undefined;
     const { ecdsa } = this.#options;
     node.gate =

@@ -51,7 +51,8 @@ export class Accuser {
     const context = this.#contextOf(job);
     // What a party did wrong in the rounds of threshold ECDSA is known here; it is not proven to others.
     const isProvable = attempt.propose.sets === undefined || (isFaultCode(code) && isLeaderFault(code));
-    if (culprit !== undefined && isProvable && isFaultCode(code)) this.#accuse(context, record, code, culprit);
+    if (culprit !== undefined && isProvable && isFaultCode(code))
+      this.#accuse(context, record, code, culprit);
     if (attempt.propose.purpose !== 'generate' || record.started === undefined) return;
     this.#ended.set(attempt.id, { record: record.commitmentsOnly(), context });
     if (code === 'echo_mismatch') this.#exhibit(context.authorisation.requestId, attempt.id, record);

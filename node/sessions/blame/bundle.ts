@@ -17,7 +17,8 @@ export const faults = {
   duplicate_member: 'as leader, it signed a START that lists a member twice',
   set_size: 'as leader, it signed a START whose set has the wrong number of members',
   commitment_mismatch: 'as leader, it signed a START with another ACCEPT of its own than it had committed to',
-  excluded_pair: 'as leader, it signed a START with two members of whom one had said that it does not presign with the other',
+  excluded_pair:
+    'as leader, it signed a START with two members of whom one had said that it does not presign with the other',
   item_count: 'it signed an ACCEPT with the wrong number of nonce commitments',
   unknown_message: 'it signed a message that does not occur in the protocol of its session',
   malformed_message: 'it signed a protocol message of a wrong length',

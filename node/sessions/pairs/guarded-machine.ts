@@ -31,8 +31,20 @@ export class GuardedMachine implements HostedMachine {
     return this.#call(() => this.#options.machine.start());
   }
 
-  receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep> {
-    return this.#call(() => this.#options.machine.receive(from, bytes));
+  async receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep> {
+    try {
+      return await this.#call(() => this.#options.machine.receive(from, bytes));
+    } catch (error) {
+      // One of the two has lost the setup, or got it back from a copy: both make it anew.
+      if (error instanceof Abort && error.code === 'setup_mismatch') await this.#mismatched(from, error);
+      throw error;
+    }
+  }
+
+  async #mismatched(from: PartyIndex, { message }: Abort): Promise<void> {
+    const { gate, partyOf } = this.#options;
+    // What cannot be written is told by the gate; in memory the setup is gone.
+    await gate.destroy(partyOf(from), message).catch(() => undefined);
   }
 
   #call(step: () => Promise<HostedStep>): Promise<HostedStep> {

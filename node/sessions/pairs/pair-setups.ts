@@ -56,7 +56,9 @@ export class PairSetups {
   /** Parties with which a setup is being made. */
   get underway(): readonly string[] {
     const { self } = this.#state;
-    return this.#offline.live('pair-setup').flatMap(({ members }) => members.filter((party) => party !== self));
+    return this.#offline
+      .live('pair-setup')
+      .flatMap(({ members }) => members.filter((party) => party !== self));
   }
 
   stop(): void {

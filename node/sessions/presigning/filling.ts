@@ -154,7 +154,10 @@ export class Presigning {
   }
 
   /** This party's side of a presigning that `from` proposes, or why it takes no part. */
-  async decide(from: string, { keyId, members, digests }: Propose): Promise<OfflineTask | Body<'decline'>['reason']> {
+  async decide(
+    from: string,
+    { keyId, members, digests }: Propose,
+  ): Promise<OfflineTask | Body<'decline'>['reason']> {
     const { context, self } = this.#state;
     if (keyId === undefined || members === undefined) return 'digests';
     const parties = partiesAt(members, context.keyring);
