@@ -59,7 +59,7 @@ export class Ecdsa {
   /** The pair setup with a party is gone: all that depends on it goes with it. */
   destroyed(party: string, why: DestroyedBy): void {
     const burnt = this.pool.purge(party);
-    this.#state.context.log('pair.destroyed', { peer: party, why, presignatures: burnt });
+    if (burnt > 0) this.#state.context.log('presign.burnt', { peer: party, why, presignatures: burnt });
     if (why !== 'replaced')
       this.offline.end('pair_destroyed', `the pair setup with ${party} is gone: ${why}`, party);
     if (why !== 'ban' && why !== 'replaced') this.setups.again(party);
@@ -88,7 +88,13 @@ export class Ecdsa {
         return this.#if(frame.content.attemptId, () => offline.onDecline(from, frame.content));
       case 'abort':
         return this.#if(frame.content.attemptId, () => offline.onAbort(from, frame.content));
-      default:
+      case 'start':
+      case 'done':
+      case 'wait':
+      case 'want':
+      case 'confirm':
+      case 'exhibit':
+      case 'reached':
         return false;
     }
   }

@@ -102,9 +102,10 @@ export class Leading {
     if (!this.#state.authorisedNow(job)) return this.rest(job);
     const idle = Math.min(timing.maxProposalDeadline, untilEnd);
     const needed = setSize(request.kind === 'key' ? 'generate' : 'sign', keyring);
-    const { absent, self } = this.#state;
-    if (keyring.roster.parties.length - absent.length < needed) {
-      log('session.awaits_parties', { requestId: job.requestId, needed, awaited: absent });
+    const { self } = this.#state;
+    const missing = this.#state.missing(job);
+    if (keyring.roster.parties.length - missing.length < needed) {
+      log('session.awaits_parties', { requestId: job.requestId, needed, awaited: missing });
       job.turnEnds = undefined;
       return this.#later(job, idle);
     }

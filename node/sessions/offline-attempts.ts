@@ -17,6 +17,9 @@ const patience = 4;
 /** Processes of leaders, of which it is remembered how far they have counted. */
 const maxBoots = 256;
 
+/** Attempts under way that one leader may have here: a pair setup, and a few presignings. */
+const maxLedBy = 4;
+
 /** One attempt as its members' sides see it. */
 export interface OfflineTask {
   /** As of a request, for the log and the queue. */
@@ -115,8 +118,9 @@ export class OfflineAttempts {
     const process = `${from} ${propose.boot}`;
     if (propose.counter <= (this.#answered.get(process) ?? 0)) return;
     const { requestId } = propose;
-    const answer = this.#state.paused ? 'paused' : await this.#task(propose, decide);
+    const decided = await this.#task(propose, decide);
     if (this.#state.stopped) return;
+    const answer = this.#reasonNot(from) ?? decided;
     this.#answered.set(process, Math.max(propose.counter, this.#answered.get(process) ?? 0));
     if (typeof answer === 'string')
       return this.#state.send(from, 'decline', { attemptId, requestId, reason: answer });
@@ -124,6 +128,12 @@ export class OfflineAttempts {
     const accept = acceptFrame(attemptId, prepared, propose.logHead, this.#context);
     this.#join(answer, attemptId, frame, prepared, accept);
     this.#state.sendBytes(from, accept);
+  }
+
+  #reasonNot(leader: string): Reason | undefined {
+    if (this.#state.paused) return 'paused';
+    const led = [...this.#live.values()].filter(({ attempt }) => attempt.leader === leader);
+    return led.length >= maxLedBy ? 'busy' : undefined;
   }
 
   async #task(

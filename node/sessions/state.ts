@@ -3,6 +3,7 @@ import type { Trust } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
+import { isEcdsa } from '../mpc/dkls23/key.ts';
 import { describe, type Job } from './job.ts';
 import { PeerLog } from './peer-log.ts';
 import { Verdicts } from './verdicts.ts';
@@ -46,10 +47,13 @@ export class SessionState {
       .filter((party) => party !== this.self);
   }
 
-  /** Other parties without a live channel. */
-  get absent(): readonly string[] {
+  /** Other parties that a request cannot be done with now: away, or, to sign by ECDSA, without a pair setup with this one. */
+  missing({ authorisation }: Job): readonly string[] {
     const up = this.context.transport.up();
-    return this.others.filter((party) => !up.has(party));
+    const { pairs } = this.context;
+    const isEcdsaSigning = authorisation.items.some(({ key }) => isEcdsa(key.keyType));
+    const hasSetup = (party: string): boolean => !isEcdsaSigning || pairs?.state(party) === 'ready';
+    return this.others.filter((party) => !up.has(party) || !hasSetup(party));
   }
 
   isOpen(job: Job): boolean {

@@ -8,7 +8,7 @@ import type { LiveAttempt } from './live-attempt.ts';
 import type { SessionState } from './state.ts';
 
 /** What of a party is awaited. */
-export type Owed = 'connection' | 'accept' | 'start' | 'round' | 'result';
+export type Owed = 'connection' | 'pair_setup' | 'accept' | 'start' | 'round' | 'result';
 
 export interface Awaited {
   readonly party: string;
@@ -79,6 +79,10 @@ function attemptStatus(job: Job, attempt: LiveAttempt, state: SessionState): Att
   }
 }
 
+function owed(party: string, up: ReadonlySet<string>): Owed {
+  return up.has(party) ? 'pair_setup' : 'connection';
+}
+
 function waiting(job: Job, state: SessionState): Waiting {
   if (!job.authorised) return { for: 'approvals' };
   if (state.paused) return { for: 'resume' };
@@ -87,11 +91,13 @@ function waiting(job: Job, state: SessionState): Waiting {
     return { for: 'attempts', attempts };
   }
   const { keyring } = state.context;
-  const { absent } = state;
-  const have = keyring.roster.parties.length - absent.length;
+  const missing = state.missing(job);
+  const up = state.context.transport.up();
+  const have = keyring.roster.parties.length - missing.length;
   const need = setSize(job.authorisation.request.kind === 'key' ? 'generate' : 'sign', keyring);
   if (have < need) {
-    return { for: 'peers', have, need, awaited: absent.map((party) => ({ party, owes: 'connection' })) };
+    const awaited = missing.map((party) => ({ party, owes: owed(party, up) }));
+    return { for: 'peers', have, need, awaited };
   }
   const order = leaderOrder([state.self, ...state.others], job.requestId);
   const leader = order[job.turn % order.length] ?? state.self;

@@ -256,7 +256,8 @@ export class SessionWorld {
     };
     const log = (event: string, fields: Record<string, unknown>): unknown =>
       node.logged.push({ event, fields });
-    let sessions: Sessions | undefined;
+    // The gate needs the sessions, and the sessions need the gate.
+    const link: { sessions?: Sessions } = {};
     const { ecdsa } = this.#options;
     node.gate =
       ecdsa &&
@@ -264,7 +265,7 @@ export class SessionWorld {
         store: node.pairs,
         clock,
         log,
-        onDestroyed: (party, why) => void (lives() && sessions?.pairDestroyed(party, why)),
+        onDestroyed: (party, why) => void (lives() && link.sessions?.pairDestroyed(party, why)),
       }));
     const context: SessionContext = {
       networkId,
@@ -291,8 +292,8 @@ export class SessionWorld {
       streamCopies: this.#options.streamCopies ?? true,
       ...(node.gate && ecdsa && { pairs: node.gate, presignatures: ecdsa.presignatures }),
     };
-    sessions = new Sessions(context, () => undefined);
-    node.sessions = sessions;
+    node.sessions = new Sessions(context, () => undefined);
+    link.sessions = node.sessions;
     if (node.paused) node.sessions.pause();
     await node.sessions.start();
     for (const other of this.nodes) {
