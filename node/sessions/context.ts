@@ -5,11 +5,13 @@ import type { Hex } from '../../protocol/hex.ts';
 import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
 import type { Epoch, LogHead } from '../../protocol/records/fields.ts';
 import type { Keyring } from '../../protocol/records/keyring-roster.ts';
+import type { Origin } from '../../protocol/records/request.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import type { Work } from '../work/work.ts';
 import type { AdmissionLimits } from './admission.ts';
+import type { RootKey } from './derived.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -33,6 +35,13 @@ export interface StoredJob {
   readonly evidence: Evidence;
 }
 
+export interface LoadedKey {
+  readonly share: StoredKey;
+  readonly certificate: readonly Envelope[];
+  /** Of a derived key: where it comes from. */
+  readonly root?: RootKey;
+}
+
 /** What sessions keep. Every method is durable when its promise resolves. */
 export interface SessionStore {
   putJob(requestId: Hex, evidence: Evidence): Promise<void>;
@@ -53,13 +62,22 @@ export interface SessionStore {
     confirmation: Envelope;
     keyRequest: Envelope;
   }): Promise<void>;
+  /** This party's confirmation of a derived key: the only one ever for this request. Its parent is active here. */
+  putPendingDerived(pending: {
+    requestId: Hex;
+    keyringId: Hex;
+    epoch: Epoch;
+    origin: Origin;
+    confirmation: Envelope;
+    keyRequest: Envelope;
+  }): Promise<void>;
   /** This party's confirmation of a key request, pending or active. */
   confirmationOf(requestId: Hex): Promise<Envelope | undefined>;
   /** Key requests whose share is pending. */
   pendingKeys(): Promise<readonly Hex[]>;
   activateKey(requestId: Hex, certificate: readonly Envelope[]): Promise<void>;
   /** An active key with this party's share. */
-  keyOf(keyId: Hex): Promise<{ share: StoredKey; certificate: readonly Envelope[] } | undefined>;
+  keyOf(keyId: Hex): Promise<LoadedKey | undefined>;
   /** Newest state of a workspace's log; never goes back. */
   rememberHead(workspaceId: Hex, head: LogHead, log: readonly Envelope[]): Promise<void>;
 }

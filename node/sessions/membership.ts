@@ -49,8 +49,12 @@ export class Membership {
     this.#keys.clear();
   }
 
-  /** What attempts at a request are for; undefined when this party has no share of one of its keys. */
+  /**
+   * What attempts at a request are for; undefined when this party has no share of one of its keys, and for a derived key:
+   * what is derived is never generated.
+   */
   async purposeOf(job: Job): Promise<Purpose | undefined> {
+    if (job.authorisation.derived !== undefined) return undefined;
     if (job.authorisation.request.kind === 'key')
       return generatePurpose(job.authorisation, this.#state.context);
     const keys: KeyPackage[] = [];

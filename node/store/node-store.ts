@@ -17,7 +17,7 @@ import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } fr
 import { Journal, type Kind } from './journal.ts';
 import { type Pause, pauseKind } from './pause.ts';
 import { type PeerBoot, peerBootKind } from './peer-boots.ts';
-import { type ActiveKey, type PendingShare, Shares, type StoredKey } from './shares.ts';
+import { type ActiveKey, type PendingDerived, type PendingShare, Shares, type StoredKey } from './shares.ts';
 
 export interface NodeStoreOptions {
   /** The node's data folder; made with mode 0700 when missing. */
@@ -106,6 +106,8 @@ async function openStorageKey(journal: Journal, options: NodeStoreOptions): Prom
 }
 
 export class NodeStore {
+  /** The network this store belongs to. */
+  readonly networkId: string;
   readonly #journal: Journal;
   readonly #epochKeys: EpochKeys;
   readonly #shares: Shares;
@@ -113,6 +115,7 @@ export class NodeStore {
   readonly #heads: Heads;
 
   private constructor(journal: Journal, epochKeys: EpochKeys, networkId: string) {
+    this.networkId = networkId;
     this.#journal = journal;
     this.#epochKeys = epochKeys;
     this.#shares = new Shares(journal, epochKeys, networkId);
@@ -196,6 +199,14 @@ export class NodeStore {
     return this.#shares.putPendingShare(pending);
   }
 
+  /**
+   * Stores the party's one confirmation of a derived key; its parent must be an active, generated key here. Throws as
+   * `putPendingShare`, and `wrong_state`.
+   */
+  putPendingDerived(pending: PendingDerived): Promise<void> {
+    return this.#shares.putPendingDerived(pending);
+  }
+
   /** The confirmation this party gave for a key request, pending or active. */
   confirmationOf(requestId: string): Promise<Envelope | undefined> {
     return this.#shares.confirmationOf(requestId);
@@ -209,7 +220,7 @@ export class NodeStore {
     return this.#shares.activateKey(requestId, certificate);
   }
 
-  /** An active key with its share opened. Throws `epoch_erased`, `corrupt`. */
+  /** An active key with its share opened; a derived one with its parent's. Throws `epoch_erased`, `corrupt`. */
   keyOf(keyId: string): Promise<ActiveKey | undefined> {
     return this.#shares.keyOf(keyId);
   }
