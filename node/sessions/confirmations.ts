@@ -42,18 +42,15 @@ type Send = <Type extends MessageType>(party: string, type: Type, content: Body<
 export class Confirmations {
   readonly #context: SessionContext;
   readonly #send: Send;
-  readonly #onActive: (keyId: Hex) => void;
   /** Of keys that are pending here: confirmations by party. */
   readonly #held = new Map<Hex, Map<string, Envelope>>();
   /** What cancels the next question about a pending key. */
   readonly #timers = new Map<Hex, () => void>();
   #stopped = false;
 
-  /** `onActive` hears of every key that becomes active here. */
-  constructor(context: SessionContext, send: Send, onActive: (keyId: Hex) => void) {
+  constructor(context: SessionContext, send: Send) {
     this.#context = context;
     this.#send = send;
-    this.#onActive = onActive;
   }
 
   /** Content of a result that was verified, or made here. */
@@ -220,7 +217,6 @@ export class Confirmations {
     this.#timers.get(requestId)?.();
     this.#timers.delete(requestId);
     log('key.active', { requestId, keyId: requestId, parties: certificate.length });
-    this.#onActive(requestId);
   }
 
   /** Certificates that came with a request: a key that is still pending here may be complete elsewhere. */

@@ -136,17 +136,12 @@ export class Leading {
   async #derive(job: Job, derived: DerivedKey, idle: number): Promise<void> {
     if (!this.#state.isOpen(job) || this.#state.paused || !this.#state.authorisedNow(job)) return;
     if (await this.#outcomes.derive(job, derived)) return;
+    // The evidence has the parent's whole certificate, this party's own confirmation in it: its share of it was lost.
     this.#state.context.log('session.awaits_parent', {
       requestId: job.requestId,
       parent: derived.parent.key.id,
     });
     this.#later(job, idle);
-  }
-
-  /** A key became active here: those that are derived from it can be confirmed. */
-  activated(keyId: Hex): void {
-    for (const job of this.#state.jobs.values())
-      if (job.authorised && job.authorisation.derived?.parent.key.id === keyId) this.#later(job, 0);
   }
 
   #order(job: Job): readonly string[] {

@@ -30,14 +30,11 @@ export class Outcomes {
   readonly #onResult: () => void;
   readonly #heldDone = new BoundedMaps<string, Hex, HeldDone>(maxHeldDone);
 
-  /** `onResult` is called after a result was stored, `onActive` after a key became active. */
-  constructor(state: SessionState, onResult: () => void, onActive: (keyId: Hex) => void) {
+  constructor(state: SessionState, onResult: () => void) {
     this.#state = state;
     this.#onResult = onResult;
-    this.confirmations = new Confirmations(
-      state.context,
-      (party, type, content) => state.send(party, type, content),
-      onActive,
+    this.confirmations = new Confirmations(state.context, (party, type, content) =>
+      state.send(party, type, content),
     );
   }
 

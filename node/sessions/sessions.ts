@@ -41,7 +41,7 @@ export class Sessions {
   constructor(context: SessionContext, onResult: () => void) {
     this.#state = new SessionState(context);
     this.#admission = new Admission(context.clock, context.admission);
-    this.#outcomes = new Outcomes(this.#state, onResult, (keyId) => this.#leading.activated(keyId));
+    this.#outcomes = new Outcomes(this.#state, onResult);
     this.#membership = new Membership(this.#state, this.#outcomes, (job) => this.#leading.next(job));
     this.#leading = new Leading(this.#state, this.#membership, this.#outcomes);
     this.#intake = new Intake(this.#state, this.#outcomes, this.#membership, this.#leading);
