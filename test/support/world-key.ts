@@ -5,6 +5,7 @@ import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import type { Evidence } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
+import { derivedResult } from '../../protocol/keys/derivation.ts';
 import { publicKeyOf, sign } from '../../protocol/keys/ed25519.ts';
 import { decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
 import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
@@ -86,4 +87,22 @@ export function otherSignatureBy(key: WorldKey, payload: Payload, nonce = 7n): H
   const challenge = Fn.create(bytesToNumberLE(digest));
   const response = Fn.add(nonce, Fn.mul(challenge, scalar));
   return toHex(concatBytes(commitment, numberToBytesLE(response, 32)));
+}
+
+/** A key derived from another one, certified by all parties as what `path` gives, but for `change`. */
+export function makeChild(
+  world: World,
+  parent: Pick<WorldKey, 'id' | 'result'>,
+  path = 'm/0/7',
+  change: Partial<KeyResult> = {},
+  request = keyRequest(world, {
+    label: path,
+    keyType: parent.result.keyType,
+    origin: { parent: parent.id, path },
+  }),
+): Omit<WorldKey, 'seed'> {
+  const id = idOf(request);
+  const result = { ...derivedResult(parent, path).result, ...change };
+  const certificate = world.parties.map((party) => resultBy(world, party, id, result));
+  return { id, request, publicKey: result.publicKey, result, certificate, entry: { request, certificate } };
 }
