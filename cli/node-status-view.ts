@@ -7,6 +7,7 @@ const awaitedSchema = z.object({ party: z.string(), owes: z.string() });
 const waitingSchema = z.discriminatedUnion('for', [
   z.object({ for: z.literal('approvals') }),
   z.object({ for: z.literal('resume') }),
+  z.object({ for: z.literal('parent'), keyId: z.string() }),
   z.object({ for: z.literal('peers'), have: z.number(), need: z.number(), awaited: z.array(awaitedSchema) }),
   z.object({ for: z.literal('leader'), leader: z.string(), until: z.string().optional() }),
   z.object({
@@ -101,6 +102,8 @@ function waitingLines({ waiting, detail }: Request, nameOf: NameOf): string[] {
       return [`waits for approvals: ${detail}`];
     case 'resume':
       return ['waits for this node to be resumed'];
+    case 'parent':
+      return [`waits for key ${shortId(waiting.keyId)}, from which it is derived, to be active here`];
     case 'peers':
       return [
         `waits for parties, ${waiting.have} of ${waiting.need} here: ${awaited(waiting.awaited, nameOf)}`,

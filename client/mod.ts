@@ -34,6 +34,7 @@ export {
   type Authorisation,
   type AuthorisedItem,
   type Evidence,
+  type KeyEntry,
   type RefusalReason,
   type Trust,
   type VerifiedKey,
@@ -42,6 +43,7 @@ export {
 } from '../protocol/authorize.ts';
 export { fromHex, type Hex, toHex } from '../protocol/hex.ts';
 export { CertificateError } from '../protocol/keys/certificate.ts';
+export { DerivationError, type DerivationErrorCode, derivedResult } from '../protocol/keys/derivation.ts';
 export {
   addressesOf,
   type ChainAddress,
@@ -95,7 +97,12 @@ export {
 export type { Credential } from '../protocol/records/fields.ts';
 export { type Keyring, keyringRoster, openKeyring, type Party } from '../protocol/records/keyring-roster.ts';
 export { type PartyResult, partyResult } from '../protocol/records/party-result.ts';
-export { type Request, request as requestRecord, type SignRequest } from '../protocol/records/request.ts';
+export {
+  type Origin,
+  type Request,
+  request as requestRecord,
+  type SignRequest,
+} from '../protocol/records/request.ts';
 export { type Principal, workspaceGenesis } from '../protocol/records/workspace-genesis.ts';
 export { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 export {

@@ -17,7 +17,12 @@ import {
 } from '../protocol/records/envelope.ts';
 import { type Credential, timestamp } from '../protocol/records/fields.ts';
 import { keyringRoster, type Party } from '../protocol/records/keyring-roster.ts';
-import { type Request, request as requestRecord, type SignRequest } from '../protocol/records/request.ts';
+import {
+  type Origin,
+  type Request,
+  request as requestRecord,
+  type SignRequest,
+} from '../protocol/records/request.ts';
 import { type Principal, workspaceGenesis } from '../protocol/records/workspace-genesis.ts';
 import { openWorkspace, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
 
@@ -171,12 +176,15 @@ export interface KeyRequestOptions extends RequestOptions {
   readonly keyType: KeyType;
   /** A title for people. */
   readonly label: string;
+  /** Of a key to be derived instead of generated: from which generated key of the same type, and how. */
+  readonly origin?: Origin;
 }
 
 /** Asks for a new key; the record's id is the key's id. Throws RecordError. */
 export function buildKeyRequest(options: KeyRequestOptions, signer: Signer): BuiltRecord {
-  const { keyringId, keyType, label } = options;
-  const content: Request = { ...requestBase(options, signer), kind: 'key', keyringId, keyType, label };
+  const { keyringId, keyType, label, origin } = options;
+  const base = requestBase(options, signer);
+  const content: Request = { ...base, kind: 'key', keyringId, keyType, label, ...origin };
   return build(requestRecord, content, signer);
 }
 

@@ -66,7 +66,8 @@ function expectEqual(what: string, claimed: unknown, proof: unknown): void {
 }
 
 /**
- * Proves a key from its view: roster, key request and the equal results of all parties. Do this before funding it.
+ * Proves a key from its view: roster, key request and the equal results of all parties; of a derived key also its parent,
+ * and that its public key is what the parent's and the path give. Do this before funding it.
  *
  * @throws {VerificationError} naming what is not as expected
  */
@@ -81,8 +82,9 @@ export function verifyKeyView(view: KeyView, expected: KeyExpectations): ProvenK
       `the key is of keyring ${keyring.id}, expected ${expected.keyringId}`,
     );
   }
-  const { request, certificate } = view;
-  const key = proven(() => verifyKey({ request, certificate }, keyring, expected.networkId));
+  const { request, certificate, parentKey } = view;
+  const others = parentKey === undefined ? [] : [parentKey];
+  const key = proven(() => verifyKey({ request, certificate }, keyring, expected.networkId, others));
   if (expected.workspaceId !== undefined && key.workspaceId !== expected.workspaceId) {
     throw new VerificationError(
       'wrong_workspace',
@@ -95,6 +97,8 @@ export function verifyKeyView(view: KeyView, expected: KeyExpectations): ProvenK
   expectEqual('keyring', view.keyringId, key.keyringId);
   expectEqual('key type', view.keyType, key.keyType);
   expectEqual('label', view.label, key.label);
+  expectEqual('parent', view.parent, key.origin?.parent);
+  expectEqual('path', view.path, key.origin?.path);
   if (view.publicKey !== undefined) expectEqual('public key', view.publicKey, key.publicKey);
   const write = (list: readonly ChainAddress[]) =>
     list.map((entry) => `${entry.chain}:${entry.address}`).join(' ');

@@ -1,8 +1,9 @@
 // Where the coordinator's things stand in the store, and how a transition is committed: read, apply, compare-and-set,
 // again on conflict.
 import type { Hex } from '../protocol/hex.ts';
-import type { Envelope } from '../protocol/records/envelope.ts';
-import { isFinal, type Outcome, type RequestContext, type StoredRequest } from './state/request.ts';
+import { type Envelope, readContent } from '../protocol/records/envelope.ts';
+import { originOf, request as requestRecord } from '../protocol/records/request.ts';
+import { isFinal, keyEntry, type Outcome, type RequestContext, type StoredRequest } from './state/request.ts';
 import { StateError } from './state/error.ts';
 import { expire } from './state/transitions.ts';
 import { type Commit, Conflict, type Entry, type JsonValue, type Store } from './store/store.ts';
@@ -200,19 +201,37 @@ export class Repository {
     return { expect: [{ key, version }], put, del, append };
   }
 
-  /** What is known around a request with these workspace, keyring and keys. */
+  /** What is known around a request with these workspace, keyring and keys; parents of derived keys are added. */
   async context(workspaceId: Hex, keyringId: Hex, keyIds: readonly Hex[]): Promise<RequestContext> {
     const [workspace, keyring, keys] = await Promise.all([
       this.workspace(workspaceId),
       this.keyring(keyringId),
-      Promise.all(keyIds.map((keyId) => this.request(keyId))),
+      this.#withParents(keyIds),
     ]);
     return {
       networkId: this.#networkId,
       log: workspace.log,
       roster: keyring.roster,
-      keys: keys.map((key) => ({ request: key.envelope, certificate: [...key.results] })),
+      keys: keys.map(keyEntry),
     };
+  }
+
+  /** These keys, each once, and after them the parents of derived ones: no derived key is proven without its parent. */
+  async #withParents(keyIds: readonly Hex[]): Promise<StoredRequest[]> {
+    const keys = await Promise.all([...new Set(keyIds)].map((keyId) => this.request(keyId)));
+    const parents = keys.flatMap((key) => this.#parentOf(key) ?? []);
+    const missing = [...new Set(parents)].filter((id) => !keyIds.includes(id));
+    return [...keys, ...(await Promise.all(missing.map((id) => this.request(id))))];
+  }
+
+  #parentOf({ envelope }: StoredRequest): Hex | undefined {
+    return originOf(readContent(requestRecord, envelope, this.#networkId).content)?.parent;
+  }
+
+  /** The key from which a derived key comes; undefined of any other. */
+  async parentOf(key: StoredRequest): Promise<StoredRequest | undefined> {
+    const parent = this.#parentOf(key);
+    return parent === undefined ? undefined : this.find(parent);
   }
 
   contextOf(request: StoredRequest): Promise<RequestContext> {

@@ -25,6 +25,7 @@ import {
   decide,
   expire,
   initiatorOf,
+  keyIdsOf,
   submitRequest,
 } from './state/transitions.ts';
 import { submitResult } from './state/results.ts';
@@ -237,7 +238,8 @@ class Service implements CoordinatorService {
       throw new StateError('invalid_params', `a ${content.kind} request`, `use ${content.kind}_request`);
     const known = await this.#repository.find(id);
     if (known !== undefined) return this.#resubmitted(known, envelope);
-    const keyIds = content.kind === 'sign' ? [...new Set(content.items.map((item) => item.keyId))] : [];
+    const keyIds = keyIdsOf(content);
+    await this.#requireReady(keyIds);
     const keyringId = content.kind === 'key' ? content.keyringId : await this.#keyringOf(keyIds);
     const context = await this.#repository.context(content.workspaceId, keyringId, keyIds);
     const outcome = submitRequest(context, envelope, now());
@@ -253,10 +255,10 @@ class Service implements CoordinatorService {
     return this.#view(await this.#current(request.requestId));
   }
 
-  /** The one keyring of all these keys, each of which must be ready. */
-  async #keyringOf(keyIds: readonly Hex[]): Promise<Hex> {
-    const keys = await Promise.all(keyIds.map((keyId) => this.#repository.request(keyId)));
-    for (const key of keys) {
+  /** Throws StateError unless each of these is a key that was made. */
+  async #requireReady(keyIds: readonly Hex[]): Promise<void> {
+    for (const keyId of keyIds) {
+      const key = await this.#repository.request(keyId);
       if (key.kind !== 'key')
         throw new StateError('not_found', `${key.requestId} is no key`, 'name a key by its id');
       if (key.state !== 'fulfilled') {
@@ -267,6 +269,11 @@ class Service implements CoordinatorService {
         );
       }
     }
+  }
+
+  /** The one keyring of all these keys. */
+  async #keyringOf(keyIds: readonly Hex[]): Promise<Hex> {
+    const keys = await Promise.all(keyIds.map((keyId) => this.#repository.request(keyId)));
     const keyrings = [...new Set(keys.map((key) => key.keyringId))];
     if (keyrings.length !== 1) {
       throw new StateError(
@@ -381,7 +388,8 @@ class Service implements CoordinatorService {
 
   async #keyView(request: StoredRequest): Promise<Result<'key_get'>> {
     const { roster } = await this.#repository.keyring(request.keyringId);
-    return keyView(request, roster, this.#options.networkId);
+    const parent = await this.#repository.parentOf(request);
+    return keyView(request, roster, this.#options.networkId, parent);
   }
 
   async #readable(id: Hex, caller: Caller): Promise<StoredRequest> {

@@ -2,8 +2,13 @@
 // auditors call this same code; a node calls it on what owners signed, never on what a coordinator says.
 import * as z from 'zod';
 import { fromHex, type Hex } from './hex.ts';
-import { verifyCertificate } from './keys/certificate.ts';
-import type { KeyType } from './keys/key-type.ts';
+import {
+  type DerivedKey,
+  keyEntrySchema,
+  KeyProofs,
+  type ProvenKey,
+  type VerifiedKey,
+} from './key-proofs.ts';
 import { type DecodedPayload, decodePayload } from './payloads/payload.ts';
 import { evaluatePolicy, type Missing } from './policy/evaluate.ts';
 import type { Kind } from './policy/schema.ts';
@@ -13,6 +18,7 @@ import { sameLogHead, timeOf } from './records/fields.ts';
 import { type Keyring, openKeyring } from './records/keyring-roster.ts';
 import { type Request, request as requestRecord, type SignRequest } from './records/request.ts';
 import { openWorkspace, ownerOf, type Workspace } from './records/workspace.ts';
+import { Refused, type RefusalReason } from './refusal.ts';
 
 /** Longest life of a request, whatever it says itself. */
 export const maxRequestLifetime = 24 * 3600_000;
@@ -26,22 +32,12 @@ export const evidenceSchema = z.strictObject({
   roster: envelopeSchema,
   request: envelopeSchema,
   decisions: z.array(envelopeSchema).max(400),
-  /** Each key a sign request names: its own key request, and the key results of all parties. */
-  keys: z
-    .array(z.strictObject({ request: envelopeSchema, certificate: z.array(envelopeSchema).max(50) }))
-    .max(50),
+  /** Each key a sign request names, and the parents of derived ones; for a request of a derived key: its parent. */
+  keys: z.array(keyEntrySchema).max(100),
 });
 export type Evidence = z.infer<typeof evidenceSchema>;
 
-/** A key that evidence proved to exist. */
-export interface VerifiedKey {
-  readonly id: Hex;
-  readonly workspaceId: Hex;
-  readonly keyringId: Hex;
-  readonly keyType: KeyType;
-  readonly publicKey: Hex;
-  readonly label: string;
-}
+export { type KeyEntry, type VerifiedKey, verifyKey } from './key-proofs.ts';
 
 /** One item of a sign request, decoded from the signed bytes. */
 export interface AuthorisedItem {
@@ -56,21 +52,13 @@ export interface Authorisation {
   readonly keyring: Keyring;
   /** Empty for a key request. */
   readonly items: readonly AuthorisedItem[];
+  /** Of a request for a derived key: its proven parent, and the one key result that a party can have. */
+  readonly derived?: DerivedKey;
   /** Milliseconds since 1970 at which the request ends. */
   readonly expires: number;
 }
 
-export type RefusalReason =
-  | 'bad_evidence' // a record is malformed, or not signed by whom it must be: nothing is known about the request itself
-  | 'stale_log_head' // the request, or what the verifier trusts, is about another state of the workspace
-  | 'not_served' // workspace and keyring do not serve each other
-  | 'wrong_key' // a key is not one of the workspace's, or not of this keyring
-  | 'bad_payload' // an item cannot be what it says
-  | 'policy_denied'
-  | 'approvers' // rejected by approvers
-  | 'cancelled' // rejected by its initiator
-  | 'expired'
-  | 'too_early'; // made ahead of the verifier's clock
+export type { RefusalReason } from './refusal.ts';
 
 export type Verdict =
   | {
@@ -100,16 +88,6 @@ export interface Trust {
   readonly now: number;
   /** The keyring the verifier itself trusts, from its own file; without it the roster in the evidence is checked alone. */
   readonly keyringId?: Hex;
-}
-
-class Refused extends Error {
-  readonly reason: RefusalReason;
-  readonly final: boolean;
-  constructor(reason: RefusalReason, detail: string, final: boolean) {
-    super(detail);
-    this.reason = reason;
-    this.final = final;
-  }
 }
 
 /** What a request asks for, once its form, workspace, keyring and keys are proven. Decisions are not looked at. */
@@ -157,24 +135,24 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
   }
   const expires = Math.min(timeOf(content.expires), timeOf(content.created) + maxRequestLifetime);
   const base = { requestId: record.id, request: content, workspace, keyring, expires };
-  if (content.kind === 'key') return { ...base, items: [] };
-  return { ...base, items: openItems(content.items, workspace, keyring, evidence, trust) };
+  const proofs = new KeyProofs(evidence.keys, keyring, trust.networkId);
+  if (content.kind === 'sign')
+    return { ...base, items: openItems(content.items, workspace, keyring, proofs) };
+  const derived = proofs.derivedBy(content);
+  // Everything that is kept beside a request is proven, also what it has no need of.
+  if (derived !== undefined) proofs.all();
+  return { ...base, items: [], ...(derived && { derived }) };
 }
 
 function openItems(
   items: SignRequest['items'],
   workspace: Workspace,
   keyring: Keyring,
-  evidence: Evidence,
-  trust: Trust,
+  proofs: KeyProofs,
 ): AuthorisedItem[] {
-  const keys = new Map<Hex, VerifiedKey>();
-  for (const entry of evidence.keys) {
-    const key = verifyKey(entry, keyring, trust.networkId);
-    keys.set(key.id, key);
-  }
+  const keys: ReadonlyMap<Hex, ProvenKey> = proofs.all();
   const opened = items.map(({ keyId, payload }, index) => {
-    const key = keys.get(keyId);
+    const key = keys.get(keyId)?.key;
     if (key === undefined) {
       throw new Refused(
         'bad_evidence',
@@ -202,23 +180,6 @@ function openItems(
     throw new Refused('wrong_key', 'the keys of a request must be of one type', true);
   }
   return opened;
-}
-
-/**
- * Proves a key from its key request and the results of all parties, against a keyring that the caller trusts. Throws
- * RecordError, CertificateError or another Error that says what is wrong.
- */
-export function verifyKey(entry: Evidence['keys'][number], keyring: Keyring, networkId: string): VerifiedKey {
-  const record = verifyRecord(requestRecord, entry.request, networkId);
-  if (record.content.kind !== 'key' || record.content.keyringId !== keyring.id) {
-    throw new Refused('bad_evidence', `${record.id} is not a key request to keyring ${keyring.id}`, false);
-  }
-  const result = verifyCertificate(entry.certificate, keyring, record.id, networkId);
-  if (result.keyType !== record.content.keyType) {
-    throw new Refused('bad_evidence', `the certificate is of a ${String(result.keyType)} key`, false);
-  }
-  const { workspaceId, keyringId, keyType, label } = record.content;
-  return { id: record.id, workspaceId, keyringId, keyType, publicKey: result.publicKey, label };
 }
 
 /**

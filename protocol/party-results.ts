@@ -2,7 +2,7 @@
 // coordinator that counts it and for whoever reads a receipt.
 import type { Authorisation } from './authorize.ts';
 import { fromHex, type Hex } from './hex.ts';
-import { checkKeyResult } from './keys/certificate.ts';
+import { checkKeyResult, sameKeyResult } from './keys/certificate.ts';
 import { verifySignature } from './keys/key-type.ts';
 import { type Envelope, type VerifiedRecord, verifyRecord } from './records/envelope.ts';
 import { sameEpoch } from './records/fields.ts';
@@ -13,6 +13,7 @@ export type PartyResultErrorCode =
   | 'wrong_subject' // about another request, keyring or epoch
   | 'wrong_kind' // a key where signatures were asked for, or the reverse, or of another type
   | 'bad_key' // a key that cannot be one of this keyring
+  | 'not_derived' // another key than the one that the request's parent and path give
   | 'item_count'
   | 'bad_signature';
 
@@ -43,7 +44,7 @@ export function verifyPartyResult(
 /** Whether what the party says is what the request asks for; a refusal always is. Throws PartyResultError. */
 export function checkPartyResult(
   { result }: PartyResult,
-  { request, items, keyring }: Pick<Authorisation, 'request' | 'items' | 'keyring'>,
+  { request, items, keyring, derived }: Pick<Authorisation, 'request' | 'items' | 'keyring' | 'derived'>,
 ): void {
   if (result.kind === 'refusal') return;
   const wanted = request.kind === 'key' ? 'key' : 'signatures';
@@ -62,6 +63,11 @@ export function checkPartyResult(
     throw new PartyResultError(
       'wrong_kind',
       `a ${result.keyType} key, a ${request.keyType} key is asked for`,
+    );
+  if (derived !== undefined && !sameKeyResult(result, derived.result))
+    throw new PartyResultError(
+      'not_derived',
+      `not the key that ${derived.path} of key ${derived.parent.key.id} gives`,
     );
 }
 

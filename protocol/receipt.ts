@@ -13,9 +13,9 @@ import {
   positionsOf,
   type Trust,
   verifyDecision,
-  verifyKey,
 } from './authorize.ts';
 import { type Hex, hexBytes } from './hex.ts';
+import { KeyProofs } from './key-proofs.ts';
 import { sameKeyResult } from './keys/certificate.ts';
 import { checkPartyResult, checkSignatures, verifyPartyResult } from './party-results.ts';
 import { decodeCanonical, encodeCanonical } from './records/canonical.ts';
@@ -23,7 +23,7 @@ import { type Envelope, envelopeSchema, verifyRecord } from './records/envelope.
 import { networkIdSchema, timeOf } from './records/fields.ts';
 import { type Keyring, openKeyring } from './records/keyring-roster.ts';
 import type { KeyResult, PartyResult } from './records/party-result.ts';
-import { type Request, request as requestRecord } from './records/request.ts';
+import { originOf, type Request, request as requestRecord } from './records/request.ts';
 import { openWorkspace, type Workspace } from './records/workspace.ts';
 
 export const receiptSchema = z.strictObject({
@@ -163,15 +163,21 @@ function openUsed(roster: Envelope, workspace: Workspace, networkId: string): Ke
   return keyring;
 }
 
-/** Exactly the keys that the items name, each proven. */
+/** Exactly the keys that the items name, and the parents of derived ones, each proven. */
 function checkKeys(evidence: Evidence, keyring: Keyring, request: Request, networkId: string): void {
-  const wanted = new Set(request.kind === 'sign' ? request.items.map(({ keyId }) => keyId) : []);
-  for (const [index, entry] of evidence.keys.entries()) {
-    const place = `evidence.keys[${index}]`;
-    const key = at('keys', place, () => verifyKey(entry, keyring, networkId));
-    if (!wanted.delete(key.id))
-      throw new ReceiptError('keys', place, `key ${key.id} is not one that an item names, once`);
-  }
+  const proofs = new KeyProofs(evidence.keys, keyring, networkId);
+  const keys = evidence.keys.map((entry, index) =>
+    at('keys', `evidence.keys[${index}]`, () => proofs.prove(entry).key),
+  );
+  const named = new Set(request.kind === 'sign' ? request.items.map(({ keyId }) => keyId) : []);
+  const parents = keys.flatMap(({ id, origin }) => (named.has(id) && origin ? [origin.parent] : []));
+  const parent = originOf(request)?.parent;
+  const wanted = new Set([...named, ...parents, ...(parent === undefined ? [] : [parent])]);
+  for (const [index, key] of keys.entries())
+    if (!wanted.delete(key.id)) {
+      const message = `key ${key.id} is not one that an item names, nor the parent of one, once`;
+      throw new ReceiptError('keys', `evidence.keys[${index}]`, message);
+    }
   const [missing] = wanted;
   if (missing !== undefined) throw new ReceiptError('keys', 'evidence.keys', `key ${missing} is missing`);
 }
@@ -197,7 +203,8 @@ function authorised(evidence: Evidence, networkId: string, request: Request): Au
   }
   const { reason, detail } = verdict;
   if (reason === 'not_served') throw new ReceiptError('roster', 'evidence.roster', detail);
-  if (reason === 'wrong_key') throw new ReceiptError('keys', 'evidence.keys', detail);
+  if (reason === 'wrong_key' || reason === 'wrong_parent' || reason === 'parent_is_derived')
+    throw new ReceiptError('keys', 'evidence.keys', detail);
   if (reason === 'approvers' || reason === 'cancelled')
     throw new ReceiptError('decisions', 'evidence.decisions', detail);
   throw new ReceiptError('request', 'evidence.request', detail);

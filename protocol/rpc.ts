@@ -3,6 +3,8 @@
 import * as z from 'zod';
 import { evidenceSchema } from './authorize.ts';
 import { hexBytes } from './hex.ts';
+import { keyEntrySchema } from './key-proofs.ts';
+import { derivationPathSchema } from './keys/derivation.ts';
 import { keyTypeSchema } from './keys/key-type.ts';
 import { receiptSchema } from './receipt.ts';
 import { envelopeSchema } from './records/envelope.ts';
@@ -119,6 +121,10 @@ export const keyViewSchema = z.strictObject({
   addresses: z.array(z.strictObject({ chain: z.string(), address: z.string() })),
   request: envelopeSchema,
   certificate: z.array(envelopeSchema),
+  /** Of a derived key: the generated key it comes from, and how; without it, it is not proven. */
+  parent: recordIdSchema.exactOptional(),
+  path: derivationPathSchema.exactOptional(),
+  parentKey: keyEntrySchema.exactOptional(),
   /** The roster under which the certificate was made. */
   roster: envelopeSchema,
 });

@@ -1,5 +1,5 @@
 // A request as the coordinator holds it, and what is derived from it. The transitions stand in transitions.ts.
-import type { Evidence } from '../../protocol/authorize.ts';
+import type { Evidence, KeyEntry } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { decision } from '../../protocol/records/decision.ts';
 import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
@@ -13,7 +13,7 @@ export interface StoredRequest {
   readonly kind: 'key' | 'sign';
   readonly workspaceId: Hex;
   readonly keyringId: Hex;
-  /** Keys that a sign request uses, without repetition; empty for a key request. */
+  /** Keys that a sign request uses, without repetition; of a key request the parent of the key, if it is derived. */
   readonly keyIds: readonly Hex[];
   readonly state: RequestStateName;
   readonly reason?: { readonly code: RejectionCode; readonly detail: string };
@@ -96,6 +96,11 @@ export function votesOf(
   const kinds = request.results.map((envelope) => resultContent(envelope, networkId).result.kind);
   const refused = kinds.filter((kind) => kind === 'refusal').length;
   return { have: kinds.length - refused, need: request.kind === 'key' ? parties : threshold, refused };
+}
+
+/** A key as evidence holds it, from the key request that made it. */
+export function keyEntry({ envelope, results }: StoredRequest): KeyEntry {
+  return { request: envelope, certificate: [...results] };
 }
 
 export function isFinal(request: StoredRequest): boolean {

@@ -27,6 +27,7 @@ const refusals: Readonly<Record<PartyResultErrorCode, readonly [code: StateError
     wrong_subject: ['invalid_params', 'send it where it belongs'],
     wrong_kind: ['invalid_params', 'send what the request asks for, or a refusal'],
     bad_key: ['bad_signature', 'the node must report the key it confirmed'],
+    not_derived: ['bad_signature', 'the node must report the key that the parent and the path give'],
     item_count: ['invalid_params', 'send one signature an item'],
     bad_signature: ['bad_signature', 'it was not counted: sign the bytes that the payload decodes to'],
   };

@@ -3,10 +3,11 @@
 import { authorize, kindsOf, maxClockAhead, reconsider, verifyDecision } from '../../protocol/authorize.ts';
 import type { Authorisation, RefusalReason, Verdict } from '../../protocol/authorize.ts';
 import { sameLogHead, timeOf, timestamp } from '../../protocol/records/fields.ts';
+import type { Hex } from '../../protocol/hex.ts';
 import { approversOf } from '../../protocol/policy/evaluate.ts';
 import { type Envelope, envelopeId, readContent, RecordError } from '../../protocol/records/envelope.ts';
 import { type Decision, decision as decisionRecord } from '../../protocol/records/decision.ts';
-import { request as requestRecord } from '../../protocol/records/request.ts';
+import { originOf, type Request, request as requestRecord } from '../../protocol/records/request.ts';
 import type { RejectionCode, RequestStateName } from '../../protocol/rpc.ts';
 import { StateError, type StateErrorCode } from './error.ts';
 import { evidenceOf, isFinal, type Outcome, type RequestContext, type StoredRequest } from './request.ts';
@@ -22,6 +23,8 @@ const refusals: Record<RefusalReason, [StateErrorCode, string]> = {
     'the keyring must serve the workspace, and the workspace must list the keyring',
   ],
   wrong_key: ['forbidden', 'use keys of the same workspace and keyring'],
+  wrong_parent: ['forbidden', 'derive from a key of the same workspace, keyring and type'],
+  parent_is_derived: ['invalid_params', 'make the request anew, with that root and that path'],
   bad_payload: ['invalid_params', 'correct the payload'],
   policy_denied: ['policy_denied', 'ask for something that a rule of the sign policy allows'],
   approvers: ['wrong_state', 'make a new request'],
@@ -76,6 +79,13 @@ function withMessage(reason: RefusalReason, detail: string): [StateErrorCode, st
   return [code, detail, remedy];
 }
 
+/** The keys that a request names: those that are to sign, or the parent of the one to be derived. */
+export function keyIdsOf(content: Request): Hex[] {
+  if (content.kind === 'sign') return [...new Set(content.items.map((item) => item.keyId))];
+  const origin = originOf(content);
+  return origin === undefined ? [] : [origin.parent];
+}
+
 /** A new request from its initiator's signed record: `partial`, or `pending` when the policy is satisfied already. */
 export function submitRequest(context: RequestContext, envelope: Envelope, now: number): Outcome {
   const evidence = {
@@ -100,7 +110,7 @@ export function submitRequest(context: RequestContext, envelope: Envelope, now: 
     kind: content.kind,
     workspaceId: workspace.id,
     keyringId: keyring.id,
-    keyIds: content.kind === 'sign' ? [...new Set(content.items.map((item) => item.keyId))] : [],
+    keyIds: keyIdsOf(content),
     state: 'partial',
     envelope,
     decisions: [],

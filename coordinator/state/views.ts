@@ -6,10 +6,17 @@ import { assembleAll } from '../../protocol/payloads/payload.ts';
 import type { Receipt } from '../../protocol/receipt.ts';
 import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
-import { request as requestRecord } from '../../protocol/records/request.ts';
+import { originOf, request as requestRecord } from '../../protocol/records/request.ts';
 import type { KeyView, RequestView } from '../../protocol/rpc.ts';
 import { StateError } from './error.ts';
-import { evidenceOf, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
+import {
+  evidenceOf,
+  keyEntry,
+  type RequestContext,
+  resultContent,
+  type StoredRequest,
+  votesOf,
+} from './request.ts';
 import { authorisationOf } from './transitions.ts';
 
 function transactionsOf(request: StoredRequest, authorisation: Authorisation): RequestView['transactions'] {
@@ -85,8 +92,13 @@ export function publicKeyOfRequest(request: StoredRequest, networkId: string): H
   return result.kind === 'key' ? result.publicKey : undefined;
 }
 
-/** A key, from the key request that made it. */
-export function keyView(request: StoredRequest, roster: Envelope, networkId: string): KeyView {
+/** A key, from the key request that made it; `parent`: of a derived key, the key it comes from. */
+export function keyView(
+  request: StoredRequest,
+  roster: Envelope,
+  networkId: string,
+  parent?: StoredRequest,
+): KeyView {
   const { content } = readContent(requestRecord, request.envelope, networkId);
   if (content.kind !== 'key') throw new TypeError(`${request.requestId} is not a key request`);
   const publicKey = publicKeyOfRequest(request, networkId);
@@ -101,6 +113,8 @@ export function keyView(request: StoredRequest, roster: Envelope, networkId: str
     addresses: publicKey ? [...addressesOf(content.keyType, fromHex(publicKey))] : [],
     request: request.envelope,
     certificate: [...request.results],
+    ...originOf(content),
+    ...(parent && { parentKey: keyEntry(parent) }),
     roster,
   };
 }

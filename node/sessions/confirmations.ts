@@ -15,6 +15,7 @@ import {
   verifyRecord,
 } from '../../protocol/records/envelope.ts';
 import { type KeyResult, type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import type { Origin } from '../../protocol/records/request.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import { signedByPartyAlone } from '../work/evidence.ts';
 import type { SessionContext } from './context.ts';
@@ -59,7 +60,6 @@ export class Confirmations {
 
   /** Stores the share as pending together with this party's one confirmation, then returns the confirmation. */
   async make(requestId: Hex, share: KeyShare, keyRequest: Envelope): Promise<Envelope> {
-    const { networkId, keyring, signer, store } = this.#context;
     const result: KeyResult = {
       kind: 'key',
       keyType: share.keyType,
@@ -68,21 +68,32 @@ export class Confirmations {
       commitments: share.commitments.map(toHex),
       transcript: toHex(share.transcriptHash),
     };
-    const confirmation = createRecord(
-      partyResult,
-      {
-        networkId,
-        subject: requestId,
-        keyringId: keyring.id,
-        epoch: keyring.epoch,
-        party: signer.credential,
-        result,
-      },
-      signer,
-    );
+    const confirmation = this.#sign(requestId, result);
+    const { keyring, store } = this.#context;
     const { id: keyringId, epoch } = keyring;
     await store.putPendingShare({ requestId, keyringId, epoch, share, confirmation, keyRequest });
     return confirmation;
+  }
+
+  /** As `make`, of a derived key: there is nothing secret to store. */
+  async makeDerived(
+    requestId: Hex,
+    origin: Origin,
+    result: KeyResult,
+    keyRequest: Envelope,
+  ): Promise<Envelope> {
+    const confirmation = this.#sign(requestId, result);
+    const { keyring, store } = this.#context;
+    const { id: keyringId, epoch } = keyring;
+    await store.putPendingDerived({ requestId, keyringId, epoch, origin, confirmation, keyRequest });
+    return confirmation;
+  }
+
+  #sign(subject: Hex, result: KeyResult): Envelope {
+    const { networkId, keyring, signer } = this.#context;
+    const { id: keyringId, epoch } = keyring;
+    const content = { networkId, subject, keyringId, epoch, party: signer.credential, result };
+    return createRecord(partyResult, content, signer);
   }
 
   /** Tells everybody this party's confirmation, and takes those that came before it. */

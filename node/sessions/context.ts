@@ -5,11 +5,13 @@ import type { Hex } from '../../protocol/hex.ts';
 import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
 import type { Epoch, LogHead } from '../../protocol/records/fields.ts';
 import type { Keyring } from '../../protocol/records/keyring-roster.ts';
+import type { Origin } from '../../protocol/records/request.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import type { Work } from '../work/work.ts';
 import type { AdmissionLimits } from './admission.ts';
+import type { RootKey } from './derived.ts';
 import type { PairGate } from './pairs/gate.ts';
 import type { PurposeKind } from './wire.ts';
 
@@ -35,12 +37,11 @@ export interface StoredJob {
   readonly evidence: Evidence;
 }
 
-/** An active key with this party's share. */
-export interface ActiveKey {
+export interface LoadedKey {
   readonly share: StoredKey;
   readonly certificate: readonly Envelope[];
-  /** Of a derived key: the key it comes from, and what is added to that, 32 bytes. */
-  readonly root?: { readonly keyId: Hex; readonly share: StoredKey; readonly offset: Uint8Array };
+  /** Of a derived key: where it comes from. */
+  readonly root?: RootKey;
 }
 
 /** What sessions keep. Every method is durable when its promise resolves. */
@@ -63,13 +64,22 @@ export interface SessionStore {
     confirmation: Envelope;
     keyRequest: Envelope;
   }): Promise<void>;
+  /** This party's confirmation of a derived key: the only one ever for this request. Its parent is active here. */
+  putPendingDerived(pending: {
+    requestId: Hex;
+    keyringId: Hex;
+    epoch: Epoch;
+    origin: Origin;
+    confirmation: Envelope;
+    keyRequest: Envelope;
+  }): Promise<void>;
   /** This party's confirmation of a key request, pending or active. */
   confirmationOf(requestId: Hex): Promise<Envelope | undefined>;
   /** Key requests whose share is pending. */
   pendingKeys(): Promise<readonly Hex[]>;
   activateKey(requestId: Hex, certificate: readonly Envelope[]): Promise<void>;
   /** An active key with this party's share. */
-  keyOf(keyId: Hex): Promise<ActiveKey | undefined>;
+  keyOf(keyId: Hex): Promise<LoadedKey | undefined>;
   /** Newest state of a workspace's log; never goes back. */
   rememberHead(workspaceId: Hex, head: LogHead, log: readonly Envelope[]): Promise<void>;
 }

@@ -2,6 +2,7 @@
 // party's turn, it proposes and gathers ACCEPTs.
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Hex } from '../../protocol/hex.ts';
+import type { DerivedKey } from '../../protocol/key-proofs.ts';
 import { leaderOrder, setSize } from './attempt.ts';
 import { SessionError } from './error.ts';
 import type { Job } from './job.ts';
@@ -101,6 +102,8 @@ export class Leading {
     if (this.#state.paused) return this.rest(job);
     if (!this.#state.authorisedNow(job)) return this.rest(job);
     const idle = Math.min(timing.maxProposalDeadline, untilEnd);
+    const { derived } = job.authorisation;
+    if (derived !== undefined) return this.#attend(job, () => this.#derive(job, derived, idle));
     const needed = setSize(request.kind === 'key' ? 'generate' : 'sign', keyring);
     const { self } = this.#state;
     const missing = this.#state.missing(job);
@@ -128,6 +131,18 @@ export class Leading {
     job.turnEnds ??= clock.now() + Math.min(timing.proposalDeadline * 1.15 ** job.tries, idle);
     job.cancelTimer();
     job.cancelTimer = clock.after(Math.max(0, job.turnEnds - clock.now()), () => this.next(job));
+  }
+
+  /** What each party does for itself: no attempt, no leader, no other party that must be here. */
+  async #derive(job: Job, derived: DerivedKey, idle: number): Promise<void> {
+    if (!this.#state.isOpen(job) || this.#state.paused || !this.#state.authorisedNow(job)) return;
+    if (await this.#outcomes.derive(job, derived)) return;
+    // The evidence has the parent's whole certificate, this party's own confirmation in it: its share of it was lost.
+    this.#state.context.log('session.awaits_parent', {
+      requestId: job.requestId,
+      parent: derived.parent.key.id,
+    });
+    this.#later(job, idle);
   }
 
   #order(job: Job): readonly string[] {

@@ -61,9 +61,13 @@ export class Membership {
     this.#nonces.clear();
   }
 
-  /** What attempts at a request are for; undefined when this party has no share of one of its keys. */
+  /**
+   * What attempts at a request are for; undefined when this party has no share of one of its keys, and for a derived key:
+   * what is derived is never generated.
+   */
   async purposeOf(job: Job): Promise<Purpose | undefined> {
     const { authorisation } = job;
+    if (authorisation.derived !== undefined) return undefined;
     if (authorisation.request.kind === 'key') return generatePurpose(authorisation, this.#state.context);
     return authorisation.items.some(({ key }) => isEcdsa(key.keyType))
       ? this.#ecdsaPurpose(authorisation)

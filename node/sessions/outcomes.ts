@@ -1,5 +1,8 @@
 // How requests end on this node: what an attempt produced, what others report, and this party's own signed result.
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
+import type { DerivedKey } from '../../protocol/key-proofs.ts';
+import { sameKeyResult } from '../../protocol/keys/certificate.ts';
+import { derivedResult } from '../../protocol/keys/derivation.ts';
 import { verifySignature } from '../../protocol/keys/key-type.ts';
 import { createRecord, type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
@@ -62,9 +65,37 @@ export class Outcomes {
     const confirmation = await this.confirmations.make(requestId, share, job.evidence.request);
     this.#state.context.log('session.confirmed', this.#named(job, attempt));
     this.#state.reached(job, attempt.id, 'confirmed');
+    await this.#announce(job, confirmation);
+  }
+
+  /** This party's confirmation, to the connector and to everybody. */
+  async #announce({ requestId, confirmations }: Job, confirmation: Envelope): Promise<void> {
     await this.store(requestId, confirmation);
-    await this.confirmations.announce(requestId, [...job.confirmations.values()]);
+    await this.confirmations.announce(requestId, [...confirmations.values()]);
     this.confirmations.askWhilePending(requestId);
+  }
+
+  /**
+   * Confirms a derived key, from this party's own certificate of its parent. Nothing in it is anybody's choice, so there is
+   * no run of all parties, and none that could be lost. Returns false while the parent is not active here.
+   */
+  async derive({ requestId, evidence }: Job, { parent, path, result }: DerivedKey): Promise<boolean> {
+    const { store, log } = this.#state.context;
+    const job = this.#state.jobs.get(requestId);
+    if (job === undefined || (await store.confirmationOf(requestId))) return true;
+    const { id } = parent.key;
+    const [certified] = (await store.keyOf(id))?.certificate ?? [];
+    if (certified === undefined) return false;
+    const own = this.confirmations.contentOf(certified).result;
+    if (own.kind !== 'key' || !sameKeyResult(derivedResult({ id, result: own }, path).result, result)) {
+      log('session.incident', { requestId, code: 'unequal_parent', parent: id });
+      return false;
+    }
+    const origin = { parent: id, path };
+    const confirmation = await this.confirmations.makeDerived(requestId, origin, result, evidence.request);
+    log('session.derived', { requestId, parent: id, path });
+    await this.#announce(job, confirmation);
+    return true;
   }
 
   async onConfirm(from: string, content: Body<'confirm'>): Promise<void> {
@@ -91,8 +122,10 @@ export class Outcomes {
    * it one: nobody can ever complete that key, so this party refuses.
    */
   async lostRun(job: Job): Promise<boolean> {
-    if (job.authorisation.request.kind !== 'key' || job.confirmations.size === 0 || job.live.size > 0)
-      return false;
+    const { request, derived } = job.authorisation;
+    if (request.kind !== 'key' || job.confirmations.size === 0 || job.live.size > 0) return false;
+    // A derived key is everybody's alike: this party can confirm it whenever it comes to it.
+    if (derived !== undefined) return false;
     if (!this.#state.isOpen(job) || (await this.#state.context.store.confirmationOf(job.requestId)))
       return false;
     const parties = [...job.confirmations.keys()].join(', ');

@@ -29,6 +29,8 @@ export type Waiting =
   | { readonly for: 'approvals' }
   /** The operator has paused this node. */
   | { readonly for: 'resume' }
+  /** Of a derived key: the key it comes from is not active here. */
+  | { readonly for: 'parent'; readonly keyId: Hex }
   /** Too few are connected: `have` of `need`, this party included. */
   | {
       readonly for: 'peers';
@@ -86,6 +88,8 @@ function owed(party: string, up: ReadonlySet<string>): Owed {
 function waiting(job: Job, state: SessionState): Waiting {
   if (!job.authorised) return { for: 'approvals' };
   if (state.paused) return { for: 'resume' };
+  const { derived } = job.authorisation;
+  if (derived !== undefined) return { for: 'parent', keyId: derived.parent.key.id };
   if (job.live.size > 0) {
     const attempts = [...job.live.values()].map((attempt) => attemptStatus(job, attempt, state));
     return { for: 'attempts', attempts };

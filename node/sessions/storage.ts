@@ -1,13 +1,17 @@
 // The node's store as sessions use it.
 import { type Evidence, evidenceSchema } from '../../protocol/authorize.ts';
-import type { Hex } from '../../protocol/hex.ts';
+import { type Hex, toHex } from '../../protocol/hex.ts';
 import { type KeyringRoster, partyIndex } from '../../protocol/records/keyring-roster.ts';
 import { keyTypeSchema } from '../../protocol/keys/key-type.ts';
+import { readContent } from '../../protocol/records/envelope.ts';
+import { partyResult } from '../../protocol/records/party-result.ts';
+import type { Origin } from '../../protocol/records/request.ts';
+import { NodeStoreError } from '../store/error.ts';
 import type { NodeStore } from '../store/node-store.ts';
 import type { JsonValue } from '../store/jobs.ts';
-import type { ShareFields } from '../store/shares.ts';
-import type { StoredKey } from '../mpc/frost/key-package.ts';
-import type { SessionStore, StoredJob } from './context.ts';
+import type { ActiveKey, ShareFields } from '../store/shares.ts';
+import type { LoadedKey, SessionStore, StoredJob } from './context.ts';
+import { deriveStoredKey, type RootShare } from './derived.ts';
 
 function bytesField(share: ShareFields, field: string): Uint8Array {
   const value = share[field];
@@ -15,7 +19,7 @@ function bytesField(share: ShareFields, field: string): Uint8Array {
   return value;
 }
 
-function openShare(share: ShareFields, roster: KeyringRoster, self: string): StoredKey {
+function openShare(share: ShareFields, roster: KeyringRoster, self: string): RootShare {
   const { keyType, commitments } = share;
   if (!Array.isArray(commitments)) throw new TypeError('a stored share has no commitments');
   return {
@@ -26,7 +30,19 @@ function openShare(share: ShareFields, roster: KeyringRoster, self: string): Sto
     publicKey: bytesField(share, 'publicKey'),
     commitments: commitments as readonly Uint8Array[],
     signingShare: bytesField(share, 'signingShare'),
+    chainCode: bytesField(share, 'chainCode'),
   };
+}
+
+/** Throws NodeStoreError `corrupt` unless what a path gives is the key that this party once confirmed. */
+function openDerived(key: ActiveKey, origin: Origin, share: RootShare, networkId: string): LoadedKey {
+  const derived = deriveStoredKey(origin.parent, share, origin.path);
+  const { result } = readContent(partyResult, key.confirmation, networkId).content;
+  if (result.kind !== 'key' || result.commitments[0] !== toHex(derived.share.publicKey)) {
+    const message = `${origin.path} of key ${origin.parent} is not what this party confirmed as key ${key.keyId}`;
+    throw new NodeStoreError('corrupt', `${message}: restore the node from a backup`);
+  }
+  return { ...derived, certificate: key.certificate };
 }
 
 /** `self`: this party's credential. `now`: milliseconds since 1970. */
@@ -71,9 +87,14 @@ export function sessionStore(
     pendingKeys: async () =>
       (await store.keys()).filter((key) => !key.certificate).map((key) => key.keyId as Hex),
     activateKey: (requestId, certificate) => store.activateKey(requestId, certificate),
+    putPendingDerived: (pending) => store.putPendingDerived(pending),
     keyOf: async (keyId) => {
       const key = await store.keyOf(keyId);
-      return key && { share: openShare(key.share, roster, self), certificate: key.certificate };
+      if (key === undefined) return undefined;
+      const share = openShare(key.share, roster, self);
+      if (key.origin) return openDerived(key, key.origin, share, store.networkId);
+      const { chainCode: _, ...generated } = share;
+      return { share: generated, certificate: key.certificate };
     },
     rememberHead: (workspaceId, head, log) =>
       store.rememberHead(workspaceId, { ...head, log: log as unknown as JsonValue }),

@@ -19,7 +19,7 @@ import { PairFiles } from './pair-files.ts';
 import { PairRecords, Pairs, pairScope } from './pairs.ts';
 import { type Pause, pauseKind } from './pause.ts';
 import { type PeerBoot, peerBootKind } from './peer-boots.ts';
-import { type ActiveKey, type PendingShare, Shares, type StoredKey } from './shares.ts';
+import { type ActiveKey, type PendingDerived, type PendingShare, Shares, type StoredKey } from './shares.ts';
 
 export interface NodeStoreOptions {
   /** The node's data folder; made with mode 0700 when missing. */
@@ -108,6 +108,8 @@ async function openStorageKey(journal: Journal, options: NodeStoreOptions): Prom
 }
 
 export class NodeStore {
+  /** The network this store belongs to. */
+  readonly networkId: string;
   readonly #journal: Journal;
   readonly #epochKeys: EpochKeys;
   readonly #shares: Shares;
@@ -117,6 +119,7 @@ export class NodeStore {
   readonly #pairRecords: PairRecords;
 
   private constructor(journal: Journal, epochKeys: EpochKeys, pairFiles: PairFiles, networkId: string) {
+    this.networkId = networkId;
     this.#journal = journal;
     this.#epochKeys = epochKeys;
     this.#pairFiles = pairFiles;
@@ -206,6 +209,14 @@ export class NodeStore {
     return this.#shares.putPendingShare(pending);
   }
 
+  /**
+   * Stores the party's one confirmation of a derived key; its parent must be an active, generated key here. Throws as
+   * `putPendingShare`, and `wrong_state`.
+   */
+  putPendingDerived(pending: PendingDerived): Promise<void> {
+    return this.#shares.putPendingDerived(pending);
+  }
+
   /** The confirmation this party gave for a key request, pending or active. */
   confirmationOf(requestId: string): Promise<Envelope | undefined> {
     return this.#shares.confirmationOf(requestId);
@@ -219,7 +230,7 @@ export class NodeStore {
     return this.#shares.activateKey(requestId, certificate);
   }
 
-  /** An active key with its share opened. Throws `epoch_erased`, `corrupt`. */
+  /** An active key with its share opened; a derived one with its parent's. Throws `epoch_erased`, `corrupt`. */
   keyOf(keyId: string): Promise<ActiveKey | undefined> {
     return this.#shares.keyOf(keyId);
   }

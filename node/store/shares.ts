@@ -1,10 +1,13 @@
 // Key shares: pending with the party's one confirmation, then active with the certificate. A share and its confirmation
-// are one record, so that no crash leaves one without the other; its state changes in that same record.
+// are one record, so that no crash leaves one without the other; its state changes in that same record. A derived key has
+// no share here: whoever opens it gets its parent's, and how to derive from that.
 import { decode as decodeCbor, encode as encodeCbor } from 'cborg';
 import * as z from 'zod';
 import { type Envelope, envelopeId, envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
 import { type Epoch, epochSchema, recordIdSchema, sameEpoch } from '../../protocol/records/fields.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
+import { type Origin, originOf, request } from '../../protocol/records/request.ts';
+import { derivationPathSchema } from '../../protocol/keys/derivation.ts';
 import {
   epochName,
   type EpochKeys,
@@ -31,6 +34,10 @@ export interface PendingShare {
   readonly keyRequest: Envelope;
 }
 
+export interface PendingDerived extends Omit<PendingShare, 'share'> {
+  readonly origin: Origin;
+}
+
 /** What may be shown of a key. */
 export interface StoredKey {
   readonly keyId: string;
@@ -38,26 +45,32 @@ export interface StoredKey {
   readonly epoch: Epoch;
   readonly keyRequest: Envelope;
   readonly confirmation: Envelope;
+  /** Of a derived key. */
+  readonly origin?: Origin | undefined;
   /** The key results of all parties; absent while the key is pending. */
   readonly certificate?: readonly Envelope[] | undefined;
 }
 
 export interface ActiveKey extends StoredKey {
   readonly certificate: readonly Envelope[];
+  /** Of a derived key: its parent's. */
   readonly share: ShareFields;
 }
 
-const keyKind: Kind<StoredKey & { readonly sealed: z.infer<typeof sealedBytesSchema> }> = {
+const keyKind: Kind<StoredKey & { readonly sealed?: z.infer<typeof sealedBytesSchema> | undefined }> = {
   name: 'key',
-  schema: z.strictObject({
-    keyId: recordIdSchema,
-    keyringId: recordIdSchema,
-    epoch: epochSchema,
-    keyRequest: envelopeSchema,
-    confirmation: envelopeSchema,
-    certificate: z.array(envelopeSchema).min(1).optional(),
-    sealed: sealedBytesSchema,
-  }),
+  schema: z
+    .strictObject({
+      keyId: recordIdSchema,
+      keyringId: recordIdSchema,
+      epoch: epochSchema,
+      keyRequest: envelopeSchema,
+      confirmation: envelopeSchema,
+      origin: z.strictObject({ parent: recordIdSchema, path: derivationPathSchema }).optional(),
+      certificate: z.array(envelopeSchema).min(1).optional(),
+      sealed: sealedBytesSchema.optional(),
+    })
+    .refine((key) => (key.origin === undefined) !== (key.sealed === undefined), 'a share or an origin'),
 };
 
 /** Epochs that were erased for good: their names never get a key again. */
@@ -80,8 +93,9 @@ function unknownRequest(requestId: string): NodeStoreError {
 }
 
 function checkPending(
-  { requestId, keyringId, epoch, confirmation, keyRequest }: PendingShare,
+  { requestId, keyringId, epoch, confirmation, keyRequest }: Omit<PendingShare, 'share'>,
   networkId: string,
+  origin?: Origin,
 ): void {
   const { content } = readContent(partyResult, confirmation, networkId);
   if (
@@ -98,6 +112,11 @@ function checkPending(
   if (keyRequest.type !== 'request' || envelopeId(keyRequest, networkId) !== requestId) {
     throw new NodeStoreError('invalid', `the record beside the share is not the request ${requestId}`);
   }
+  const asked = originOf(readContent(request, keyRequest, networkId).content);
+  if (asked?.parent !== origin?.parent || asked?.path !== origin?.path) {
+    const what = asked === undefined ? 'a generated key' : `${asked.path} of key ${asked.parent}`;
+    throw new NodeStoreError('invalid', `request ${requestId} asks for ${what}, and for nothing else`);
+  }
 }
 
 function withoutShare({
@@ -106,15 +125,31 @@ function withoutShare({
   epoch,
   keyRequest,
   confirmation,
+  origin,
   certificate,
 }: StoredKey): StoredKey {
-  return { keyId, keyringId, epoch, keyRequest, confirmation, ...(certificate && { certificate }) };
+  return {
+    keyId,
+    keyringId,
+    epoch,
+    keyRequest,
+    confirmation,
+    ...(origin && { origin }),
+    ...(certificate && { certificate }),
+  };
 }
 
 function epochOf(keyringId: string, epoch: Epoch): EpochOfKeyring {
   const parsed = epochOfKeyringSchema.safeParse({ keyringId, epoch });
   if (parsed.success) return parsed.data;
   throw new NodeStoreError('invalid', `no keyring id and epoch: ${z.prettifyError(parsed.error)}`);
+}
+
+/** A party confirms once. Throws NodeStoreError `already_confirmed`. */
+function refuseSecond(change: Change, keyId: string): void {
+  if (change.get(keyKind, keyId) === undefined) return;
+  const message = `this party has confirmed key request ${keyId} already: send that confirmation again`;
+  throw new NodeStoreError('already_confirmed', message);
 }
 
 /** The confirmation this party gave for a request, within a change. */
@@ -166,14 +201,31 @@ export class Shares {
     await this.#epochKeys.ensure(of);
     await this.#journal.change('share.pending', (change) => {
       if (change.get(erasedKind, epochName(of)) !== undefined) throw erasedError(of);
-      if (change.get(keyKind, keyId) !== undefined) {
-        const message = `this party has confirmed key request ${keyId} already: send that confirmation again`;
-        throw new NodeStoreError('already_confirmed', message);
-      }
+      refuseSecond(change, keyId);
       const plaintext = encodeShare(pending.share);
       const sealed = this.#epochKeys.sealShare({ keyId, ...of }, plaintext);
       plaintext.fill(0);
       change.put(keyKind, keyId, { keyId, ...of, keyRequest, confirmation, sealed });
+    });
+  }
+
+  /** As `putPendingShare`, of a key that is derived from an active, generated one. */
+  async putPendingDerived(pending: PendingDerived): Promise<void> {
+    const { requestId: keyId, keyringId, epoch, confirmation, keyRequest, origin } = pending;
+    const of = epochOf(keyringId, epoch);
+    checkPending(pending, this.#networkId, origin);
+    await this.#journal.change('key.derived', (change) => {
+      refuseSecond(change, keyId);
+      const parent = change.get(keyKind, origin.parent);
+      if (
+        parent?.certificate === undefined ||
+        parent.origin !== undefined ||
+        parent.keyringId !== keyringId
+      ) {
+        const message = `key ${origin.parent} is no active, generated key of this keyring here`;
+        throw new NodeStoreError('wrong_state', `${message}: nothing is derived from it`);
+      }
+      change.put(keyKind, keyId, { keyId, ...of, keyRequest, confirmation, origin });
     });
   }
 
@@ -196,8 +248,18 @@ export class Shares {
   async keyOf(keyId: string): Promise<ActiveKey | undefined> {
     const key = await this.#journal.get(keyKind, keyId);
     if (key?.certificate === undefined) return undefined;
-    const share = await this.#open(key, key.sealed);
+    const share = await this.#shareOf(key);
     return { ...withoutShare(key), certificate: key.certificate, share };
+  }
+
+  async #shareOf(key: z.infer<typeof keyKind.schema>): Promise<ShareFields> {
+    if (key.sealed !== undefined) return this.#open(key, key.sealed);
+    const parent = key.origin && (await this.#journal.get(keyKind, key.origin.parent));
+    if (parent?.sealed === undefined) {
+      const message = `the key from which ${key.keyId} is derived is missing: restore the node from a backup`;
+      throw new NodeStoreError('corrupt', message);
+    }
+    return this.#open(parent, parent.sealed);
   }
 
   async keys(): Promise<readonly StoredKey[]> {

@@ -9,6 +9,7 @@ import {
   verifyDecision,
   type Verdict,
 } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
 import type { Decision } from '../../protocol/records/decision.ts';
 import { type Envelope, envelopeId, readContent } from '../../protocol/records/envelope.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
@@ -99,11 +100,11 @@ export function mergeEvidence(
       leftOut.push(`a decision was left out: ${(error as Error).message}`);
     }
   }
-  const named = new Set(authorisation.items.map(({ key }) => key.id));
+  const named = namedKeys(authorisation);
   return {
     ...held,
     decisions: [...latest.values()].map(({ envelope }) => envelope),
-    // Nobody has looked at keys that came with a key request: it names none.
+    // Nobody has looked at keys that came with a request that names none.
     keys: (named.size === 0 ? [] : held.keys)
       .filter(({ request }) => named.has(envelopeId(request, networkId)))
       .map(({ request, certificate }) => ({
@@ -111,6 +112,12 @@ export function mergeEvidence(
         certificate: certificate.map((result) => signedByPartyAlone(result, networkId)),
       })),
   };
+}
+
+/** The keys that a request is judged by: those that are to sign, and the parents of derived ones. */
+function namedKeys({ items, derived }: Authorisation): ReadonlySet<Hex> {
+  const named = items.flatMap(({ key }) => (key.origin ? [key.id, key.origin.parent] : [key.id]));
+  return new Set(derived === undefined ? named : [...named, derived.parent.key.id]);
 }
 
 /**

@@ -1,6 +1,8 @@
 // `request`: an owner asks for a new key, or for signatures by keys of the workspace. Signed by the initiator; the
 // record's id is the request's, and a new key's, id.
 import * as z from 'zod';
+import { derivationPathSchema } from '../keys/derivation.ts';
+import type { Hex } from '../hex.ts';
 import { keyTypeSchema } from '../keys/key-type.ts';
 import { payloadSchema } from '../payloads/payload.ts';
 import type { RecordType } from './envelope.ts';
@@ -32,6 +34,9 @@ const keyRequestSchema = z.strictObject({
   keyringId: recordIdSchema,
   keyType: keyTypeSchema,
   label: labelSchema,
+  /** A derived key: the id of the generated key it is derived from, and how. Both or neither. */
+  parent: recordIdSchema.exactOptional(),
+  path: derivationPathSchema.exactOptional(),
 });
 
 const signRequestSchema = z.strictObject({
@@ -46,11 +51,28 @@ const signRequestSchema = z.strictObject({
 
 const schema = z
   .discriminatedUnion('kind', [keyRequestSchema, signRequestSchema])
-  .refine((request) => request.created < request.expires, 'expires is not after created');
+  .refine((request) => request.created < request.expires, 'expires is not after created')
+  .refine(
+    (request) => request.kind !== 'key' || (request.parent === undefined) === (request.path === undefined),
+    'a derived key has both a parent and a path',
+  );
 
 export type KeyRequest = z.infer<typeof keyRequestSchema>;
 export type SignRequest = z.infer<typeof signRequestSchema>;
 export type Request = KeyRequest | SignRequest;
+
+/** Where a derived key comes from. */
+export interface Origin {
+  /** Id of the generated key. */
+  readonly parent: Hex;
+  readonly path: string;
+}
+
+/** Where the key that is asked for comes from; undefined when it is to be generated. */
+export function originOf(content: Request): Origin | undefined {
+  if (content.kind !== 'key' || content.parent === undefined || content.path === undefined) return undefined;
+  return { parent: content.parent, path: content.path };
+}
 
 export const request: RecordType<Request> = {
   type: 'request',

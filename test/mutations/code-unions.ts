@@ -68,7 +68,7 @@ export const codeUnions: readonly CodeUnion[] = [
   },
   {
     name: 'RefusalReason',
-    file: 'protocol/authorize.ts',
+    file: 'protocol/refusal.ts',
     begins: 'export type RefusalReason =',
     ends: ';',
     production: ['protocol'],
@@ -105,6 +105,16 @@ export const codeUnions: readonly CodeUnion[] = [
     raised: [made('CertificateError')],
     asserted: /./,
     mutationKey: 'certificate',
+  },
+  {
+    name: 'DerivationErrorCode',
+    file: 'protocol/keys/derivation.ts',
+    begins: 'export type DerivationErrorCode =',
+    ends: ';',
+    production: ['protocol/keys'],
+    raised: [made('DerivationError')],
+    asserted: /^derivation/,
+    mutationKey: 'derivation',
   },
   {
     name: 'Ed25519KeyErrorCode',

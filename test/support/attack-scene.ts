@@ -42,7 +42,7 @@ export async function keyedNetwork(
 }
 
 /** A PSBT that spends a coin of this key. */
-function spendBy(publicKey: Uint8Array): Payload {
+export function spendBy(publicKey: Uint8Array): Payload {
   const script = taprootScript(outputKeyOf(publicKey));
   const transaction = new Transaction();
   transaction.addInput({ txid: seedOf('coin'), index: 0, witnessUtxo: { script, amount: 9000n } });

@@ -45,6 +45,7 @@ export function accusing(
           message: toHex(message),
           ...(tweak && { tweak: toHex(tweak) }),
           key: { request: net.entry.request, certificate: [...net.entry.certificate] },
+          ...(net.parent && { parent: net.parent }),
         },
       }),
     ...changes,

@@ -17,7 +17,7 @@ import {
 import { timestamp } from '../../protocol/records/fields.ts';
 import { type Keyring, keyringRoster, openKeyring } from '../../protocol/records/keyring-roster.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
-import { request } from '../../protocol/records/request.ts';
+import { type Origin, request } from '../../protocol/records/request.ts';
 import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
 import { workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';
 
@@ -159,15 +159,16 @@ function signerFor(world: World, options: RequestOptions): Signer {
 
 export function keyRequest(
   world: World,
-  options: RequestOptions & { label?: string; keyType?: KeyType } = {},
+  options: RequestOptions & { label?: string; keyType?: KeyType; origin?: Origin } = {},
 ): Envelope {
-  const { label = 'treasury', keyType = 'ed25519' } = options;
+  const { label = 'treasury', keyType = 'ed25519', origin } = options;
   const content = {
     ...base(world, options),
     kind: 'key' as const,
     keyringId: world.keyring.id,
     keyType,
     label,
+    ...origin,
   };
   return createRecord(request, content, signerFor(world, options));
 }

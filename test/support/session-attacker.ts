@@ -8,7 +8,7 @@ import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { type KeyType, verifySignature } from '../../protocol/keys/key-type.ts';
 import { type DecodedPayload, decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
-import { readContent, type Signer } from '../../protocol/records/envelope.ts';
+import { type Envelope, readContent, type Signer } from '../../protocol/records/envelope.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { acceptCommitment, attemptIdOf, leaderOrder } from '../../node/sessions/attempt.ts';
 import { signDigests } from '../../node/sessions/purpose.ts';
@@ -97,8 +97,10 @@ export function textFor(keyType: KeyType, text: string): Payload {
 
 /** A network whose parties have a key already, none of them booted: one key generation for each size. */
 export class KeyedNetwork extends SessionWorld {
-  readonly entry: KeyEntry;
-  readonly key: VerifiedKey;
+  /** The key that is to sign, and of a derived one its parent. */
+  entry: KeyEntry;
+  key: VerifiedKey;
+  parent: KeyEntry | undefined;
   /** What requests ask for, one an item. */
   payloads: readonly Payload[];
 
@@ -126,6 +128,31 @@ export class KeyedNetwork extends SessionWorld {
     return new KeyedNetwork(await made, options);
   }
 
+  /** A request for a key that is derived from the network's, and its evidence. */
+  derivedKey(path = 'm/0/7'): { id: Hex; request: Envelope; full: Evidence } {
+    const { keyType, id: parent } = this.key;
+    const created = this.clock.now();
+    const request = keyRequest(this.world, { created, keyType, origin: { parent, path }, label: path });
+    return { id: idOf(request), request, full: evidence(this.world, request, { keys: [this.entry] }) };
+  }
+
+  /** Derives a key at all parties, which are booted: from now on requests are for that one. */
+  async derive(path = 'm/0/7'): Promise<Hex> {
+    const { id, request, full } = this.derivedKey(path);
+    await this.submit(full, [...this.nodes.keys()]);
+    const certified = ({ store }: SimulatedNode) => store.derived.get(id)?.certificate;
+    await this.until(() => this.nodes.every((node) => certified(node) !== undefined), 60_000, 'the child');
+    this.parent = this.entry;
+    this.entry = { request, certificate: [...certified(this.node(0))!] };
+    this.key = verifyKey(this.entry, this.world.keyring, networkId, [this.parent]);
+    return id;
+  }
+
+  /** What proves the key that is to sign. */
+  get keys(): KeyEntry[] {
+    return this.parent === undefined ? [this.entry] : [this.entry, this.parent];
+  }
+
   /** What the items of a request come to. */
   get decoded(): readonly DecodedPayload[] {
     const { keyType, publicKey } = this.key;
@@ -143,7 +170,7 @@ export class KeyedNetwork extends SessionWorld {
       const order = leaderOrder(parties, id);
       if (!leaders.every((leader, turn) => order[turn] === parties[leader])) continue;
       const decisions = [approve(this.world, id, 'bob', { expires: created + 3_600_000 })];
-      return { id, full: evidence(this.world, request, { keys: [this.entry], decisions }) };
+      return { id, full: evidence(this.world, request, { keys: this.keys, decisions }) };
     }
   }
 

@@ -6,15 +6,18 @@ import type { Hex } from '../../protocol/hex.ts';
 import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
 import { readContent } from '../../protocol/records/envelope.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
+import type { Origin } from '../../protocol/records/request.ts';
 import type { KeyShare } from '../../node/mpc/dkg/key-share.ts';
 import {
   type BlameFile,
   type Clock,
   defaultTiming,
+  type LoadedKey,
   type SessionContext,
   type SessionStore,
   type StoredJob,
 } from '../../node/sessions/context.ts';
+import { deriveStoredKey } from '../../node/sessions/derived.ts';
 import { PairGate } from '../../node/sessions/pairs/gate.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import { inlineWork } from '../../node/work/inline.ts';
@@ -55,6 +58,10 @@ export class MemorySessionStore implements SessionStore {
   readonly jobs = new Map<Hex, { evidence: Evidence; state: 'stored' | 'started' | 'done' }>();
   readonly finished = new Map<Hex, Envelope>();
   readonly pending = new Map<Hex, { share: KeyShare; confirmation: Envelope }>();
+  readonly derived = new Map<
+    Hex,
+    { origin: Origin; confirmation: Envelope; certificate?: readonly Envelope[] }
+  >();
   readonly active = new Map<Hex, { share: KeyShare; certificate: readonly Envelope[] }>();
   /** Called before every durable write with its name; throws to crash there. */
   beforeWrite: (name: string) => void = () => undefined;
@@ -99,19 +106,39 @@ export class MemorySessionStore implements SessionStore {
       throw new Error('already confirmed');
     this.pending.set(pending.requestId, pending);
   }
+  async putPendingDerived(pending: {
+    requestId: Hex;
+    origin: Origin;
+    confirmation: Envelope;
+  }): Promise<void> {
+    this.beforeWrite('putPendingDerived');
+    const { requestId, origin, confirmation } = pending;
+    if (this.derived.has(requestId)) throw new Error('already confirmed');
+    if (!this.active.has(origin.parent)) throw new Error(`no active key ${origin.parent}`);
+    this.derived.set(requestId, { origin, confirmation });
+  }
   async confirmationOf(requestId: Hex): Promise<Envelope | undefined> {
-    return this.pending.get(requestId)?.confirmation;
+    return (this.pending.get(requestId) ?? this.derived.get(requestId))?.confirmation;
   }
   async pendingKeys(): Promise<readonly Hex[]> {
-    return [...this.pending.keys()].filter((requestId) => !this.active.has(requestId));
+    const derived = [...this.derived].flatMap(([id, { certificate }]) => (certificate ? [] : [id]));
+    return [...[...this.pending.keys()].filter((requestId) => !this.active.has(requestId)), ...derived];
   }
   async activateKey(requestId: Hex, certificate: readonly Envelope[]): Promise<void> {
     this.beforeWrite('activateKey');
+    const derived = this.derived.get(requestId);
+    if (derived) {
+      derived.certificate = certificate;
+      return;
+    }
     const { share } = this.pending.get(requestId) as { share: KeyShare };
     this.active.set(requestId, { share, certificate });
   }
-  async keyOf(keyId: Hex): Promise<{ share: KeyShare; certificate: readonly Envelope[] } | undefined> {
-    return this.active.get(keyId);
+  async keyOf(keyId: Hex): Promise<LoadedKey | undefined> {
+    const { origin, certificate } = this.derived.get(keyId) ?? {};
+    if (origin === undefined || certificate === undefined) return this.active.get(keyId);
+    const { share } = this.active.get(origin.parent) as { share: KeyShare };
+    return { ...deriveStoredKey(origin.parent, share, origin.path), certificate };
   }
   async rememberHead(): Promise<void> {
     this.beforeWrite('rememberHead');

@@ -5,6 +5,7 @@ import { sha512 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import type { Evidence } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
+import { derivedResult } from '../../protocol/keys/derivation.ts';
 import { publicKeyOf, sign } from '../../protocol/keys/ed25519.ts';
 import { decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
 import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
@@ -76,14 +77,45 @@ export function refusedBy(world: World, party: Signer, subject: Hex, reason = 'p
   return resultBy(world, party, subject, result);
 }
 
-/** Another valid signature of the payload, as a second attempt of a threshold protocol yields: its nonce is not RFC 8032's. */
-export function otherSignatureBy(key: WorldKey, payload: Payload, nonce = 7n): Hex {
-  const { message } = decodePayload(payload, { keyType: 'ed25519', publicKey: fromHex(key.publicKey) });
+/** A signature by whoever knows a key's secret scalar, with a nonce that is not RFC 8032's. */
+function signatureOf(scalar: bigint, publicKey: Hex, payload: Payload, nonce: bigint): Hex {
+  const { message } = decodePayload(payload, { keyType: 'ed25519', publicKey: fromHex(publicKey) });
   const { Fn, BASE } = ed25519.Point;
-  const { scalar } = ed25519.utils.getExtendedPublicKey(key.seed);
   const commitment = BASE.multiply(nonce).toBytes();
-  const digest = sha512(concatBytes(commitment, fromHex(key.publicKey), message));
+  const digest = sha512(concatBytes(commitment, fromHex(publicKey), message));
   const challenge = Fn.create(bytesToNumberLE(digest));
   const response = Fn.add(nonce, Fn.mul(challenge, scalar));
   return toHex(concatBytes(commitment, numberToBytesLE(response, 32)));
+}
+
+/** Another valid signature of the payload, as a second attempt of a threshold protocol yields. */
+export function otherSignatureBy(key: WorldKey, payload: Payload, nonce = 7n): Hex {
+  const { scalar } = ed25519.utils.getExtendedPublicKey(key.seed);
+  return signatureOf(scalar, key.publicKey, payload, nonce);
+}
+
+/** The signature that the parent's holder alone could make of a payload by its child. */
+export function signatureByChild(parent: WorldKey, path: string, payload: Payload, nonce = 7n): Hex {
+  const { scalar } = ed25519.utils.getExtendedPublicKey(parent.seed);
+  const { offset, result } = derivedResult(parent, path);
+  const sum = ed25519.Point.Fn.add(scalar, bytesToNumberLE(offset));
+  return signatureOf(sum, result.publicKey, payload, nonce);
+}
+
+/** A key derived from another one, certified by all parties as what `path` gives, but for `change`. */
+export function makeChild(
+  world: World,
+  parent: Pick<WorldKey, 'id' | 'result'>,
+  path = 'm/0/7',
+  change: Partial<KeyResult> = {},
+  request = keyRequest(world, {
+    label: path,
+    keyType: parent.result.keyType,
+    origin: { parent: parent.id, path },
+  }),
+): Omit<WorldKey, 'seed'> {
+  const id = idOf(request);
+  const result = { ...derivedResult(parent, path).result, ...change };
+  const certificate = world.parties.map((party) => resultBy(world, party, id, result));
+  return { id, request, publicKey: result.publicKey, result, certificate, entry: { request, certificate } };
 }

@@ -3,9 +3,9 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { toHex } from '../../protocol/hex.ts';
 import { createRecord, ed25519Signer, type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
-import { request } from '../../protocol/records/request.ts';
+import { type Origin, request } from '../../protocol/records/request.ts';
 import type { NodeStoreOptions } from '../../node/store/node-store.ts';
-import type { PendingShare } from '../../node/store/shares.ts';
+import type { PendingDerived, PendingShare } from '../../node/store/shares.ts';
 
 export const networkId = 'local-00000001';
 export const passphrase = 'a passphrase for tests';
@@ -52,7 +52,7 @@ export function keyResult(label: string): PartyResult['result'] {
 }
 
 /** A key request and what key generation made of it. The share's secret is `share.secret`, 32 bytes. */
-export function keyCase(number: number): { pending: PendingShare; certificate: Envelope[] } {
+export function keyCase(number: number, origin?: Origin): { pending: PendingShare; certificate: Envelope[] } {
   const keyRequest = createRecord(
     request,
     {
@@ -67,6 +67,7 @@ export function keyCase(number: number): { pending: PendingShare; certificate: E
       keyringId,
       keyType: 'ed25519',
       label: `key ${number}`,
+      ...origin,
     },
     party,
   );
@@ -78,4 +79,14 @@ export function keyCase(number: number): { pending: PendingShare; certificate: E
     pending: { requestId, keyringId, epoch, share, confirmation, keyRequest },
     certificate: [confirmation],
   };
+}
+
+/** A derived key and its certificate. */
+export function derivedCase(
+  number: number,
+  origin: Origin,
+): { pending: PendingDerived; certificate: Envelope[] } {
+  const { pending, certificate } = keyCase(number, origin);
+  const { share: _, ...rest } = pending;
+  return { pending: { ...rest, origin }, certificate };
 }

@@ -25,7 +25,7 @@ import {
   twoOfThreeAnyChain,
 } from '../support/fixture.ts';
 import { WholeTaprootKey } from '../support/whole-taproot-key.ts';
-import { keyResultOf, makeKey, signatureBy } from '../support/world-key.ts';
+import { keyResultOf, makeChild, makeKey, signatureBy } from '../support/world-key.ts';
 
 const world = createWorld({ signPolicy: twoOfThreeAnyChain });
 const [first] = world.parties;
@@ -66,6 +66,22 @@ function refuses(code: PartyResultErrorCode, check: () => unknown, what?: string
 }
 
 describe('party results', () => {
+  it('of a derived key are the one that its parent and path give, to the last field', () => {
+    const child = makeChild(world, key, 'm/0/7');
+    const deriving = authorised(child.request, [key.entry] as never[]);
+    checkPartyResult(content(child.result), deriving);
+    const point = child.result.commitments[0]!;
+    for (const lie of [
+      makeChild(world, key, 'm/0/8').result,
+      key.result,
+      { ...child.result, chainCode: key.result.chainCode },
+      { ...child.result, transcript: key.result.transcript },
+      { ...child.result, commitments: [point, point] },
+    ])
+      refuses('not_derived', () => checkPartyResult(content(lie), deriving));
+    checkPartyResult(content({ kind: 'refusal', code: 'expired', reason: '' }), deriving);
+  });
+
   it('are of parties of the keyring, about this request, keyring and epoch', () => {
     const sound = resultBy(world, first!, signing.requestId, signatures(good));
     assert.equal(verifyPartyResult(sound, signing, networkId).content.party, first!.credential);

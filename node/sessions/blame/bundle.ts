@@ -4,6 +4,7 @@ import { base64urlnopad } from '@scure/base';
 import { bytesToHex } from '@noble/hashes/utils.js';
 import * as z from 'zod';
 import { keyTypeSchema } from '../../../protocol/keys/key-type.ts';
+import { keyEntrySchema } from '../../../protocol/key-proofs.ts';
 import { hexBytes } from '../../../protocol/hex.ts';
 import { decodeCanonical, encodeCanonical } from '../../../protocol/records/canonical.ts';
 import { envelopeSchema } from '../../../protocol/records/envelope.ts';
@@ -72,7 +73,9 @@ export const blameSchema = z.strictObject({
       message: z.string().regex(/^0x(?:[0-9a-f]{2})*$/),
       /** What the key is tweaked with to sign it; absent where the key itself signs. */
       tweak: hexBytes(32).optional(),
-      key: z.strictObject({ request: envelopeSchema, certificate: z.array(envelopeSchema).max(50) }),
+      key: keyEntrySchema,
+      /** Of a derived key: the key it comes from. */
+      parent: keyEntrySchema.optional(),
     })
     .optional(),
 });

@@ -1,7 +1,7 @@
 // Making a bundle: of the frames that were kept, the fewest that prove the fault, and beside them what a replay needs. What
 // does not verify is not made: a bundle that convinces nobody else is none.
 import { toHex } from '../../../protocol/hex.ts';
-import type { Authorisation, Evidence } from '../../../protocol/authorize.ts';
+import type { Authorisation, Evidence, KeyEntry } from '../../../protocol/authorize.ts';
 import { envelopeId } from '../../../protocol/records/envelope.ts';
 import { type Keyring, partyIndex } from '../../../protocol/records/keyring-roster.ts';
 import { isShareValid, splitShares } from '../../mpc/frost/shares.ts';
@@ -33,16 +33,23 @@ export interface MadeBundle {
 function signingOf(context: BlameContext, item: number): BlameBundle['signing'] {
   const { authorisation, keys, networkId } = context;
   const { key, payload } = authorisation.items[item]!;
-  const entry = keys.find(({ request }) => envelopeId(request, networkId) === key.id);
-  if (entry === undefined) return undefined;
-  // Whoever passed the evidence on may have repeated results in it.
-  const certificate = [...new Map(entry.certificate.map((result) => [result.bytes, result])).values()];
+  const entryOf = (id: string): KeyEntry | undefined => {
+    const entry = keys.find(({ request }) => envelopeId(request, networkId) === id);
+    if (entry === undefined) return undefined;
+    // Whoever passed the evidence on may have repeated results in it.
+    const certificate = [...new Map(entry.certificate.map((result) => [result.bytes, result])).values()];
+    return { request: entry.request, certificate };
+  };
+  const entry = entryOf(key.id);
+  const parent = key.origin && entryOf(key.origin.parent);
+  if (entry === undefined || (key.origin && parent === undefined)) return undefined;
   const { message, tweak } = payload;
   return {
     item,
     message: toHex(message),
     ...(tweak && { tweak: toHex(tweak) }),
-    key: { request: entry.request, certificate },
+    key: entry,
+    ...(parent && { parent }),
   };
 }
 

@@ -28,13 +28,15 @@ export function commitmentsOf({ accepts }: Started, keyring: Keyring, item: numb
 
 /** The public half of a key as it signs, from its certificate. Throws Error when that does not prove it. */
 export function publicKeyOf(
-  { key, tweak }: Pick<Signing, 'key' | 'tweak'>,
+  { key, parent, tweak }: Pick<Signing, 'key' | 'parent' | 'tweak'>,
   keyring: Keyring,
   networkId: string,
 ): PublicKeyPackage & { id: Hex } {
-  const { id, keyType } = verifyKey(key, keyring, networkId);
-  if (key.certificate.length !== keyring.roster.parties.length)
+  const { id, keyType, origin } = verifyKey(key, keyring, networkId, parent ? [parent] : []);
+  const parties = keyring.roster.parties.length;
+  if (key.certificate.length !== parties || (parent && parent.certificate.length !== parties))
     throw new TypeError('a certificate holds one key result of each party');
+  if (parent !== undefined && origin === undefined) throw new TypeError('the key has no parent');
   const { result } = readContent(partyResult, key.certificate[0]!, networkId).content;
   if (result.kind !== 'key') throw new TypeError('a certificate holds key results');
   const commitments = result.commitments.map(fromHex);
