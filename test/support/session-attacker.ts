@@ -108,7 +108,8 @@ export class KeyedNetwork extends SessionWorld {
     super(world, options);
     this.entry = entry;
     this.key = key;
-    this.payloads = [textFor(key.keyType, 'hello')];
+    // Keys for Bitcoin sign PSBTs only: a test that wants some gives them.
+    this.payloads = key.keyType === 'bitcoin_secp256k1' ? [] : [textFor(key.keyType, 'hello')];
     for (const [index, { store }] of this.nodes.entries()) {
       const { pending, active } = stores[index] as MemorySessionStore;
       for (const [id, share] of pending) store.pending.set(id, share);
