@@ -10,6 +10,7 @@ import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import type { Work } from '../work/work.ts';
 import type { AdmissionLimits } from './admission.ts';
+import type { PairGate } from './pairs/gate.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -138,6 +139,8 @@ export interface SessionContext {
   /** Whether PROPOSE, START and DONE also go over the streams; off only in tests, where gossip alone must carry them. */
   readonly streamCopies: boolean;
   readonly observer?: SessionObserver;
+  /** The ban gate of this node's pairs; without one no ECDSA. */
+  readonly pairs?: PairGate;
   /** Default: `defaultAdmission`. */
   readonly admission?: AdmissionLimits;
 }
