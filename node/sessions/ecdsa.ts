@@ -5,7 +5,7 @@ import { OfflineAttempts } from './offline-attempts.ts';
 import type { DestroyedBy, PairGate } from './pairs/gate.ts';
 import { PairSetups } from './pairs/pair-setups.ts';
 import { Presigning } from './presigning/filling.ts';
-import { type PoolSize, PresignaturePool } from './presigning/pool.ts';
+import { PresignaturePool } from './presigning/pool.ts';
 import type { SigningKeys } from './signing-keys.ts';
 import type { SessionState } from './state.ts';
 import type { Frame, FrameOf } from './wire.ts';
@@ -113,15 +113,6 @@ export class Ecdsa {
     if (!this.offline.has(attemptId)) return false;
     take();
     return true;
-  }
-
-  /** For the status: parties with which a setup is being made. */
-  get underway(): readonly string[] {
-    return this.setups.underway;
-  }
-
-  poolSizes(): readonly PoolSize[] {
-    return this.pool.sizes();
   }
 
   stop(): void {

@@ -133,6 +133,11 @@ export class LiveAttempt {
     return this.#ended;
   }
 
+  /** Rounds that are over for this party. */
+  get rounds(): number {
+    return this.#times.rounds;
+  }
+
   /** How far it is; `watching`: others sign. */
   get stage(): 'accepted' | 'rounds' | 'watching' | 'ended' {
     if (this.#ended) return 'ended';

@@ -31,6 +31,13 @@ export interface OfflineTask {
   onEnd(result: { readonly output: RunOutput } | { readonly failure: Failure }, leader: string): void;
 }
 
+export interface LiveOffline {
+  readonly leader: string;
+  readonly members: readonly string[];
+  /** Rounds that this party has done. */
+  readonly rounds: number;
+}
+
 type Reason = Body<'decline'>['reason'];
 
 interface Live {
@@ -62,9 +69,9 @@ export class OfflineAttempts {
   }
 
   /** Attempts of a purpose under way, with their members. */
-  live(kind: Purpose['kind']): readonly { readonly leader: string; readonly members: readonly string[] }[] {
-    return [...this.#live.values()].flatMap(({ task, attempt }) =>
-      task.purpose.kind === kind ? [{ leader: attempt.leader, members: task.members }] : [],
+  live(kind: Purpose['kind']): readonly LiveOffline[] {
+    return [...this.#live.values()].flatMap(({ task: { purpose, members }, attempt: { leader, rounds } }) =>
+      purpose.kind === kind ? [{ leader, members, rounds }] : [],
     );
   }
 

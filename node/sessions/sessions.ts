@@ -63,6 +63,7 @@ export class Sessions {
     this.#membership = new Membership(this.#state, this.#outcomes, this.#keys, this.#ecdsa, (job) =>
       this.#leading.next(job),
     );
+    context.pairs?.listen((party, why) => this.#pairDestroyed(party, why));
     this.#leading = new Leading(this.#state, this.#membership, this.#outcomes);
     this.#intake = new Intake(this.#state, this.#outcomes, this.#membership, this.#leading);
   }
@@ -203,20 +204,20 @@ export class Sessions {
   }
 
   /** The ban gate has closed on a party, or the pair setup with it is gone; called before anything else leaves. */
-  pairDestroyed(party: string, why: DestroyedBy): void {
+  #pairDestroyed(party: string, why: DestroyedBy): void {
     if (this.#state.stopped) return;
     if (why !== 'replaced') this.#membership.pairDestroyed(party);
     this.#ecdsa?.destroyed(party, why);
   }
 
-  /** Parties with which a pair setup is being made. */
-  get pairSetupsUnderway(): readonly string[] {
-    return this.#ecdsa?.underway ?? [];
+  /** How far the pair setups are that are being made, by party: rounds done. */
+  pairProgress(): ReadonlyMap<string, { readonly done: number; readonly of: number }> {
+    return this.#ecdsa?.setups.progress() ?? new Map<string, never>();
   }
 
-  /** Presignatures that wait here. */
+  /** Presignatures that wait here, of all owners. */
   presignatures(): readonly PoolSize[] {
-    return this.#ecdsa?.poolSizes() ?? [];
+    return this.#ecdsa?.pool.sizes() ?? [];
   }
 
   /** Tries what waits for parties, now that one came up; for a peer that comes and goes all the time, now and then. */

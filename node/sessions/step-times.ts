@@ -16,6 +16,11 @@ export class StepTimes {
     this.#began = context.clock.now();
   }
 
+  /** Rounds that are over for this party. */
+  get rounds(): number {
+    return Math.max(0, this.#round - 1);
+  }
+
   /** The START has come, and this party is in it. */
   started(): void {
     this.#tell('accept');

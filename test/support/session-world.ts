@@ -283,8 +283,6 @@ export class SessionWorld {
     };
     const log = (event: string, fields: Record<string, unknown>): unknown =>
       node.logged.push({ event, fields });
-    // The gate needs the sessions, and the sessions need the gate.
-    const link: { sessions?: Sessions } = {};
     const { ecdsa } = this.#options;
     node.gate =
       ecdsa &&
@@ -292,7 +290,6 @@ export class SessionWorld {
         store: node.pairs,
         clock,
         log,
-        onDestroyed: (party, why) => void (lives() && link.sessions?.pairDestroyed(party, why)),
       }));
     const context: SessionContext = {
       networkId,
@@ -320,7 +317,6 @@ export class SessionWorld {
       ...(node.gate && ecdsa && { pairs: node.gate, presignatures: ecdsa.presignatures }),
     };
     node.sessions = new Sessions(context, () => undefined);
-    link.sessions = node.sessions;
     if (node.paused) node.sessions.pause();
     await node.sessions.start();
     for (const other of this.nodes) {

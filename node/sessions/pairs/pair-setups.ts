@@ -10,6 +10,8 @@ import type { SessionState } from '../state.ts';
 import type { Body } from '../wire.ts';
 import type { PairGate } from './gate.ts';
 
+/** Rounds of a pair setup. */
+const setupRounds = 4;
 /** Milliseconds: how long the second of a pair waits for the first, and between attempts, growing up to the longest. */
 const grace = 5000;
 const firstPause = 1500;
@@ -53,12 +55,16 @@ export class PairSetups {
     this.#attend(party, this.#leads(party) ? firstPause : grace);
   }
 
-  /** Parties with which a setup is being made. */
-  get underway(): readonly string[] {
+  /** The setups that are being made, by party: rounds that this party has done. */
+  progress(): ReadonlyMap<string, { readonly done: number; readonly of: number }> {
     const { self } = this.#state;
-    return this.#offline
-      .live('pair-setup')
-      .flatMap(({ members }) => members.filter((party) => party !== self));
+    const live = this.#offline.live('pair-setup');
+    return new Map(
+      live.flatMap(({ members, rounds }) => {
+        const others = members.filter((party) => party !== self);
+        return others.map((party) => [party, { done: rounds, of: setupRounds }] as const);
+      }),
+    );
   }
 
   stop(): void {
@@ -85,7 +91,7 @@ export class PairSetups {
   #isWanted(party: string): boolean {
     const { stopped, paused, context } = this.#state;
     if (stopped || paused || this.#gate.state(party) !== 'missing') return false;
-    return context.transport.up().has(party) && !this.underway.includes(party);
+    return context.transport.up().has(party) && !this.progress().has(party);
   }
 
   #task(party: string): OfflineTask {
@@ -129,7 +135,7 @@ export class PairSetups {
   /** This party's side of a setup that `from` proposes, or why it takes no part. */
   decide(from: string): OfflineTask | Body<'decline'>['reason'] {
     if (this.#gate.state(from) === 'banned') return 'banned';
-    if (this.underway.includes(from)) return 'busy';
+    if (this.progress().has(from)) return 'busy';
     const since = this.#state.context.clock.now() - (this.#madeAt.get(from) ?? -Infinity);
     if (this.#gate.state(from) === 'ready' && since < renewalSpacing) return 'busy';
     this.#timers.get(from)?.();
