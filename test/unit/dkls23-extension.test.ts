@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { bitAt, transpose } from '../../node/mpc/dkls23/bits.ts';
 import { EXTENSION_LENGTH, extendAsReceiver, extendAsSender } from '../../node/mpc/dkls23/extension.ts';
-import { addMultiple } from '../../node/mpc/dkls23/field128.ts';
+import { addProduct, addProducts } from '../../node/mpc/dkls23/field128.ts';
 import { openPairSetup } from '../../node/mpc/dkls23/pair-secrets.ts';
 import { padsOf } from '../../node/mpc/dkls23/pads.ts';
 import {
@@ -78,11 +78,14 @@ describe('DKLs23: bits and the field', () => {
     const columns = random(BASE_TRANSFERS * ROW_LENGTH);
     const before = random(BASE_TRANSFERS * ROW_LENGTH);
     const sum = new Uint32Array(transpose(before, 128, 128).buffer);
-    addMultiple(sum, chi, new Uint32Array(transpose(columns, 128, 128).buffer), 4);
+    addProducts(sum, chi, new Uint32Array(transpose(columns, 128, 128).buffer));
     const result = transpose(new Uint8Array(sum.buffer), 128, 128);
     for (let column = 0; column < BASE_TRANSFERS; column++) {
       const product = multiply(numberOf(chi), numberOf(rowOf(columns, column)));
       assert.equal(numberOf(rowOf(result, column)), product ^ numberOf(rowOf(before, column)));
+      const one = rowOf(before, column);
+      addProduct(one, chi, rowOf(columns, column));
+      assert.deepEqual(one, rowOf(result, column));
     }
   });
 });
@@ -205,17 +208,15 @@ describe('DKLs23: extension', () => {
 function forge(column: number): Uint8Array {
   const message = altered((bytes) => flipRow(bytes, column, 0));
   const chi = xof('countersign/v1/dkls23/consistency', 64, context, message.subarray(0, xAt));
-  const hash = (matrix: Uint32Array, width: number): Uint32Array => {
-    const block = (number: number): Uint32Array =>
-      matrix.slice(number * BASE_TRANSFERS * width, (number + 1) * BASE_TRANSFERS * width);
-    const sum = block(4);
-    for (const number of [0, 1, 2, 3])
-      addMultiple(sum, chi.subarray(number * ROW_LENGTH, (number + 1) * ROW_LENGTH), block(number), width);
-    return sum;
-  };
-  message.fill(0, xAt);
-  const bits = Uint32Array.from({ length: EXTENSION_ROWS }, (_, row) => bitAt(choices, row));
-  for (const [row, bit] of hash(bits, 1).entries()) if (bit === 1) flip(message, xAt * 8 + row);
-  message.set(new Uint8Array(hash(new Uint32Array(honest.rows.slice().buffer), 4).buffer), hashedAt);
+  const factors = [0, 1, 2, 3].map((block) => chi.subarray(block * ROW_LENGTH, (block + 1) * ROW_LENGTH));
+  const x = choices.slice(4 * ROW_LENGTH);
+  const rows = new Uint32Array(honest.rows.slice().buffer);
+  const hashed = rows.slice(4 * 512);
+  for (const [block, factor] of factors.entries()) {
+    addProduct(x, factor, rowOf(choices, block));
+    addProducts(hashed, factor, rows.subarray(block * 512, (block + 1) * 512));
+  }
+  message.set(x, xAt);
+  message.set(new Uint8Array(hashed.buffer), hashedAt);
   return message;
 }
