@@ -47,6 +47,8 @@ const legacyForm = { type: 'legacy', fields: 9, chainId: 6 } as const;
 /** A legacy transaction before EIP-155: without chain id. */
 const unprotectedFields = 6;
 const signatureFields = 3;
+const addressBytes = 20;
+const storageKeyBytes = 32;
 /** RLP: the first byte of a list is this or more. EIP-2718: types of transactions are below 0x80. */
 const listStart = 0xc0;
 const typeEnd = 0x80;
@@ -106,10 +108,36 @@ function checkFields(fields: readonly unknown[], form: ReturnType<typeof formOf>
     throw malformed(`the transaction has ${fields.length} fields, one of its type has ${form.fields}`);
 }
 
+function isBytes(field: unknown, length: number): boolean {
+  return isHex(field) && field.length === 2 + 2 * length;
+}
+
+/** EIP-2930: pairs of an address and a list of storage keys, of 20 and 32 bytes. */
+function isAccessList(field: unknown): boolean {
+  return (
+    Array.isArray(field) &&
+    field.every(
+      (entry: unknown) =>
+        Array.isArray(entry) &&
+        entry.length === 2 &&
+        isBytes(entry[0], addressBytes) &&
+        Array.isArray(entry[1]) &&
+        entry[1].every((key) => isBytes(key, storageKeyBytes)),
+    )
+  );
+}
+
+/** The library would take a list where bytes belong for what it is not, and write the same list again. */
+function checkShape(fields: readonly unknown[], { type }: ReturnType<typeof formOf>): void {
+  const wrong = fields.findIndex((field, index) =>
+    type !== 'legacy' && index === fields.length - 1 ? !isAccessList(field) : !isHex(field),
+  );
+  if (wrong !== -1) throw malformed(`field ${wrong + 1} of the transaction has another form than it has to`);
+}
+
 /** Before anything makes a number of it: larger ones would be rounded to another chain's. */
 function checkChainId(field: unknown): void {
-  if (!isHex(field)) throw malformed('the chain id is a list');
-  const chainId = field === '0x' ? 0n : BigInt(field);
+  const chainId = field === '0x' ? 0n : BigInt(field as Hex);
   if (chainId < 1n || chainId > BigInt(Number.MAX_SAFE_INTEGER))
     throw new PayloadError(
       'unsupported_chain',
@@ -144,6 +172,7 @@ export function parseEvmTransaction(bytes: Uint8Array): EvmTransaction {
   const form = formOf(bytes);
   const fields = fieldsOf(bytes, form.type);
   checkFields(fields, form);
+  checkShape(fields, form);
   checkChainId(fields[form.chainId]);
   const serialized = toHex(bytes);
   let library: TransactionSerializable;

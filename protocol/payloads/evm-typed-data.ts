@@ -98,7 +98,9 @@ function valueLines(value: TypedValue, type: string, types: TypedData['types'], 
   }
   if (type === 'string') return [`  ${path}: ${printableQuoted(value as string)}`];
   if (type === 'address') return [`  ${path}: ${getAddress(value as Hex)}`];
-  return [`  ${path}: ${value as string | boolean}${value === largest ? ' (the largest number: without limit)' : ''}`];
+  return [
+    `  ${path}: ${value as string | boolean}${value === largest ? ' (the largest number: without limit)' : ''}`,
+  ];
 }
 
 function summarize(data: TypedData, facts: EvmTypedDataFacts): string[] {
