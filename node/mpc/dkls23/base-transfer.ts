@@ -74,7 +74,7 @@ function freshScalar(random: RandomBytes): ECDH {
 /** A uniform point: of random x coordinates the first that is on the curve, and a random sign. */
 function uniformPoint(random: RandomBytes): Uint8Array {
   for (;;) {
-    const compressed = freshBytes(random, group.pointLength).slice();
+    const compressed = freshBytes(random, group.pointLength);
     compressed[0] = 2 + (compressed[0]! & 1);
     try {
       return secp256k1.Point.fromBytes(compressed).toBytes(false);
