@@ -12,6 +12,7 @@ import { addressesOf } from '../protocol/keys/key-type.ts';
 import { envelopeId } from '../protocol/records/envelope.ts';
 import { timestamp } from '../protocol/records/fields.ts';
 import { fingerprint } from '../protocol/records/keyring-roster.ts';
+import { originOf } from '../protocol/records/request.ts';
 import { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
@@ -76,10 +77,18 @@ function decisionLines(action: JudgedAction, authorisation: Authorisation, netwo
   });
 }
 
-function subjectLines({ request, items, keyring }: Authorisation): string[] {
+function subjectLines({ request, items, keyring, derived }: Authorisation): string[] {
   const made = `keyring ${keyring.roster.name}, fingerprint ${fingerprint(keyring.id)}`;
   if (request.kind === 'key') {
-    return [`A new ${request.keyType} key labelled "${request.label}", by ${made}`];
+    const line = `A new ${request.keyType} key labelled "${request.label}", by ${made}`;
+    if (derived === undefined) return [line];
+    const { parent, path, result } = derived;
+    const addresses = addressesOf(result.keyType, fromHex(result.publicKey)).map((entry) => entry.address);
+    return [
+      line,
+      `  derived by ${path} from key "${parent.key.label}" (${parent.key.id})`,
+      `  public key ${result.publicKey}${addresses.length > 0 ? `, ${addresses.join(', ')}` : ''}`,
+    ];
   }
   const summaries = summaryOf(items.map(({ payload }) => payload));
   return items.flatMap(({ key }, index) => {
@@ -136,7 +145,7 @@ export function actionJson(action: JudgedAction, authorisation: Authorisation): 
     initiator: request.initiator,
     created: request.created,
     expires: timestamp(expires),
-    ...(request.kind === 'key' && { keyType: request.keyType, label: request.label }),
+    ...(request.kind === 'key' && { keyType: request.keyType, label: request.label, ...originOf(request) }),
     items: items.map(({ key, payload }) => ({
       keyId: key.id,
       label: key.label,

@@ -8,18 +8,30 @@ export function keyLines({ key, keyring, addresses }: ProvenKey): string[] {
     ['key', key.label],
     ['id', key.id],
     ['type', key.keyType],
+    ['derived', key.origin && `${key.origin.path} of key ${key.origin.parent}`],
     ['public key', key.publicKey],
     ['address', addresses.map(({ chain, address }) => `${address} (${chain})`)],
     ['keyring', `${keyring.roster.name} ${keyring.id}`],
     ['fingerprint', fingerprint(keyring.id)],
     [
       'certificate',
-      `equal results of all ${keyring.roster.parties.length} parties: ${keyring.roster.parties.map((party) => party.name).join(', ')}`,
+      `equal results of all ${keyring.roster.parties.length} parties: ${keyring.roster.parties.map((party) => party.name).join(', ')}` +
+        (key.origin ? "; it is what the parent's certificate and the path give" : ''),
     ],
   ]);
 }
 
 export function keyJson({ key, addresses }: ProvenKey): Record<string, unknown> {
-  const { id, label, keyType, publicKey, workspaceId, keyringId } = key;
-  return { keyId: id, label, keyType, publicKey, addresses, workspaceId, keyringId, verified: true };
+  const { id, label, keyType, publicKey, workspaceId, keyringId, origin } = key;
+  return {
+    keyId: id,
+    label,
+    keyType,
+    ...origin,
+    publicKey,
+    addresses,
+    workspaceId,
+    keyringId,
+    verified: true,
+  };
 }

@@ -1,6 +1,7 @@
 // `countersign key list`, `show` and `verify`: keys as their certificates prove them, whatever the coordinator says.
 import { Command } from 'commander';
 import type { ProvenKey } from '../../client/verify.ts';
+import type { Origin } from '../../protocol/records/request.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
 import type { KeyView } from '../../protocol/rpc.ts';
 import type { CommandFactory } from '../command.ts';
@@ -24,6 +25,18 @@ function judge(view: KeyView, workspace: Workspace, networkId: string): Listed {
   }
 }
 
+/** Of a derived key, as far as it is known: proven, or as the coordinator tells it. */
+function originIn(entry: Listed): Origin | undefined {
+  if ('proven' in entry) return entry.proven.key.origin;
+  const { parent, path } = entry.view;
+  return parent === undefined || path === undefined ? undefined : { parent, path };
+}
+
+function derivedText(entry: Listed, id = (keyId: string): string => keyId): string | undefined {
+  const origin = originIn(entry);
+  return origin && `${origin.path} of ${id(origin.parent)}`;
+}
+
 function listedJson(entry: Listed): Record<string, unknown> {
   const { keyId, label, keyType, state } = entry.view;
   return 'proven' in entry
@@ -32,10 +45,28 @@ function listedJson(entry: Listed): Record<string, unknown> {
         keyId,
         label,
         keyType,
+        ...originIn(entry),
         state,
         verified: false,
         ...(entry.problem !== '' && { problem: entry.problem }),
       };
+}
+
+/** A column tells where keys come from, once there is a derived one. */
+function listed(entries: readonly Listed[]): string[] {
+  const origins = entries.map((entry) => derivedText(entry, shortId));
+  const some = origins.some((origin) => origin !== undefined);
+  return table(
+    ['id', 'label', 'type', 'state', ...(some ? ['derived'] : []), 'address'],
+    entries.map((entry, index) => [
+      shortId(entry.view.keyId),
+      entry.view.label,
+      entry.view.keyType,
+      entry.view.state,
+      ...(some ? [origins[index] ?? '-'] : []),
+      'proven' in entry ? entry.proven.addresses.map(({ address }) => address).join(' ') : entry.problem,
+    ]),
+  );
 }
 
 export const keyList: CommandFactory = (context) =>
@@ -49,20 +80,7 @@ export const keyList: CommandFactory = (context) =>
             judge(view, workspace, session.networkId),
           );
           printResult(context, options, entries.map(listedJson), () =>
-            entries.length === 0
-              ? ['no keys: ask for one with countersign key request']
-              : table(
-                  ['id', 'label', 'type', 'state', 'address'],
-                  entries.map((entry) => [
-                    shortId(entry.view.keyId),
-                    entry.view.label,
-                    entry.view.keyType,
-                    entry.view.state,
-                    'proven' in entry
-                      ? entry.proven.addresses.map(({ address }) => address).join(' ')
-                      : entry.problem,
-                  ]),
-                ),
+            entries.length === 0 ? ['no keys: ask for one with countersign key request'] : listed(entries),
           );
         });
       }),
@@ -85,6 +103,7 @@ export const keyShow: CommandFactory = (context) =>
                   ['key', entry.view.label],
                   ['id', entry.view.keyId],
                   ['type', entry.view.keyType],
+                  ['derived', derivedText(entry)],
                   ['state', entry.view.state],
                   ['problem', entry.problem === '' ? undefined : entry.problem],
                 ]),

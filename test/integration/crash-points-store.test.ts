@@ -16,7 +16,7 @@ import { Grants } from '../../node/grants.ts';
 import { NodeStoreError } from '../../node/store/error.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
 import type { Pairs } from '../../node/store/pairs.ts';
-import { toHex } from '../../protocol/hex.ts';
+import { type Hex, toHex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
 import { temporaryFilesUnder } from '../support/crash-network.ts';
 import { commandPoints, firstStartPoints, rarePoints } from '../support/crash-points.ts';
@@ -24,6 +24,7 @@ import { createWorld, networkId as worldNetwork } from '../support/fixture.ts';
 import { ServiceWorld, submitted } from '../support/service-world.ts';
 import { makeTestBuild, type TestBuild } from '../support/test-build.ts';
 import {
+  derivedCase,
   epoch,
   keyCase,
   keyringId,
@@ -146,6 +147,36 @@ describe('a process that is killed', function () {
           );
           assert.deepEqual(await readdir(join(dir, 'epochs')), [], point);
         }
+      } finally {
+        await again.close();
+      }
+    });
+  });
+
+  it('while it confirms a derived key: it has confirmed, or it has not yet, and confirms once', async () => {
+    await each(names(rarePoints, 'node.key'), async (point) => {
+      const dir = await newFolder();
+      const { pending: root, certificate } = keyCase(1);
+      const { pending } = derivedCase(2, { parent: root.requestId as Hex, path: 'm/0/7' });
+      const store = await NodeStore.open(openOptions(dir));
+      await store.putPendingShare(root);
+      await store.activateKey(root.requestId, certificate);
+      await store.close();
+      const imports = { NodeStore: 'node/store/node-store.js' };
+      const options = JSON.stringify(openOptions(dir));
+      const text = JSON.stringify(pending);
+      await dieAt(point, imports, `await (await NodeStore.open(${options})).putPendingDerived(${text});`);
+      const again = await NodeStore.open(openOptions(dir));
+      try {
+        if (point.endsWith(':before')) {
+          assert.equal(await again.confirmationOf(pending.requestId), undefined, point);
+          await again.putPendingDerived(pending);
+        }
+        assert.deepEqual(await again.confirmationOf(pending.requestId), pending.confirmation, point);
+        await assert.rejects(
+          again.putPendingDerived(pending),
+          (error) => error instanceof NodeStoreError && error.code === 'already_confirmed',
+        );
       } finally {
         await again.close();
       }

@@ -60,6 +60,7 @@ export const rarePoints = [
   'node.epoch-key.erased:before',
   'node.epoch-key.erased:overwritten',
   'node.epoch-key.erased:after',
+  ...around('node.key.derived'),
   ...around('node.pause'),
   ...around('node.peer.boot'),
   ...aroundFile('node.blame'),

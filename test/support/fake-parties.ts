@@ -4,9 +4,11 @@ import { ed25519 } from '@noble/curves/ed25519.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { createClient } from '../../client/rpc-client.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
+import { KeyProofs } from '../../protocol/key-proofs.ts';
 import { publicKeyOf, sign } from '../../protocol/keys/ed25519.ts';
 import { decodePayload, type PayloadKey } from '../../protocol/payloads/payload.ts';
 import { connectorGrant } from '../../protocol/records/connector-grant.ts';
+import { openKeyring } from '../../protocol/records/keyring-roster.ts';
 import { createRecord, ed25519Signer, verifyRecord } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
@@ -14,6 +16,8 @@ import { request as requestRecord } from '../../protocol/records/request.ts';
 import { WholeTaprootKey } from './whole-taproot-key.ts';
 
 export interface FakeParties {
+  /** Answers the pending request for a derived key, as real parties derive it. */
+  derive(requestId: Hex): Promise<void>;
   /** Answers the pending request: with that key, or with signatures by it: the seed of an ed25519 key, or a whole Taproot key. Only the named number of parties. */
   answer(requestId: Hex, key: Uint8Array | WholeTaprootKey, parties?: number): Promise<void>;
 }
@@ -68,6 +72,18 @@ export function fakeParties(
               toHex(signatureOf(decodePayload(payload, sharedKey).message)),
             ),
           };
+    await submit(requestId, result, count);
+  }
+
+  async function derive(requestId: Hex): Promise<void> {
+    const { items } = await clients[0]!.call('connector_pending', { keyringId, requestIds: [requestId] });
+    const { request, keys, roster } = items[0]!.evidence;
+    const { content } = verifyRecord(requestRecord, request, networkId);
+    const derived = new KeyProofs(keys, openKeyring(roster, networkId), networkId).derivedBy(content);
+    await submit(requestId, derived!.result, seeds.length);
+  }
+
+  async function submit(requestId: Hex, result: PartyResult['result'], count: number): Promise<void> {
     for (const [index, seed] of seeds.slice(0, count).entries()) {
       const signer = ed25519Signer(seed);
       const record: PartyResult = {
@@ -84,5 +100,5 @@ export function fakeParties(
     }
   }
 
-  return { answer };
+  return { answer, derive };
 }

@@ -6,7 +6,12 @@ import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { openIdentity } from '../../client/identity/identity.ts';
-import { buildDecision, buildKeyRequest, buildSignRequest } from '../../client/records.ts';
+import {
+  buildDecision,
+  buildKeyRequest,
+  type KeyRequestOptions,
+  buildSignRequest,
+} from '../../client/records.ts';
 import { type Client, createClient } from '../../client/rpc-client.ts';
 import { bootstrap, newNetworkId, type TestNetwork } from '../../cli/testnet/bootstrap.ts';
 import { createLayout, type Layout } from '../../cli/testnet/layout.ts';
@@ -173,7 +178,10 @@ export class LocalNetwork {
     );
   }
 
-  async requestKey(label = 'treasury'): Promise<Hex> {
+  async requestKey(
+    label = 'treasury',
+    more: Partial<Pick<KeyRequestOptions, 'keyType' | 'origin'>> = {},
+  ): Promise<Hex> {
     const { signer, client } = this.owners.alice;
     const { id, envelope } = buildKeyRequest(
       {
@@ -182,6 +190,7 @@ export class LocalNetwork {
         keyringId: this.network.keyringId,
         keyType: 'ed25519',
         label,
+        ...more,
       },
       signer,
     );
@@ -189,8 +198,9 @@ export class LocalNetwork {
     return id;
   }
 
-  async requestSignature(keyId: Hex, text: string): Promise<Hex> {
-    const payload: Payload = { kind: 'message', data: toHex(new TextEncoder().encode(text)) };
+  async requestSignature(keyId: Hex, what: string | Payload): Promise<Hex> {
+    const payload: Payload =
+      typeof what === 'string' ? { kind: 'message', data: toHex(new TextEncoder().encode(what)) } : what;
     const { signer, client } = this.owners.alice;
     const { id, envelope } = buildSignRequest(
       { networkId: this.network.networkId, workspace: this.workspace, items: [{ keyId, payload }] },
