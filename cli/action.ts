@@ -17,6 +17,7 @@ import { openWorkspace, type Workspace } from '../protocol/records/workspace.ts'
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { summaryOf } from './item-summary.ts';
+import { nonceWarnings } from './nonce-conflicts.ts';
 import { fields } from './output.ts';
 import { checkTrusted, type WorkspaceSession } from './session.ts';
 
@@ -55,6 +56,22 @@ export function approvable({ requestId, verdict }: JudgedAction): Authorisation 
     `request ${requestId} cannot be approved (${verdict.reason}): ${verdict.detail}`,
     verdict.reason === 'bad_evidence' ? 'do not sign anything for it' : 'ask its initiator for a new one',
   );
+}
+
+/** What an approver should know that the action's own bytes do not tell. Throws RpcClientError. */
+export async function actionWarnings(
+  context: CommandContext,
+  session: WorkspaceSession,
+  { requestId, workspace }: JudgedAction,
+  { request, items }: Authorisation,
+): Promise<string[]> {
+  if (request.kind !== 'sign') return [];
+  const all = items.map(({ key }, index) => ({
+    keyId: key.id,
+    key: { keyType: key.keyType, publicKey: fromHex(key.publicKey) },
+    payload: request.items[index]!.payload,
+  }));
+  return await nonceWarnings(context, session, workspace, all, requestId);
 }
 
 /** Decisions that count, in the order in which they came. */
@@ -102,7 +119,12 @@ function subjectLines({ request, items, keyring, derived }: Authorisation): stri
 }
 
 /** An action for a person: what it is, from the signed bytes, and how it stands. */
-export function actionLines(action: JudgedAction, authorisation: Authorisation, networkId: string): string[] {
+export function actionLines(
+  action: JudgedAction,
+  authorisation: Authorisation,
+  networkId: string,
+  warnings: readonly string[],
+): string[] {
   const { request, workspace, expires } = authorisation;
   const { verdict } = action;
   const missing = verdict.verdict === 'waiting' ? verdict.missing : [];
@@ -119,6 +141,7 @@ export function actionLines(action: JudgedAction, authorisation: Authorisation, 
     ...subjectLines(authorisation),
     '',
     ...fields([
+      ['WARNING', warnings],
       ['policy', verdict.verdict === 'authorised' ? 'satisfied' : undefined],
       [
         'missing',
@@ -134,7 +157,11 @@ export function actionLines(action: JudgedAction, authorisation: Authorisation, 
 }
 
 /** The same for `--json`. */
-export function actionJson(action: JudgedAction, authorisation: Authorisation): Record<string, unknown> {
+export function actionJson(
+  action: JudgedAction,
+  authorisation: Authorisation,
+  warnings: readonly string[],
+): Record<string, unknown> {
   const { request, workspace, keyring, items, expires } = authorisation;
   const { verdict } = action;
   return {
@@ -154,6 +181,7 @@ export function actionJson(action: JudgedAction, authorisation: Authorisation): 
       facts: payload.facts,
       summary: payload.summary,
     })),
+    ...(warnings.length > 0 && { warnings }),
     verdict: verdict.verdict,
     ...(verdict.verdict === 'waiting' && { missing: verdict.missing }),
     ...(verdict.verdict !== 'refused' && { ignored: verdict.ignored }),

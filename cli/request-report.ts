@@ -2,11 +2,13 @@
 import type { Workspace } from '../protocol/records/workspace.ts';
 import type { RequestView } from '../protocol/rpc.ts';
 import type { CommandContext } from './context.ts';
+import { fromHex } from '../protocol/hex.ts';
 import { keyJson, keyLines } from './key-view.ts';
 import { fetchKey } from './keys.ts';
+import { type NonceItem, nonceWarnings } from './nonce-conflicts.ts';
 import { fields, printResult } from './output.ts';
 import { writeOut } from './record-file.ts';
-import { type ProvenRequest, requireFulfilled } from './requests.ts';
+import { isFinal, type ProvenRequest, requireFulfilled } from './requests.ts';
 import type { WorkspaceSession } from './session.ts';
 import { provenSignatures, signedForm, signedItemJson, signedItemLines } from './signed-items.ts';
 
@@ -18,7 +20,11 @@ export interface ReportOptions {
   readonly final: boolean;
 }
 
-function stateLines(view: RequestView, { id, content }: ProvenRequest): string[] {
+function stateLines(
+  view: RequestView,
+  { id, content }: ProvenRequest,
+  warnings: readonly string[],
+): string[] {
   const { have, need, refused } = view.votes;
   const missing = (view.missing ?? []).map(
     (rule) => `rule ${rule.rule}: ${rule.have.length} of ${rule.need}, may decide: ${rule.from.join(', ')}`,
@@ -39,6 +45,7 @@ function stateLines(view: RequestView, { id, content }: ProvenRequest): string[]
         ? 'it may have been signed: make it invalid on chain before asking again'
         : undefined,
     ],
+    ['WARNING', warnings],
   ]);
 }
 
@@ -56,6 +63,24 @@ function stateJson(view: RequestView, { id, content }: ProvenRequest): Record<st
     votes,
     mayHaveBeenSigned,
   };
+}
+
+/** What the requests that are open beside this one mean for it, while it is open itself. */
+async function warningsOf(
+  context: CommandContext,
+  session: WorkspaceSession,
+  workspace: Workspace,
+  view: RequestView,
+  { id, content }: ProvenRequest,
+): Promise<string[]> {
+  if (content.kind !== 'sign' || isFinal(view)) return [];
+  const items: NonceItem[] = [];
+  for (const { keyId, payload } of content.items) {
+    if (payload.kind !== 'evm.transaction') continue;
+    const { key } = await fetchKey(context, session, workspace, keyId);
+    items.push({ keyId, key: { keyType: key.keyType, publicKey: fromHex(key.publicKey) }, payload });
+  }
+  return await nonceWarnings(context, session, workspace, items, id);
 }
 
 /**
@@ -83,9 +108,8 @@ export async function reportRequest(
       lines: items.flatMap((item) => ['', ...signedItemLines(item)]),
     });
   }
-  printResult(context, options, { ...stateJson(view, request), ...made.json }, () => [
-    ...stateLines(view, request),
-    ...made.lines,
-  ]);
+  const warnings = await warningsOf(context, session, workspace, view, request);
+  const json = { ...stateJson(view, request), ...made.json, ...(warnings.length > 0 && { warnings }) };
+  printResult(context, options, json, () => [...stateLines(view, request, warnings), ...made.lines]);
   if (options.final) requireFulfilled(view);
 }

@@ -25,18 +25,22 @@ export async function provenSignatures(
 }
 
 /**
- * What the chain, or a verifier of messages, takes: a Bitcoin transaction in hex, as nodes take it; base64 of a PSBT, a
- * Solana transaction or an enveloped message; the signature alone, in hex, where nothing goes with it.
+ * What the chain, or a verifier of messages, takes: an EVM transaction, or r || s || v of an EVM message or typed data, in
+ * 0x-hex; a Bitcoin transaction in hex, as nodes take it; base64 of a PSBT, a Solana transaction or an enveloped message;
+ * the signature alone, in hex, where nothing goes with it.
  */
 export function signedForm({ assembled, signature }: ProvenSignature): string {
-  const { encoding, transaction, psbt, envelope } = assembled;
+  const { encoding, transaction, psbt, envelope, evmSignature } = assembled;
+  if (evmSignature !== undefined) return evmSignature.bytes;
+  if (encoding === 'evm.transaction' && transaction !== undefined) return transaction;
   if (encoding === 'bitcoin.psbt' && transaction !== undefined) return transaction.slice(2);
   const bytes = transaction ?? psbt ?? envelope;
   return bytes === undefined ? signature.slice(2) : base64.encode(fromHex(bytes));
 }
 
 /** What `signedForm` gives, in a word. */
-function formName({ assembled: { encoding, transaction } }: ProvenSignature): string {
+function formName({ assembled: { encoding, transaction, evmSignature } }: ProvenSignature): string {
+  if (evmSignature !== undefined) return 'r, s and v';
   if (encoding === 'bitcoin.psbt' && transaction === undefined) return 'signed PSBT';
   return transaction === undefined ? 'signed message' : 'signed transaction';
 }
@@ -49,6 +53,8 @@ export function signedItemJson(item: ProvenSignature): Record<string, unknown> {
     signature,
     encoding: assembled.encoding,
     ...(assembled.transaction !== undefined && { transaction: signedForm(item) }),
+    ...(assembled.transactionHash !== undefined && { transactionHash: assembled.transactionHash }),
+    ...(assembled.evmSignature !== undefined && { evmSignature: assembled.evmSignature }),
     ...(assembled.psbt !== undefined && { psbt: base64.encode(fromHex(assembled.psbt)) }),
     ...(assembled.missing !== undefined && { missing: [...assembled.missing] }),
     ...(assembled.envelope !== undefined && { envelope: signedForm(item) }),
@@ -63,6 +69,7 @@ export function signedItemLines(item: ProvenSignature): string[] {
     ['signature', signature],
     ['', key.keyType === 'ed25519' ? `${base58.encode(fromHex(signature))} (base58)` : undefined],
     [formName(item), signedForm(item)],
+    ['transaction hash', assembled.transactionHash],
     ['still missing', missing.length === 0 ? undefined : `signatures of ${missing.join(', ')}`],
   ]);
 }

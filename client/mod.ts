@@ -51,6 +51,7 @@ export {
   KeyTypeError,
   verifySignature,
 } from '../protocol/keys/key-type.ts';
+export type { EvmSignature } from '../protocol/payloads/evm.ts';
 export { messagePayload } from '../protocol/payloads/message.ts';
 export {
   assemble,
@@ -66,7 +67,7 @@ export {
   type PayloadKey,
   type SignedPayload,
 } from '../protocol/payloads/payload.ts';
-export { parsePayloadFile } from '../protocol/payloads/read.ts';
+export { parsePayloadFile, parsePayloadsFile } from '../protocol/payloads/read.ts';
 export { defaultAdminPolicy, defaultPolicy, type Policy, policySchema } from '../protocol/policy/schema.ts';
 export {
   decodeReceipt,

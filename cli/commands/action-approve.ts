@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { buildDecision } from '../../client/records.ts';
 import type { BuiltRecord } from '../../client/records.ts';
 import { labelSchema } from '../../protocol/records/fields.ts';
-import { actionLines, approvable, fetchAction, type JudgedAction } from '../action.ts';
+import { actionLines, actionWarnings, approvable, fetchAction, type JudgedAction } from '../action.ts';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
@@ -54,7 +54,8 @@ export const actionApprove: CommandFactory = (context) =>
         await inWorkspace(context, options, async (session) => {
           const action = await fetchAction(context, session, await findRequest(context, session, text));
           const authorisation = approvable(action);
-          printNotes(context, actionLines(action, authorisation, session.networkId));
+          const warnings = await actionWarnings(context, session, action, authorisation);
+          printNotes(context, actionLines(action, authorisation, session.networkId, warnings));
           await confirm(context, 'Approve this?', options);
           const built = buildDecision(
             {

@@ -2,7 +2,7 @@
 import { Command } from 'commander';
 import type { RequestView } from '../../protocol/rpc.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
-import { actionJson, actionLines, approvable, fetchAction } from '../action.ts';
+import { actionJson, actionLines, actionWarnings, approvable, fetchAction } from '../action.ts';
 import type { CommandFactory } from '../command.ts';
 import { allPages } from '../ids.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
@@ -80,8 +80,9 @@ export const actionShow: CommandFactory = (context) =>
         await inWorkspace(context, options, async (session) => {
           const action = await fetchAction(context, session, await findRequest(context, session, text));
           const authorisation = approvable(action);
-          printResult(context, options, actionJson(action, authorisation), () =>
-            actionLines(action, authorisation, session.networkId),
+          const warnings = await actionWarnings(context, session, action, authorisation);
+          printResult(context, options, actionJson(action, authorisation, warnings), () =>
+            actionLines(action, authorisation, session.networkId, warnings),
           );
         });
       }),

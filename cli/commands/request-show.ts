@@ -26,7 +26,7 @@ export const requestShow: CommandFactory = (context) =>
       )
       .option(
         '--out <file>',
-        'write the signed transactions or messages to this file (Bitcoin: in hex, or a PSBT; others: base64)',
+        'write the signed transactions or messages to this file (EVM: in 0x-hex; Bitcoin: in hex, or a PSBT; others: base64)',
       )
       .action(async (text: string, options: Options) => {
         const seconds = waitSeconds(options.wait);

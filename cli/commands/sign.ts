@@ -10,6 +10,7 @@ import { parseDuration } from '../duration.ts';
 import { CliError } from '../errors.ts';
 import { findKey, proveKey } from '../keys.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
+import { nonceWarnings } from '../nonce-conflicts.ts';
 import { printNotes } from '../output.ts';
 import { summaryOf } from '../item-summary.ts';
 import { readPayloads } from '../payload-file.ts';
@@ -49,6 +50,12 @@ async function sign(context: CommandContext, options: Options): Promise<void> {
     const payloadKey = { keyType: key.keyType, publicKey: fromHex(key.publicKey) };
     const payloads = await readPayloads(options.payload, options.kind, payloadKey);
     printNotes(context, summaryOf(payloads.map((payload) => decodePayload(payload, payloadKey))).flat());
+    const items = payloads.map((payload) => ({ keyId: key.id, key: payloadKey, payload }));
+    const warnings = await nonceWarnings(context, session, workspace, items);
+    printNotes(
+      context,
+      warnings.map((warning) => `WARNING: ${warning}`),
+    );
     const { id, envelope } = buildSignRequest(
       {
         networkId,
@@ -81,25 +88,30 @@ export const signCommand: CommandFactory = (context) =>
       .requiredOption('--key <key>', 'key that signs: its id, the beginning of it, or its label')
       .requiredOption(
         '--payload <file>',
-        'PSBT, unsigned Solana transaction as base64, payload as JSON, or a text with --kind message',
+        'unsigned EVM transaction in 0x-hex, PSBT, unsigned Solana transaction as base64, typed data (EIP-712) or payload as JSON, or a text with --kind message or evm.message',
       )
       .addOption(
         new Option('--kind <kind>', 'what the file holds').choices([
           'solana.transaction',
           'bitcoin.psbt',
+          'evm.transaction',
           'message',
+          'evm.message',
+          'evm.typedData',
         ]),
       )
       .option('--wait [seconds]', 'wait until the request is final, at most so long')
       .option('--expires <duration>', 'when the request ends (default, and at most: 24h)', parseDuration)
       .option(
         '--out <file>',
-        'write the signed transaction or message to this file (Bitcoin: in hex, or a PSBT; others: base64)',
+        'write the signed transaction or message to this file (EVM: in 0x-hex; Bitcoin: in hex, or a PSBT; others: base64)',
       )
       .action(async (options: Options) => {
         await sign(context, options);
       }),
     'countersign sign --key payroll --payload transfer.json --wait --out signed.txt',
     'countersign sign --key vault --payload spend.psbt --wait --out spend.hex',
+    'countersign sign --key treasury --payload transfer.hex --wait --out signed.hex',
+    'countersign sign --key treasury --payload permit.json --wait',
     'countersign sign --key payroll --payload statement.txt --kind message --wait 60 --json',
   );

@@ -49,7 +49,10 @@ export const codeUnions: readonly CodeUnion[] = [
     production: ['node/sessions'],
     raised: [made('SessionError'), field, /\.fail\(\s*'(\w+)'/g, /#deadline\([^;]*?'(\w+)'/g],
     asserted: /^sessions/,
-    reviews: [{ file: review, heading: '## Codes of the sessions' }],
+    reviews: [
+      { file: review, heading: '## Codes of the sessions' },
+      { file: 'docs/reviews/dkls23-sessions.md', heading: '## Codes of the sessions' },
+    ],
     mutationKey: 'session',
   },
   {
@@ -60,7 +63,7 @@ export const codeUnions: readonly CodeUnion[] = [
     production: ['node/sessions/pairs'],
     raised: [made('GateError')],
     asserted: /^pair-/,
-    review: { file: 'docs/reviews/ban-gate.md', heading: '## Codes of the gate' },
+    reviews: [{ file: 'docs/reviews/ban-gate.md', heading: '## Codes of the gate' }],
     mutationKey: 'gate',
   },
   {

@@ -12,14 +12,46 @@ import { openKeyring } from '../../protocol/records/keyring-roster.ts';
 import { createRecord, ed25519Signer, verifyRecord } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
-import { request as requestRecord } from '../../protocol/records/request.ts';
+import { type Request, request as requestRecord } from '../../protocol/records/request.ts';
+import { WholeEcdsaKey } from './whole-ecdsa-key.ts';
 import { WholeTaprootKey } from './whole-taproot-key.ts';
+
+/** The seed of an ed25519 key, or a key in one hand. */
+type AnyKey = Uint8Array | WholeTaprootKey | WholeEcdsaKey;
 
 export interface FakeParties {
   /** Answers the pending request for a derived key, as real parties derive it. */
   derive(requestId: Hex): Promise<void>;
-  /** Answers the pending request: with that key, or with signatures by it: the seed of an ed25519 key, or a whole Taproot key. Only the named number of parties. */
-  answer(requestId: Hex, key: Uint8Array | WholeTaprootKey, parties?: number): Promise<void>;
+  /** Answers the pending request: with that key, or with signatures by it: the seed of an ed25519 key, or a whole key. Only the named number of parties. */
+  answer(requestId: Hex, key: AnyKey, parties?: number): Promise<void>;
+}
+
+/** What the parties make of the key together. Threshold 2: the key itself, and any point of prime order. */
+function handOf(key: AnyKey, request: Request) {
+  const other = secp256k1.Point.BASE.toBytes();
+  if (key instanceof WholeTaprootKey)
+    return {
+      sharedKey: key.key,
+      commitments: [key.point, other],
+      signatureOf: (message: Uint8Array) => key.sign(message),
+    };
+  if (key instanceof WholeEcdsaKey) {
+    const forBitcoin =
+      request.kind === 'key'
+        ? request.keyType === 'bitcoin_secp256k1'
+        : request.items[0]!.payload.kind === 'bitcoin.psbt';
+    return {
+      sharedKey: forBitcoin ? key.bitcoin : key.evm,
+      commitments: [key.publicKey, other],
+      signatureOf: (message: Uint8Array) => (forBitcoin ? key.signDer(message) : key.sign(message)),
+    };
+  }
+  const sharedKey: PayloadKey = { keyType: 'ed25519', publicKey: publicKeyOf(key) };
+  return {
+    sharedKey,
+    commitments: [sharedKey.publicKey, ed25519.Point.BASE.toBytes()],
+    signatureOf: (message: Uint8Array) => sign(key, message),
+  };
 }
 
 export function fakeParties(
@@ -40,28 +72,16 @@ export function fakeParties(
     return createClient({ url, networkId, signer, grant });
   });
 
-  async function answer(
-    requestId: Hex,
-    key: Uint8Array | WholeTaprootKey,
-    count = seeds.length,
-  ): Promise<void> {
+  async function answer(requestId: Hex, key: AnyKey, count = seeds.length): Promise<void> {
     const { items } = await clients[0]!.call('connector_pending', { keyringId, requestIds: [requestId] });
     const { content } = verifyRecord(requestRecord, items[0]!.evidence.request, networkId);
-    const taproot = key instanceof WholeTaprootKey;
-    const publicKey = taproot ? key.publicKey : publicKeyOf(key);
-    const sharedKey: PayloadKey = taproot ? key.key : { keyType: 'ed25519', publicKey };
-    const signatureOf = (message: Uint8Array): Uint8Array =>
-      taproot ? key.sign(message) : sign(key, message);
-    // Threshold 2: the key itself, and any point of prime order.
-    const commitments = taproot
-      ? [key.point, secp256k1.Point.BASE.toBytes()]
-      : [publicKey, ed25519.Point.BASE.toBytes()];
+    const { sharedKey, commitments, signatureOf } = handOf(key, content);
     const result: PartyResult['result'] =
       content.kind === 'key'
         ? {
             kind: 'key',
             keyType: content.keyType,
-            publicKey: toHex(publicKey),
+            publicKey: toHex(sharedKey.publicKey),
             chainCode: `0x${'00'.repeat(32)}`,
             commitments: commitments.map((point) => toHex(point)),
             transcript: requestId,

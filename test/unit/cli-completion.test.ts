@@ -42,7 +42,10 @@ const places: readonly (readonly [line: string, offered: readonly string[]])[] =
   ['countersign key request --ty', ['--type']],
   ['countersign key request --type ', ['ed25519', 'taproot_secp256k1']],
   ['countersign key request --json --label x --type tap', ['taproot_secp256k1']],
-  ['countersign sign --kind ', ['bitcoin.psbt', 'message', 'solana.transaction']],
+  [
+    'countersign sign --kind ',
+    ['bitcoin.psbt', 'evm.message', 'evm.transaction', 'evm.typedData', 'message', 'solana.transaction'],
+  ],
   ['countersign sign --as ', ['alice', 'bob-2']],
   ['countersign sign --key b --as b', ['bob-2']],
   ['countersign keyring draft --admin al', ['alice']],

@@ -90,7 +90,6 @@ function psbtOf({
 const payloadOf = (psbt: Hex, input = 0): Payload => ({ kind: 'bitcoin.psbt', psbt, input });
 const decode = (psbt: Hex, input = 0, key: PayloadKey = ours.bitcoin) =>
   decodePayload(payloadOf(psbt, input), key);
-const factsOf = (psbt: Hex, input = 0) => decode(psbt, input).facts as BitcoinPsbtFacts;
 function signedItem(psbt: Hex, input = 0) {
   const payload = payloadOf(psbt, input);
   return { payload, key: ours.bitcoin, signature: ours.signDer(decode(psbt, input).message) };
