@@ -174,6 +174,8 @@ export interface NodePaths {
   readonly db: string;
   /** Folder of epoch keys. */
   readonly epochs: string;
+  /** Folder of the secrets of pair setups: never part of a backup. */
+  readonly pairs: string;
   /** Process id and bound addresses, while the node listens. */
   readonly ready: string;
   /** Folder of proofs of other parties' faults, one file each. */
@@ -190,6 +192,7 @@ export function nodePaths(dir: string): NodePaths {
     grants: at('grants'),
     db: at('db'),
     epochs: at('epochs'),
+    pairs: at('pairs'),
     ready: at('ready.json'),
     blame: at('blame'),
   };

@@ -67,6 +67,20 @@ export function logCounters(
     meaning: 'Proofs of a fault that were written to the blame folder, by the accused party.',
     worry: 'there is any: a party has provably broken the protocol.',
   });
+  const bans = instruments.counter<'party' | 'code'>({
+    name: 'pair_bans_total',
+    labels: ['party', 'code'],
+    meaning: 'Bans of a pair: the code of the check that failed, `incidents`, or `restored`.',
+    worry:
+      'there is any but `restored`: a party has cheated, or its software is defective. See operators.md.',
+  });
+  const destroyed = instruments.counter<'party'>({
+    name: 'pair_incidents_total',
+    labels: ['party'],
+    meaning:
+      'Pair setups that were destroyed because the verdict of a check was lost, or the two did not fit.',
+    worry: 'it grows by itself: more than 20 in 24 hours with one party are a ban.',
+  });
   const ups = instruments.counter<'party'>({
     name: 'peer_connections_total',
     labels: ['party'],
@@ -165,6 +179,8 @@ export function logCounters(
     ['session.learned', () => learned.add({})],
     ['session.incident', ({ code }) => incidents.add({ code: textOf(code) })],
     ['blame.recorded', ({ culprit, code }) => bundles.add({ party: nameOf(culprit), code: textOf(code) })],
+    ['pair.banned', ({ peer, code }) => bans.add({ party: nameOf(peer), code: textOf(code) })],
+    ['pair.destroyed', ({ peer }) => destroyed.add({ party: nameOf(peer) })],
     ['peer.up', ({ peer }) => ups.add({ party: nameOf(peer) })],
     ['peer.down', ({ peer }) => downs.add({ party: nameOf(peer) })],
     ['peer.dial.failed', ({ peer }) => dials.add({ party: nameOf(peer) })],

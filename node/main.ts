@@ -17,7 +17,17 @@ import { Grants } from './grants.ts';
 import { createNetwork, type Network, type NetworkOptions } from './network/network.ts';
 import { type Clock, defaultTiming, type SessionContext } from './sessions/context.ts';
 import { bootId, Sessions } from './sessions/sessions.ts';
+import { PairGate } from './sessions/pairs/gate.ts';
+import { nodePairStore } from './sessions/pairs/storage.ts';
 import { sessionStore } from './sessions/storage.ts';
+import {
+  type NodePair,
+  nodePairs,
+  OperatorPairs,
+  type PairReports,
+  pairReports,
+  type PresignaturePool,
+} from './pairs.ts';
 import { OperatorPause, type Pause } from './pause.ts';
 import { clockWarnings, measuredClocks, type NodePeer, nodePeer } from './peers.ts';
 import { NodeStore } from './store/node-store.ts';
@@ -68,6 +78,9 @@ export interface NodeStatus {
   readonly clocks: readonly string[];
   readonly connectors: readonly string[];
   readonly keys: { readonly active: number; readonly pending: number };
+  /** This party's pairs with the others. */
+  readonly pairs?: readonly NodePair[];
+  readonly presignatures?: readonly PresignaturePool[];
   /** Proofs of other parties' faults in the folder `blame`. */
   readonly blame: number;
   readonly requests: ReturnType<Sessions['status']>;
@@ -188,10 +201,19 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       ...(metrics && { onTask: metrics.onTask }),
     });
     stops.push(() => work.stop());
+    const pairs = await PairGate.open({
+      store: nodePairStore(store, keyring, signer.credential),
+      clock: systemClock,
+      log,
+    });
+    // Before the workers end: a check that is under way has its verdict first.
+    stops.push(() => pairs.stop());
+    const peerParties = parties.filter(({ key }) => key !== signer.credential);
+    const operatorPairs = new OperatorPairs(pairs, peerParties);
     const blame = new BlameFolder({ folder: paths.blame, log });
     await blame.load();
     // Sessions need the network, and the network needs the sessions: this one is filled in when it listens.
-    const link: { network?: Network } = {};
+    const link: { network?: Network; reports?: PairReports } = {};
     const random = (length: number): Uint8Array => new Uint8Array(randomBytes(length));
     const timing = {
       ...defaultTiming,
@@ -223,9 +245,13 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       log,
       blame,
       streamCopies: true,
+      pairs,
+      presignatures: config.presignatures,
       ...(metrics && { observer: metrics.observer }),
     };
     const sessions: Sessions = new Sessions(context, () => door.resultStored());
+    pairs.listen((party, why) => sessions.pairDestroyed(party, why));
+    link.reports = pairReports(sessions, signer.credential, config.presignatures);
     const pause = new OperatorPause({ store, sessions, now: Date.now, log });
     const clockWatch = new ClockWatch(log, () => performance.now());
     const peersUp = (): number => context.transport.up().size;
@@ -278,6 +304,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       work,
       paused: () => pause.current !== undefined,
       bundles: () => blame.size,
+      pairs: () => peerParties.map(({ key }) => pairs.state(key)),
       keys: keys ?? { active: 0, pending: 0 },
     });
     stops.push(() => running.stop());
@@ -306,6 +333,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         clocks: clockWarnings(judgeClocks(measuredClocks(peers)), nameOf),
         connectors: grants.current(),
         keys: await countKeys(),
+        pairs: nodePairs(pairs, peerParties, link.reports?.progress()),
+        ...(link.reports && { presignatures: link.reports.presignatures() }),
         blame: blame.size,
         requests: sessions.status(),
         work: work.status(),
@@ -318,6 +347,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         reload: async () => ({ connectors: await grants.load() }),
         pause: (params) => pause.pause(params),
         resume: () => pause.resume(),
+        'pair-setup': (params) => operatorPairs.lift(params),
       },
       log,
     });

@@ -7,6 +7,7 @@ import { logCounters } from './log-metrics.ts';
 import type { Network, PeerStatus } from './network/network.ts';
 import { measuredClocks } from './peers.ts';
 import type { SessionObserver } from './sessions/context.ts';
+import type { PairState } from './sessions/pairs/gate.ts';
 import type { Sessions } from './sessions/sessions.ts';
 import type { TaskTimes } from './work/pool.ts';
 import { type WorkClass, workClasses } from './work/queue.ts';
@@ -21,6 +22,8 @@ export interface NodeSources {
   readonly work: { status(): WorkStatus };
   readonly paused: () => boolean;
   readonly bundles: () => number;
+  /** The state of the pair with each other party. */
+  readonly pairs?: () => readonly PairState[];
   /** Keys in the store at the start. */
   readonly keys: { readonly active: number; readonly pending: number };
 }
@@ -228,6 +231,21 @@ function gauges(
       worry: 'it is not 0: verify them with `countersign blame verify`, and talk to that party.',
     },
     (set) => set(sources()?.bundles() ?? 0, {}),
+  );
+  instruments.gauge<'state'>(
+    {
+      name: 'pairs',
+      labels: ['state'],
+      meaning:
+        'Other parties by their pair with this one: its setup is `ready` or `missing`, or it is `banned`.',
+      worry: 'any is `banned`: read why in `node status`. `missing` for long: the two are not connected.',
+    },
+    (set) => {
+      const states = sources()?.pairs?.();
+      if (states === undefined) return;
+      for (const state of ['ready', 'missing', 'banned'] as const)
+        set(states.filter((each) => each === state).length, { state });
+    },
   );
   instruments.gauge<'state'>(
     {

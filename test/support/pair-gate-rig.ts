@@ -74,7 +74,7 @@ export class GateRig {
   step(parties: readonly string[] = [alice], id = 1) {
     const answer: Answer = { erased: false };
     let pass = (): void => undefined;
-    let fail = (_: unknown): void => undefined;
+    let fail: (error: unknown) => void = () => undefined;
     let begin = (): void => undefined;
     const begun = new Promise<void>((resolve) => (begin = resolve));
     const ending = new Promise<Answer>((resolve, reject) => {

@@ -252,7 +252,7 @@ describe('the ban gate, however sessions interleave', function () {
   it('releases nothing after a failed check, nor beside one, and spends its setup for good', async () => {
     await fc.assert(
       fc.asyncProperty(fc.scheduler(), plans, (scheduler, plan) => run(scheduler, plan, () => false)),
-      { numRuns: 400 },
+      { numRuns: 1500 },
     );
   });
 
@@ -261,7 +261,7 @@ describe('the ban gate, however sessions interleave', function () {
       fc.asyncProperty(fc.scheduler(), plans, faults, (scheduler, plan, stream) =>
         run(scheduler, plan, () => stream.next().value! < 3),
       ),
-      { numRuns: 400 },
+      { numRuns: 1500 },
     );
   });
 });

@@ -6,12 +6,13 @@
 // - a check whose verdict is lost (a throw, a lost worker, a crash) destroys the setup: a fresh Delta makes that safe.
 // What happens to a pair in memory happens at once; what is written of it is written in order, one thing after the other.
 import { type Hex, toHex } from '../../../protocol/hex.ts';
-import { Abort } from '../../mpc/abort.ts';
-import { WorkError } from '../../work/error.ts';
 import type { Clock } from '../context.ts';
 import { GateError } from './gate-error.ts';
 import { Pair, type Check } from './pair.ts';
 import type { PairBan, PairSecrets, PairStore } from './pair-store.ts';
+import { type GuardOptions, type Verdict, verdictOf } from './verdict.ts';
+
+export type { GuardOptions } from './verdict.ts';
 
 export type PairState = 'missing' | 'ready' | 'banned';
 
@@ -30,23 +31,14 @@ export interface GateOptions {
   readonly store: PairStore;
   readonly clock: Clock;
   readonly log: (event: string, fields: Record<string, unknown>) => void;
-  /**
-   * Called at once, before anything else can be released: drops the pair's presignatures and ends its sessions. After
-   * `incident` and `operator` a pair setup is to be run. Must not throw.
-   */
-  onDestroyed(party: string, why: DestroyedBy): void;
+  readonly onDestroyed?: DestroyedListener;
 }
 
-export interface GuardOptions<T> {
-  /** Credentials of the parties whose messages the step may check against their setups. */
-  readonly parties: readonly string[];
-  /** By party the ids (`toHex(id)`) of the setups that the work holds. */
-  readonly setups: ReadonlyMap<string, Hex>;
-  /** The party (its credential) that an Abort with `ban` names. */
-  culprit(error: unknown): string | undefined;
-  /** Overwrites a result that is not released. */
-  erase(value: T): void;
-}
+/**
+ * Called at once, before anything else can be released: drops the pair's presignatures and ends its sessions. After
+ * `incident` and `operator` a pair setup is to be run. Must not throw.
+ */
+export type DestroyedListener = (party: string, why: DestroyedBy) => void;
 
 /** More than these in `incidentWindow` are a ban. */
 export const maxIncidents = 20;
@@ -58,22 +50,15 @@ const restored = {
   detail: "the pair setup's secrets are not here: the folder was restored from a backup, which has none",
 };
 
-/** What a step came to. */
-type Verdict<T> =
-  | { readonly kind: 'value'; readonly value: T }
-  /** It ended without a failed check. */
-  | { readonly kind: 'harmless'; readonly error: unknown }
-  | { readonly kind: 'failed_check'; readonly error: Abort; readonly culprit: string }
-  /** Whether a check failed is not known. */
-  | { readonly kind: 'lost'; readonly error: unknown };
-
 export class PairGate {
   readonly #options: GateOptions;
   readonly #pairs = new Map<string, Pair>();
+  readonly #listeners = new Set<DestroyedListener>();
   #stopped = false;
 
   private constructor(options: GateOptions) {
     this.#options = options;
+    if (options.onDestroyed) this.listen(options.onDestroyed);
   }
 
   /**
@@ -98,6 +83,12 @@ export class PairGate {
     else if (checking && pair.setup) this.#incident(pair, 'a check was under way when the node ended');
     await pair.written();
     if (checking) await pair.inTurn(() => store.clear(pair.party));
+  }
+
+  /** One more who is told when a setup is gone; returns what ends that. */
+  listen(listener: DestroyedListener): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
   }
 
   state(party: string): PairState {
@@ -365,13 +356,15 @@ export class PairGate {
     log('pair.destroyed', { level: 'warn', peer: party, detail, incidents: count });
   }
 
-  /** What the listener does wrong must not keep the gate from what it does next. */
+  /** What a listener does wrong must not keep the gate from what it does next. */
   #destroyed(party: string, why: DestroyedBy): void {
-    try {
-      this.#options.onDestroyed(party, why);
-    } catch (error) {
-      const { name } = error as Error;
-      this.#options.log('pair.listener_failed', { level: 'error', peer: party, why, error: name });
+    for (const listener of this.#listeners) {
+      try {
+        listener(party, why);
+      } catch (error) {
+        const { name } = error as Error;
+        this.#options.log('pair.listener_failed', { level: 'error', peer: party, why, error: name });
+      }
     }
   }
 
@@ -388,20 +381,6 @@ export class PairGate {
   #storeFailed(party: string, what: string, error: unknown): void {
     const { message } = error as Error;
     this.#options.log('pair.store_failed', { level: 'error', peer: party, what, message });
-  }
-}
-
-async function verdictOf<T>(options: GuardOptions<T>, step: () => Promise<T>): Promise<Verdict<T>> {
-  try {
-    return { kind: 'value', value: await step() };
-  } catch (error) {
-    if (error instanceof WorkError && !error.verdictLost) return { kind: 'harmless', error };
-    if (!(error instanceof Abort)) return { kind: 'lost', error };
-    if (error.ban !== true) return { kind: 'harmless', error };
-    const culprit = options.culprit(error);
-    // Of nobody who is here: somebody's check has failed, and whose is not known.
-    if (culprit === undefined || !options.parties.includes(culprit)) return { kind: 'lost', error };
-    return { kind: 'failed_check', error, culprit };
   }
 }
 
