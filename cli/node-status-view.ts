@@ -48,6 +48,19 @@ const peerSchema = z.object({
   wentBack: z.boolean().optional(),
   lastDial: z.object({ at: z.string(), failures: z.number(), error: z.string() }).optional(),
 });
+const pairSchema = z.object({
+  name: z.string(),
+  state: z.string(),
+  progress: z.object({ done: z.number(), of: z.number() }).optional(),
+  ban: z.object({ since: z.string(), code: z.string(), detail: z.string() }).optional(),
+  incidents: z.number(),
+});
+const poolSchema = z.object({
+  keyId: z.string(),
+  set: z.array(z.string()),
+  ready: z.number(),
+  target: z.number(),
+});
 const statusSchema = z.looseObject({
   name: z.string(),
   party: z.string(),
@@ -55,6 +68,8 @@ const statusSchema = z.looseObject({
   paused: z.object({ since: z.string(), reason: z.string().optional() }).optional(),
   clocks: z.array(z.string()),
   peers: z.array(peerSchema),
+  pairs: z.array(pairSchema).optional(),
+  presignatures: z.array(poolSchema).optional(),
   requests: z.array(requestSchema),
 });
 type Status = z.output<typeof statusSchema>;
@@ -93,6 +108,20 @@ function peerLine({
       ? ''
       : `, dialled ${lastDial.failures} times, last at ${lastDial.at}: ${lastDial.error}`;
   return `${name} ${up ? 'up' : 'down'} since ${since}${boots}${back}${dial}`;
+}
+
+function pairLine({ name, state, progress, ban, incidents }: z.output<typeof pairSchema>): string {
+  const lost = incidents === 0 ? '' : `, ${incidents} incidents in 24 hours`;
+  if (ban !== undefined) return `${name} BANNED since ${ban.since}: ${ban.code}, ${ban.detail}${lost}`;
+  if (state === 'running') {
+    const far = progress === undefined ? '' : ` (${progress.done} of ${progress.of})`;
+    return `${name} setup being made${far}${lost}`;
+  }
+  return `${name} setup ${state}${lost}`;
+}
+
+function poolLine({ keyId, set, ready, target }: z.output<typeof poolSchema>, nameOf: NameOf): string {
+  return `${shortId(keyId)} with ${set.map(nameOf).join(', ')}: ${ready} of ${target}`;
 }
 
 function waitingLines({ waiting, detail }: Request, nameOf: NameOf): string[] {
@@ -155,7 +184,7 @@ export function statusLines(value: unknown): string[] {
       ? plainLines(value)
       : fields(entries.map(([key, part]) => [key, plainLines(part)] as const));
   }
-  const { paused, clocks, peers, requests, ...rest } = parsed.data;
+  const { paused, clocks, peers, pairs, presignatures, requests, ...rest } = parsed.data;
   const names = new Map(peers.map(({ key, name }) => [key, name]));
   const nameOf: NameOf = (party) =>
     party === rest.party ? `${rest.name} (this node)` : (names.get(party) ?? party);
@@ -165,6 +194,8 @@ export function statusLines(value: unknown): string[] {
     ['CLOCKS', clocks.length > 0 ? clocks : undefined],
     ...Object.entries(rest).map(([key, part]) => [key, plainLines(part)] as const),
     ['peers', peers.length === 0 ? 'none' : peers.map(peerLine)],
+    ['pairs', pairs?.map(pairLine)],
+    ['presignatures', presignatures?.map((pool) => poolLine(pool, nameOf))],
     [
       'requests',
       requests.length === 0 ? 'none' : requests.flatMap((request) => requestLines(request, nameOf)),

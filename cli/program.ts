@@ -76,19 +76,37 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   node: {
-    summary: 'run a party: init, join, allow-connector, start, status, pause, resume',
+    summary: 'run a party: init, join, allow-connector, start, status, pause, resume, pair-setup',
     load: async () => {
-      const [{ nodeInit }, { nodeJoin }, { nodeAllowConnector }, { nodeStart }, { nodeStatus }, pausing] =
-        await Promise.all([
-          import('./commands/node-init.ts'),
-          import('./commands/node-join.ts'),
-          import('./commands/node-allow-connector.ts'),
-          import('./commands/node-start.ts'),
-          import('./commands/node-status.ts'),
-          import('./commands/node-pause.ts'),
-        ]);
+      const [
+        { nodeInit },
+        { nodeJoin },
+        { nodeAllowConnector },
+        { nodeStart },
+        { nodeStatus },
+        pausing,
+        pairs,
+      ] = await Promise.all([
+        import('./commands/node-init.ts'),
+        import('./commands/node-join.ts'),
+        import('./commands/node-allow-connector.ts'),
+        import('./commands/node-start.ts'),
+        import('./commands/node-status.ts'),
+        import('./commands/node-pause.ts'),
+        import('./commands/node-pair-setup.ts'),
+      ]);
       const { nodePause, nodeResume } = pausing;
-      return [nodeInit, nodeJoin, nodeAllowConnector, nodeStart, nodeStatus, nodePause, nodeResume];
+      const { nodePairSetup } = pairs;
+      return [
+        nodeInit,
+        nodeJoin,
+        nodeAllowConnector,
+        nodeStart,
+        nodeStatus,
+        nodePause,
+        nodeResume,
+        nodePairSetup,
+      ];
     },
   },
   connector: {

@@ -15,13 +15,23 @@ import { nodePaths } from '../../node/config.ts';
 import { Grants } from '../../node/grants.ts';
 import { NodeStoreError } from '../../node/store/error.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
+import type { Pairs } from '../../node/store/pairs.ts';
+import { toHex } from '../../protocol/hex.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
 import { temporaryFilesUnder } from '../support/crash-network.ts';
 import { commandPoints, firstStartPoints, rarePoints } from '../support/crash-points.ts';
 import { createWorld, networkId as worldNetwork } from '../support/fixture.ts';
 import { ServiceWorld, submitted } from '../support/service-world.ts';
 import { makeTestBuild, type TestBuild } from '../support/test-build.ts';
-import { epoch, keyCase, keyringId, networkId, openOptions, passphrase } from '../unit/node-store.case.ts';
+import {
+  epoch,
+  keyCase,
+  keyringId,
+  networkId,
+  openOptions,
+  party as self,
+  passphrase,
+} from '../unit/node-store.case.ts';
 
 const cheap = { passphrase, testOnlyScryptCost: 2 ** 10 };
 
@@ -162,6 +172,97 @@ describe('a process that is killed', function () {
       const expected = point.endsWith(':after') ? [[party, { counter: 7, bootId: undefined }]] : [];
       assert.deepEqual([...(await store.highestBoots())], expected);
       await store.close();
+    });
+  });
+
+  it('while it writes about a pair: what stands is the old or the new, and no secrets without a record', async () => {
+    const peer = createWorld().parties[1]!.credential;
+    const imports = { NodeStore: 'node/store/node-store.js' };
+    const id = (number: number): Uint8Array => new Uint8Array(32).fill(number);
+    const ban = { at: 1, code: 'transfer_check', detail: 'a check failed' };
+    const of = [self.credential, keyringId, epoch] as const;
+    interface Write {
+      /** Of its crash points. */
+      readonly name: string;
+      readonly before?: (pairs: Pairs) => Promise<void>;
+      readonly statement: string;
+      /** State, ban, mark and setup that stand before and after. */
+      readonly stands: readonly [unknown[], unknown[]];
+    }
+    const setup = '{ id: new Uint8Array(32).fill(2), secrets: new Uint8Array(64) }';
+    const who = JSON.stringify(peer);
+    const [old, replaced, none] = [
+      [undefined, false, 1],
+      [undefined, false, 2],
+      [undefined, false, undefined],
+    ];
+    const writes: Write[] = [
+      // Its file comes first, and counts for nothing yet; the old one's file is erased last.
+      { name: 'node.pair-setup:', statement: `pairs.adopt(${who}, ${setup})`, stands: [old, old] },
+      { name: 'node.pair.setup:', statement: `pairs.adopt(${who}, ${setup})`, stands: [old, replaced] },
+      {
+        name: 'node.pair-setup.erased:',
+        statement: `pairs.adopt(${who}, ${setup})`,
+        stands: [replaced, replaced],
+      },
+      {
+        name: 'node.pair.checking:',
+        statement: `pairs.mark(${who})`,
+        stands: [old, [undefined, true, 1]],
+      },
+      {
+        name: 'node.pair.checked:',
+        before: (pairs) => pairs.mark(peer),
+        statement: `pairs.clear(${who})`,
+        stands: [[undefined, true, 1], old],
+      },
+      {
+        name: 'node.pair.destroyed:',
+        statement: `pairs.drop(${who}, new Uint8Array(32).fill(1), [5])`,
+        stands: [old, none],
+      },
+      {
+        name: 'node.pair.banned:',
+        before: (pairs) => pairs.mark(peer),
+        statement: `pairs.ban(${who}, ${JSON.stringify(ban)}, [])`,
+        stands: [
+          [undefined, true, 1],
+          ['transfer_check', false, undefined],
+        ],
+      },
+      {
+        name: 'node.pair.lifted:',
+        before: (pairs) => pairs.ban(peer, ban, []),
+        statement: `pairs.lift(${who})`,
+        stands: [['transfer_check', false, undefined], none],
+      },
+      {
+        name: 'node.pair.epoch:',
+        statement: `store.eraseEpoch(...${JSON.stringify([keyringId, epoch])})`,
+        // The epoch was marked as erased before: the next start completes it.
+        stands: [none, none],
+      },
+    ];
+    const known = names(rarePoints, 'node.pair');
+    assert.ok(known.every((point) => writes.some(({ name }) => point.startsWith(name))));
+    await each(known, async (point) => {
+      const { before: prepare, statement, stands } = writes.find(({ name }) => point.startsWith(name))!;
+      const options = openOptions(await newFolder());
+      const store = await NodeStore.open(options);
+      await store.pairs(...of).adopt(peer, { id: id(1), secrets: new Uint8Array(64).fill(1) });
+      await prepare?.(store.pairs(...of));
+      await store.close();
+      const open = `const store = await NodeStore.open(${JSON.stringify(options)});
+        const pairs = store.pairs(...${JSON.stringify(of)});`;
+      await dieAt(point, imports, `${open} await ${statement};`);
+      const again = await NodeStore.open(options);
+      const [pair] = await again.pairs(...of).load();
+      const found = [pair?.ban?.code, pair?.checking, pair?.setup?.id[0]];
+      assert.deepEqual(found, stands[point.endsWith(':after') ? 1 : 0], point);
+      assert.equal(pair?.setupLost, false, point);
+      const file = pair?.setup && `${toHex(pair.setup.id).slice(2)}.setup`;
+      assert.deepEqual(await readdir(join(options.dir, 'pairs')), file ? [file] : [], point);
+      await again.close();
     });
   });
 

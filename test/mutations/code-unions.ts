@@ -49,6 +49,17 @@ export const codeUnions: readonly CodeUnion[] = [
     mutationKey: 'session',
   },
   {
+    name: 'GateErrorCode',
+    file: 'node/sessions/pairs/gate-error.ts',
+    begins: 'export type GateErrorCode =',
+    ends: ';',
+    production: ['node/sessions/pairs'],
+    raised: [made('GateError')],
+    asserted: /^pair-/,
+    review: { file: 'docs/reviews/ban-gate.md', heading: '## Codes of the gate' },
+    mutationKey: 'gate',
+  },
+  {
     name: 'BlameErrorCode',
     file: 'node/sessions/blame/error.ts',
     begins: 'export type BlameErrorCode =',
