@@ -6,7 +6,7 @@ import { mkdir, rm } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { stringify } from 'yaml';
 import { readPublicIdentity } from '../../client/identity/identity.ts';
-import { nodePaths } from '../../node/config.ts';
+import { type NodeConfigInput, nodePaths } from '../../node/config.ts';
 import { peerIdOfCredential } from '../../node/network/peer-identity.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
 import type { Hex } from '../../protocol/hex.ts';
@@ -46,7 +46,7 @@ const signPolicy: Policy = {
     {
       id: 'two-owners',
       effect: 'allow',
-      when: { kind: [...transactionKinds, 'message'] },
+      when: { kind: [...transactionKinds, 'message', 'evm.message', 'evm.typedData'] },
       require: { k: 2, of: 'owners' },
     },
     { id: 'new-keys', effect: 'allow', when: { kind: ['key.request'] }, require: { k: 1, of: 'owners' } },
@@ -58,11 +58,15 @@ export interface BootstrapOptions {
   readonly layout: Layout;
   readonly threshold: number;
   readonly processes: Processes;
+  /** Of every node, beside what finds the others. */
+  readonly settings?: NodeSettings;
   /** Ends what is under way: the signal of `people` aborts. */
   readonly abort: (error: unknown) => void;
   /** Told of each daemon once it listens. */
   readonly onStarted: (daemon: Daemon) => Promise<void>;
 }
+
+export type NodeSettings = Pick<NodeConfigInput, 'presignatures' | 'workers'>;
 
 export interface Member extends PartyPlace {
   /** The party key. */
@@ -203,6 +207,7 @@ async function writePeers(
   member: Member,
   networkId: string,
   addresses: ReadonlyMap<string, readonly string[]>,
+  settings: NodeSettings = {},
 ): Promise<void> {
   const others = [...addresses].filter(([name]) => name !== member.name);
   const config = {
@@ -210,6 +215,7 @@ async function writePeers(
     name: member.name,
     listen: ['/ip4/127.0.0.1/tcp/0'],
     peers: Object.fromEntries(others.map(([name, known]) => [name, [...known]])),
+    ...settings,
   };
   const text = `# Configuration of this Countersign node.\n${stringify(config)}`;
   await writeOut(nodePaths(member.nodeDir).config, text, { replace: true });
@@ -262,7 +268,7 @@ async function startParties(
   const peerId = ({ key }: Member): string => peerIdOfCredential(key).toString();
   try {
     for (const member of members.toSorted((one, other) => (peerId(one) < peerId(other) ? 1 : -1))) {
-      await writePeers(member, networkId, addresses);
+      await writePeers(member, networkId, addresses, options.settings);
       const address = await startNode(options, member);
       addresses.set(member.name, [address]);
       await registered;
@@ -276,7 +282,7 @@ async function startParties(
     throw error;
   }
   // For whoever restarts a node by hand: it then takes the same port and finds everybody.
-  for (const member of members) await writePeers(member, networkId, addresses);
+  for (const member of members) await writePeers(member, networkId, addresses, options.settings);
 }
 
 /** The owners' workspace, made unless the profile knows it from an earlier run. */

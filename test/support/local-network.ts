@@ -13,13 +13,16 @@ import {
   buildSignRequest,
 } from '../../client/records.ts';
 import { type Client, createClient } from '../../client/rpc-client.ts';
-import { bootstrap, newNetworkId, type TestNetwork } from '../../cli/testnet/bootstrap.ts';
+import { bootstrap, newNetworkId, type NodeSettings, type TestNetwork } from '../../cli/testnet/bootstrap.ts';
 import { createLayout, type Layout } from '../../cli/testnet/layout.ts';
 import { readLogLine } from '../../cli/testnet/log-tail.ts';
 import { cleanEnvironment, peopleContext } from '../../cli/testnet/operators.ts';
 import { type DaemonSpec, Processes } from '../../cli/testnet/processes.ts';
 import { nodePaths } from '../../node/config.ts';
+import { callControl } from '../../node/control.ts';
+import type { NodeStatus } from '../../node/main.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
+import type { KeyType } from '../../protocol/keys/key-type.ts';
 import type { Payload } from '../../protocol/payloads/payload.ts';
 import { ed25519Signer, type Signer } from '../../protocol/records/envelope.ts';
 import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
@@ -39,6 +42,8 @@ export interface LogLine {
 export interface LocalNetworkOptions {
   /** The built command; default: that of dist/. */
   readonly entry?: string;
+  /** Of every node's configuration. */
+  readonly settings?: NodeSettings;
   /** Variables of all processes while the network is brought up. */
   readonly environment?: Readonly<Record<string, string>>;
   /** Variables of a process that is started again. */
@@ -108,7 +113,9 @@ export class LocalNetwork {
       };
       const people = peopleContext(context, layout, stopping.signal);
       const abort = (error: unknown): void => stopping.abort(error);
-      const options = { people, layout, threshold, processes, abort, onStarted: async () => undefined };
+      const settings = own.settings ?? {};
+      const onStarted = async (): Promise<void> => undefined;
+      const options = { people, layout, threshold, processes, settings, abort, onStarted };
       const network = await bootstrap(options, newNetworkId());
       const open = async (name: string): Promise<Owner> => {
         const path = join(layout.home, 'identities', `${name}.json`);
@@ -180,8 +187,9 @@ export class LocalNetwork {
 
   async requestKey(
     label = 'treasury',
-    more: Partial<Pick<KeyRequestOptions, 'keyType' | 'origin'>> = {},
+    wanted: KeyType | Partial<Pick<KeyRequestOptions, 'keyType' | 'origin'>> = {},
   ): Promise<Hex> {
+    const more = typeof wanted === 'string' ? { keyType: wanted } : wanted;
     const { signer, client } = this.owners.alice;
     const { id, envelope } = buildKeyRequest(
       {
@@ -201,9 +209,15 @@ export class LocalNetwork {
   async requestSignature(keyId: Hex, what: string | Payload): Promise<Hex> {
     const payload: Payload =
       typeof what === 'string' ? { kind: 'message', data: toHex(new TextEncoder().encode(what)) } : what;
+    return this.requestSignatures(keyId, payload);
+  }
+
+  /** One request of all payloads. */
+  async requestSignatures(keyId: Hex, ...payloads: readonly Payload[]): Promise<Hex> {
     const { signer, client } = this.owners.alice;
+    const items = payloads.map((payload) => ({ keyId, payload }));
     const { id, envelope } = buildSignRequest(
-      { networkId: this.network.networkId, workspace: this.workspace, items: [{ keyId, payload }] },
+      { networkId: this.network.networkId, workspace: this.workspace, items },
       signer,
     );
     await client.call('sign_request', { request: envelope });
@@ -258,6 +272,13 @@ export class LocalNetwork {
       );
     });
     return (await Promise.all(told)).flat().join('\n');
+  }
+
+  /** What a running node says of itself, as `countersign node status` shows it. */
+  async status(node: string): Promise<NodeStatus> {
+    const place = this.layout.parties.find((party) => party.node === node);
+    if (place === undefined) throw new Error(`no node ${node}`);
+    return (await callControl(place.nodeDir, 'status')) as NodeStatus;
   }
 
   async view(requestId: Hex): Promise<RequestView> {
