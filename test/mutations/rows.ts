@@ -8,6 +8,7 @@ export const attackRows: readonly string[] = [
   'raised threshold',
   'index 0, q, 1+q, duplicate',
   'two certificates for one request',
+  'Delta leaked by many tries',
   'session or transcript replay',
   'leader shows different STARTs',
   'nonce or presignature reuse',
@@ -28,6 +29,5 @@ export const laterAttackRows: readonly string[] = [
   'reshare changes the key',
   // DKLs23.
   'known-discrete-log base OT',
-  'Delta leaked by many tries',
   'theta not binding',
 ];

@@ -370,8 +370,11 @@ describe('pair gate', () => {
     it('that a start finds keeps the node from starting if the disk is full', async () => {
       const rig = await GateRig.ready();
       await rig.step().begun;
-      rig.store.before = () => Promise.reject(new Error('no space'));
+      rig.store.before = (what) => {
+        if (what === 'drop') throw new Error('no space');
+      };
       await assert.rejects(rig.restart(), /no space/);
+      assert.equal(rig.store.kept(alice).checking, true);
     });
   });
 

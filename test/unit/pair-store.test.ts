@@ -139,6 +139,7 @@ describe('the store of pairs', function () {
     await reopen();
     const { setup: kept, checking, ban: stands, incidents } = (await entry())!;
     assert.deepEqual([kept, checking, stands, incidents], [undefined, false, ban, [1, 2]]);
+    assert.equal((await entry())?.setupLost, false, 'no record names what is erased');
     assert.deepEqual(await setupFiles(), [`${hexId(3).slice(2)}.setup`]);
     await assert.rejects(pairs().adopt(alice, setup(4)), fails('wrong_state'));
   });

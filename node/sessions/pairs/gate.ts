@@ -222,7 +222,8 @@ export class PairGate {
     this.#stopped = true;
     for (const pair of this.#pairs.values()) {
       await pair.idle();
-      await pair.inTurn(async () => undefined);
+      // A last try of what could not be written; it was logged then.
+      await pair.written().catch(() => undefined);
     }
   }
 
@@ -289,7 +290,7 @@ export class PairGate {
   #end(check: Check, pairs: readonly Pair[]): void {
     for (const pair of pairs) pair.checks.delete(check);
     check.end();
-    for (const pair of pairs) if (pair.checks.size === 0) this.#clear(pair);
+    for (const pair of pairs) this.#clear(pair);
   }
 
   /** Not waited for: a mark that is still there after a crash costs a setup, nothing else. */
