@@ -24,17 +24,18 @@ class InlineMachine implements HostedMachine {
     this.#random = random;
   }
 
-  async start(): Promise<HostedStep> {
-    return this.#step(() => (this.#machine = createMachine(this.#order, this.#random)).start());
+  async start(onBegin?: () => void): Promise<HostedStep> {
+    return this.#step(onBegin, () => (this.#machine = createMachine(this.#order, this.#random)).start());
   }
 
-  async receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep> {
-    return this.#step(() => (this.#machine as Machine<MachineOutput>).receive(from, bytes));
+  async receive(from: PartyIndex, bytes: Uint8Array, onBegin?: () => void): Promise<HostedStep> {
+    return this.#step(onBegin, () => (this.#machine as Machine<MachineOutput>).receive(from, bytes));
   }
 
-  #step(call: () => Step<MachineOutput>): HostedStep {
+  #step(onBegin: (() => void) | undefined, call: () => Step<MachineOutput>): HostedStep {
     if (this.#destroyed)
       throw new WorkError('cancelled', 'the machine was destroyed', { verdictLost: false });
+    onBegin?.();
     const step = call();
     return { ...step, awaited: this.#machine?.awaited() ?? [] };
   }

@@ -58,6 +58,8 @@ export interface PoolTask {
   readonly compose: (host: Host) => { readonly task: WorkerTask; readonly transfer: ArrayBuffer[] };
   /** Instead of `compose`, once the task was interrupted. */
   readonly resume?: WorkerTask;
+  /** How urgent it is to go on with it, where that is another matter than to begin. */
+  readonly resumeClass?: WorkClass;
   /** Where it must run; anywhere without. */
   readonly host?: Host | undefined;
 }
@@ -274,7 +276,7 @@ export class WorkerPool {
     if ('value' in message) queued.resolve(message.value);
     else if ('failure' in message) queued.reject(errorOf(message.failure));
     else if (this.#stopping) queued.reject(stopped(true));
-    else this.#queue.putBack(queued.task.workClass, queued.task.source, queued);
+    else this.#queue.putBack(queued.task.resumeClass ?? queued.task.workClass, queued.task.source, queued);
   }
 }
 

@@ -54,8 +54,9 @@ class ThreadedMachine implements HostedMachine {
     this.#source = source;
   }
 
-  start(): Promise<HostedStep> {
+  start(onBegin?: () => void): Promise<HostedStep> {
     return this.#call((host) => {
+      onBegin?.();
       const order = this.#order;
       if (order === undefined) throw cancelled('the machine was started or destroyed before');
       this.#order = undefined;
@@ -65,13 +66,13 @@ class ThreadedMachine implements HostedMachine {
     });
   }
 
-  receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep> {
+  receive(from: PartyIndex, bytes: Uint8Array, onBegin?: () => void): Promise<HostedStep> {
     // A copy of its own: of a view the clone would take the whole buffer behind it.
     const own = Uint8Array.from(bytes);
-    return this.#call(() => ({
-      task: { task: 'receive', machine: this.#number, from, bytes: own },
-      transfer: [own.buffer],
-    }));
+    return this.#call(() => {
+      onBegin?.();
+      return { task: { task: 'receive', machine: this.#number, from, bytes: own }, transfer: [own.buffer] };
+    });
   }
 
   #call(compose: PoolTask['compose']): Promise<HostedStep> {
@@ -81,6 +82,8 @@ class ThreadedMachine implements HostedMachine {
         source: this.#source,
         compose,
         resume: { task: 'resume', machine: this.#number },
+        // Signatures by the same pair are held back until this has its verdict.
+        ...(this.#kind === 'presign' && { resumeClass: 'signing' }),
         host: this.#host,
       };
       if (this.#over) {

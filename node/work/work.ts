@@ -11,10 +11,10 @@ import type { WorkClass } from './queue.ts';
  * is over then, its secrets erased.
  */
 export interface HostedMachine {
-  /** Makes the machine and starts it. Once, and first. */
-  start(): Promise<HostedStep>;
-  /** A message of an authenticated sender. */
-  receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep>;
+  /** Makes the machine and starts it. Once, and first. `onBegin`: as for `receive`. */
+  start(onBegin?: () => void): Promise<HostedStep>;
+  /** A message of an authenticated sender. `onBegin` is called when it is about to be looked at; a throw of it ends the run. */
+  receive(from: PartyIndex, bytes: Uint8Array, onBegin?: () => void): Promise<HostedStep>;
   /**
    * Erases secrets, wherever they are; what was not begun yet rejects with WorkError `cancelled`. A call that was begun
    * runs to its end before: it then rejects with `cancelled` too, or with the Abort if that bans a peer.

@@ -70,6 +70,26 @@ export class GateRig {
     return this.gate.guard(this.options(parties, id), step);
   }
 
+  /** A step that waits for a turn of its own: `start` says when it has come, `pass` ends it. */
+  waiting(parties: readonly string[] = [alice], id = 1) {
+    const answer: Answer = { erased: false };
+    let [start, pass] = [(): void => undefined, (): void => undefined];
+    const started = new Promise<void>((resolve) => (start = resolve));
+    const ending = new Promise<Answer>((resolve) => (pass = () => resolve(answer)));
+    const outcome: { value?: Answer; error?: { code?: string }; ran: boolean } = { ran: false };
+    const result = this.gate.guard({ ...this.options(parties, id), waits: true }, async (begin) => {
+      await started;
+      begin();
+      outcome.ran = true;
+      return ending;
+    });
+    const ended = result.then(
+      (value) => void (outcome.value = value),
+      (error: { code?: string }) => void (outcome.error = error),
+    );
+    return { answer, start, pass, outcome, settled: ended };
+  }
+
   /** A step that ends when the test says so. */
   step(parties: readonly string[] = [alice], id = 1) {
     const answer: Answer = { erased: false };

@@ -62,8 +62,8 @@ export class SlowWork implements Work {
       return result;
     };
     return {
-      start: () => call('start', () => machine.start()),
-      receive: (from, bytes) => call('receive', () => machine.receive(from, bytes)),
+      start: (onBegin) => call('start', () => machine.start(onBegin)),
+      receive: (from, bytes, onBegin) => call('receive', () => machine.receive(from, bytes, onBegin)),
       destroy: () => {
         if (!this.slowness.outlives) machine.destroy();
       },

@@ -260,6 +260,64 @@ describe('pair gate', () => {
       await later.result;
     });
 
+    it('does not wait for what waits for its own turn, and has not begun', async () => {
+      const rig = await GateRig.ready();
+      const waiting = rig.waiting();
+      const other = rig.step();
+      await other.begun;
+      other.pass();
+      await other.settled;
+      assert.equal(other.outcome.value, other.answer);
+      waiting.start();
+      waiting.pass();
+      await waiting.settled;
+      assert.equal(waiting.outcome.value, waiting.answer);
+    });
+
+    it('waits for what had its turn before', async () => {
+      const rig = await GateRig.ready();
+      const waiting = rig.waiting();
+      waiting.start();
+      const other = rig.step();
+      await other.begun;
+      other.pass();
+      await settled();
+      assert.deepEqual(other.outcome, {});
+      waiting.pass();
+      await Promise.all([waiting.settled, other.settled]);
+      assert.equal(other.outcome.value, other.answer);
+    });
+
+    it('is none of what has its turn after a ban: that is not begun, and is no incident', async () => {
+      const rig = await GateRig.ready();
+      const waiting = rig.waiting();
+      const cheated = rig.step();
+      await cheated.begun;
+      cheated.fail(failedCheck());
+      await cheated.settled;
+      waiting.start();
+      await waiting.settled;
+      assert.equal(waiting.outcome.error?.code, 'closed');
+      assert.equal(waiting.outcome.ran, false);
+      assert.deepEqual(rig.told, [`destroyed:${alice}:ban`]);
+    });
+
+    it('keeps its mark while something waits for its turn', async () => {
+      const rig = await GateRig.ready();
+      const waiting = rig.waiting();
+      const other = rig.step();
+      await other.begun;
+      other.pass();
+      await other.settled;
+      await settled();
+      assert.equal(rig.store.kept(alice).checking, true);
+      waiting.start();
+      waiting.pass();
+      await waiting.settled;
+      await settled();
+      assert.equal(rig.store.kept(alice).checking, false);
+    });
+
     it('of another pair waits for nothing', async () => {
       const rig = await GateRig.ready([alice, bob]);
       const running = rig.step([alice]);

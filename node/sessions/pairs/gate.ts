@@ -153,22 +153,27 @@ export class PairGate {
    * Throws GateError `banned`, `no_setup`, `stopped`, `unmarked` before the step was begun, `closed` before or after: the
    * value has then been erased.
    */
-  async guard<T>(options: GuardOptions<T>, step: () => Promise<T>): Promise<T> {
+  async guard<T>(options: GuardOptions<T>, step: (begin: () => void) => Promise<T>): Promise<T> {
     const parties = [...new Set(options.parties)];
     const pairs = parties.map((party) => this.#held(party, options.setups));
-    const check = this.#begin(pairs);
+    const check = this.#begin(pairs, options.waits !== true);
+    const begin = (): void => {
+      for (const pair of pairs) this.#requireSame(pair, options.setups);
+      check.begun = true;
+    };
     let verdict: Verdict<T>;
     try {
       await this.#mark(pairs);
       for (const pair of pairs) this.#requireSame(pair, options.setups);
-      verdict = await verdictOf(options, step);
+      verdict = await verdictOf(options, () => step(begin));
       this.#judge(verdict, pairs, options.setups);
     } finally {
       this.#end(check, pairs);
     }
     // Sequentially the first: what it tells is the one try that a cheater has.
     if (verdict.kind === 'failed_check' || verdict.kind === 'lost') throw verdict.error;
-    await Promise.all(pairs.flatMap((pair) => [...pair.checks].map(({ ended }) => ended)));
+    const before = pairs.flatMap((pair) => [...pair.checks].filter(({ begun }) => begun));
+    await Promise.all(before.map(({ ended }) => ended));
     try {
       for (const pair of pairs) this.#requireSame(pair, options.setups);
     } catch (error) {
@@ -258,12 +263,12 @@ export class PairGate {
     throw new GateError('closed', pair.party, message);
   }
 
-  #begin(pairs: readonly Pair[]): Check {
+  #begin(pairs: readonly Pair[], begun: boolean): Check {
     const [first] = pairs;
     if (this.#stopped && first) throw new GateError('stopped', first.party, 'the node stops');
     let end = (): void => undefined;
     const ended = new Promise<void>((resolve) => (end = resolve));
-    const check = { ended, end };
+    const check = { begun, ended, end };
     for (const pair of pairs) pair.checks.add(check);
     return check;
   }

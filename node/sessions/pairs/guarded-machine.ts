@@ -28,12 +28,12 @@ export class GuardedMachine implements HostedMachine {
   }
 
   start(): Promise<HostedStep> {
-    return this.#call(() => this.#options.machine.start());
+    return this.#call((begin) => this.#options.machine.start(begin));
   }
 
   async receive(from: PartyIndex, bytes: Uint8Array): Promise<HostedStep> {
     try {
-      return await this.#call(() => this.#options.machine.receive(from, bytes));
+      return await this.#call((begin) => this.#options.machine.receive(from, bytes, begin));
     } catch (error) {
       // One of the two has lost the setup, or got it back from a copy: both make it anew.
       if (error instanceof Abort && error.code === 'setup_mismatch') await this.#mismatched(from, error);
@@ -47,7 +47,7 @@ export class GuardedMachine implements HostedMachine {
     await gate.destroy(partyOf(from), message).catch(() => undefined);
   }
 
-  #call(step: () => Promise<HostedStep>): Promise<HostedStep> {
+  #call(step: (begin: () => void) => Promise<HostedStep>): Promise<HostedStep> {
     const { gate, setups, partyOf } = this.#options;
     const call = this.#calls.then(async () => {
       if (this.#destroyed) throw new WorkError('cancelled', 'the machine was destroyed');
@@ -58,6 +58,8 @@ export class GuardedMachine implements HostedMachine {
           culprit: (error) =>
             error instanceof Abort && error.culprit !== undefined ? partyOf(error.culprit) : undefined,
           erase: eraseStep,
+          // For a worker: what is to be signed must not wait for what has not even begun.
+          waits: true,
         },
         step,
       );

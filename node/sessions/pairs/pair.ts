@@ -3,8 +3,9 @@
 import { type Hex, toHex } from '../../../protocol/hex.ts';
 import type { PairBan, PairSecrets, StoredPair } from './pair-store.ts';
 
-/** A step under way that checks messages. `ended` resolves when its verdict has taken effect in memory. */
+/** A step that checks messages, or waits for its turn to. `ended` resolves when its verdict has taken effect in memory. */
 export interface Check {
+  begun: boolean;
   readonly ended: Promise<void>;
   end(): void;
 }
@@ -59,7 +60,7 @@ export class Pair {
     return this.inTurn(() => this.settle());
   }
 
-  /** Returns when no check is under way. */
+  /** Returns when no check is under way or waits for its turn. */
   async idle(): Promise<void> {
     while (this.checks.size > 0) await Promise.all([...this.checks].map(({ ended }) => ended));
   }

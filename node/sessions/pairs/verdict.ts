@@ -2,6 +2,7 @@
 import type { Hex } from '../../../protocol/hex.ts';
 import { Abort } from '../../mpc/abort.ts';
 import { WorkError } from '../../work/error.ts';
+import { GateError } from './gate-error.ts';
 
 export interface GuardOptions<T> {
   /** Credentials of the parties whose messages the step may check against their setups. */
@@ -12,6 +13,11 @@ export interface GuardOptions<T> {
   culprit(error: unknown): string | undefined;
   /** Overwrites a result that is not released. */
   erase(value: T): void;
+  /**
+   * The step waits for a turn of its own, and calls what it is given when it begins: until then no other result waits for
+   * it. Absent: it begins at once.
+   */
+  readonly waits?: boolean;
 }
 
 /** What a step came to. */
@@ -29,6 +35,8 @@ export async function verdictOf<T>(options: GuardOptions<T>, step: () => Promise
     return { kind: 'value', value: await step() };
   } catch (error) {
     if (error instanceof WorkError && !error.verdictLost) return { kind: 'harmless', error };
+    // The gate was closed before it could begin.
+    if (error instanceof GateError) return { kind: 'harmless', error };
     if (!(error instanceof Abort)) return { kind: 'lost', error };
     if (error.ban !== true) return { kind: 'harmless', error };
     const culprit = options.culprit(error);
