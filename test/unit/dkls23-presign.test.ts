@@ -453,7 +453,7 @@ describe('DKLs23 presigning', function () {
       const first = machines[0]![1];
       assert.deepEqual(first.awaited(), [3]);
       const answers = first.receive(3, late[0]!.bytes).messages;
-      assert.deepEqual(answers.map(({ to }) => to).toSorted(), [2, 3]);
+      assert.deepEqual(new Set(answers.map(({ to }) => to)), new Set([2, 3]));
       assert.deepEqual(first.awaited(), [3]);
     });
   });
