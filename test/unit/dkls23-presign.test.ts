@@ -475,6 +475,8 @@ describe('DKLs23 presigning', function () {
       assert.ok(!secret.relates(point, point.add(times(scalar + 5n))));
       if (scalar !== 0n) assert.ok(!secret.relates(point, times(-scalar)));
       if (scalar !== 0n) assert.ok(!secret.relates(point, group.identity));
+      // What agrees in the second multiple only.
+      if (scalar !== Fn.create(-1n)) assert.ok(!secret.relates(point, times(-scalar - 2n)));
     }
   });
 });
