@@ -18,6 +18,8 @@ export const attackRows: readonly string[] = [
   'malformed share',
   'torsion point, degenerate public key',
   'hostile roster',
+  'known-discrete-log base OT',
+  'theta not binding',
   'inconsistent inputs',
   'ambiguous hashing',
 ];
@@ -27,7 +29,4 @@ export const laterAttackRows: readonly string[] = [
   // Refresh and reshare.
   'key lost in refresh',
   'reshare changes the key',
-  // DKLs23.
-  'known-discrete-log base OT',
-  'theta not binding',
 ];
