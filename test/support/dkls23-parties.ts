@@ -165,15 +165,19 @@ export function copied(presignatures: ReadonlyMap<PartyIndex, Presignature>): Ma
   );
 }
 
+/** The coefficient of f(self) in f(0). */
+export function lagrangeAtZero(set: readonly PartyIndex[], self: PartyIndex): bigint {
+  const { Fn } = secp256k1.Point;
+  return set
+    .filter((index) => index !== self)
+    .reduce((product, index) => Fn.mul(product, Fn.div(BigInt(index), Fn.create(BigInt(index - self)))), 1n);
+}
+
 /** The key itself, from t shares: only a test may. */
 export function wholeKey(shares: Shares, set: readonly PartyIndex[]): bigint {
   const { Fn } = secp256k1.Point;
-  return set.reduce((sum, i) => {
-    const lambda = set
-      .filter((j) => j !== i)
-      .reduce((product, j) => Fn.mul(product, Fn.div(BigInt(j), Fn.create(BigInt(j - i)))), 1n);
-    return Fn.add(sum, Fn.mul(lambda, Fn.fromBytes(shares.get(i)!.signingShare)));
-  }, 0n);
+  const parts = set.map((i) => Fn.mul(lagrangeAtZero(set, i), Fn.fromBytes(shares.get(i)!.signingShare)));
+  return parts.reduce((sum, part) => Fn.add(sum, part), 0n);
 }
 
 /** The digest that these words stand for. */

@@ -35,7 +35,7 @@ export const BASE_MESSAGE_LENGTH = BASE_TRANSFERS * PAIR_LENGTH;
 const curveTag = 'countersign/v1/dkls23/base-point/secp256k1_XMD:SHA-256_SSWU_RO_';
 
 /** H(osid, c, i, other): a point whose discrete logarithm nobody knows. */
-function hashToPoint(osid: Uint8Array, bit: number, transfer: number, other: Uint8Array): Point {
+export function hashToPoint(osid: Uint8Array, bit: number, transfer: number, other: Uint8Array): Point {
   const message = preimage(
     'countersign/v1/dkls23/base-point',
     osid,

@@ -25,7 +25,7 @@ import type { Tag } from '../hash.ts';
 import { uint16 } from '../hash.ts';
 import type { PartyIndex } from '../machine.ts';
 import { bitAt, transpose } from './bits.ts';
-import { addMultiple } from './field128.ts';
+import { addProduct, addProducts } from './field128.ts';
 import {
   BASE_KEY_LENGTH,
   BASE_TRANSFERS,
@@ -39,7 +39,6 @@ import { preimage, squeezer, xof } from './xof.ts';
 const COLUMNS_LENGTH = BASE_TRANSFERS * COLUMN_LENGTH;
 const CHECK_LENGTH = BASE_TRANSFERS * ROW_LENGTH;
 const BLOCKS = TRANSFER_ROWS / BASE_TRANSFERS;
-const ROW_WORDS = ROW_LENGTH / 4;
 
 /** Bytes of what the receiver sends: u (128 columns of 80 bytes) || x (16 bytes) || T (128 rows of 16 bytes). */
 export const EXTENSION_LENGTH = COLUMNS_LENGTH + ROW_LENGTH + CHECK_LENGTH;
@@ -73,17 +72,23 @@ function challenges(context: Uint8Array, columns: Uint8Array): Uint8Array[] {
   );
 }
 
-/** sum chi_b * block_b + check block, for all columns of a matrix of 640 rows of `width` words: 128 rows. */
-function universalHash(chi: readonly Uint8Array[], matrix: Uint32Array, width: number): Uint32Array {
-  const blockWords = BASE_TRANSFERS * width;
-  const sum = matrix.slice(BLOCKS * blockWords);
+/** sum chi_b * beta_b + beta_check: 16 bytes. */
+function hashOfChoices(chi: readonly Uint8Array[], choices: Uint8Array): Uint8Array {
+  const sum = choices.slice(BLOCKS * ROW_LENGTH);
   for (const [block, factor] of chi.entries())
-    addMultiple(sum, factor, matrix.subarray(block * blockWords, (block + 1) * blockWords), width);
+    addProduct(sum, factor, choices.subarray(block * ROW_LENGTH, (block + 1) * ROW_LENGTH));
   return sum;
 }
 
-const wordsOf = (bytes: Uint8Array): Uint32Array =>
-  new Uint32Array(bytes.buffer, bytes.byteOffset, bytes.length / 4);
+/** sum chi_b * t_i,b + t_i,check for every column i of 640 rows: 128 rows of 16 bytes. */
+function hashOfColumns(chi: readonly Uint8Array[], rows: Uint8Array): Uint8Array {
+  const words = new Uint32Array(rows.buffer, rows.byteOffset, rows.length / 4);
+  const block = CHECK_LENGTH / 4;
+  const sum = words.slice(BLOCKS * block);
+  for (const [number, factor] of chi.entries())
+    addProducts(sum, factor, words.subarray(number * block, (number + 1) * block));
+  return new Uint8Array(sum.buffer);
+}
 
 /** What the receiver keeps, and what it sends. */
 export interface Extended {
@@ -115,12 +120,8 @@ export function extendAsReceiver(keyPairs: Uint8Array, context: Uint8Array, choi
   zero.fill(0);
   one.fill(0);
   const chi = challenges(context, columns);
-  const choiceRows = Uint32Array.from({ length: EXTENSION_ROWS }, (_, row) => bitAt(choices, row));
-  const x = universalHash(chi, choiceRows, 1);
-  choiceRows.fill(0);
-  for (const [row, bit] of x.entries()) message[COLUMNS_LENGTH + (row >>> 3)]! |= bit << (row & 7);
-  const hashed = universalHash(chi, wordsOf(rows), ROW_WORDS);
-  message.set(new Uint8Array(hashed.buffer), COLUMNS_LENGTH + ROW_LENGTH);
+  message.set(hashOfChoices(chi, choices), COLUMNS_LENGTH);
+  message.set(hashOfColumns(chi, rows), COLUMNS_LENGTH + ROW_LENGTH);
   return { message, rows };
 }
 
@@ -152,7 +153,7 @@ export function extendAsSender(
   }
   const rows = transpose(own, BASE_TRANSFERS, EXTENSION_ROWS);
   own.fill(0);
-  const hashed = new Uint8Array(universalHash(challenges(context, columns), wordsOf(rows), ROW_WORDS).buffer);
+  const hashed = hashOfColumns(challenges(context, columns), rows);
   const x = message.subarray(COLUMNS_LENGTH, COLUMNS_LENGTH + ROW_LENGTH);
   const claimed = message.subarray(COLUMNS_LENGTH + ROW_LENGTH);
   let difference = 0;

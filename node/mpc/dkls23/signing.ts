@@ -198,6 +198,11 @@ function takeAll(items: readonly EcdsaItem[], set: readonly PartyIndex[]): Presi
   }
 }
 
+/** What a presignature is called that is made inside a signing: 32 bytes. */
+export function presignatureId(sid: Uint8Array, item: number): Uint8Array {
+  return taggedHash('countersign/v1/dkls23/presignature-id', sid, uint32(item));
+}
+
 /** Presigning of every item, a few at a time; none without setups. */
 function chunksOf(
   options: Omit<EcdsaSigningOptions, 'setups'> & { readonly setups: Setups | undefined },
@@ -206,7 +211,7 @@ function chunksOf(
   if (setups === undefined) return [];
   const items = options.items.map(({ key }, item) => ({
     item,
-    id: taggedHash('countersign/v1/dkls23/presignature-id', sid, uint32(item)),
+    id: presignatureId(sid, item),
     key,
   }));
   return Array.from({ length: Math.ceil(items.length / chunkSize) }, (_, chunk) => {
