@@ -13,7 +13,7 @@ import type { RunOutput } from '../purpose.ts';
 import type { SigningKeys } from '../signing-keys.ts';
 import type { SessionState } from '../state.ts';
 import { type Body, maxPooledItems, type Propose } from '../wire.ts';
-import { maxPooled } from './pool.ts';
+import { burn, maxPooled } from './pool.ts';
 
 /** Milliseconds: how long nothing must have been under way, after a failure, and how long a key counts as in use. */
 const idle = 250;
@@ -146,8 +146,14 @@ export class Presigning {
     if ('failure' in result) return this.attend(pause);
     const { output } = result;
     if (output.kind !== 'presignatures') return;
-    for (const presignature of output.presignatures)
-      this.#parts.pool.put({ presignature, owner, keyId, members, setups: output.setups });
+    const { setups } = output;
+    const made = output.presignatures.map((presignature) => ({ presignature, owner, keyId, members, setups }));
+    // Between the gate and here a setup can have gone, and with it what was in the pool then.
+    if (!this.#parts.gate.holds(setups)) {
+      for (const pooled of made) burn(pooled);
+      return this.attend(pause);
+    }
+    for (const pooled of made) this.#parts.pool.put(pooled);
     const ids = output.presignatures.map(({ id }) => toHex(id));
     this.#state.context.log('presign.done', { keyId, owner, set: members, presignatures: ids.length });
     if (owner === this.#state.self) this.attend(0);
@@ -162,9 +168,15 @@ export class Presigning {
     if (keyId === undefined || members === undefined) return 'digests';
     const parties = partiesAt(members, context.keyring);
     if (parties.some((party) => party !== self && this.#parts.gate.state(party) !== 'ready')) return 'banned';
-    const led = this.#offline.live('presign').filter(({ leader }) => leader === from).length;
-    const { length: owned } = this.#parts.pool.ofOwner(from);
-    if (led >= maxLedBy || owned + digests.length > maxPooled) return 'busy';
-    return (await this.#task(keyId, parties, digests.length)) ?? 'no_share';
+    const isBusy = (): boolean => {
+      const led = this.#offline.live('presign').filter(({ leader }) => leader === from).length;
+      const { length: owned } = this.#parts.pool.ofOwner(from);
+      return led >= maxLedBy || owned + digests.length > maxPooled;
+    };
+    if (isBusy()) return 'busy';
+    const task = await this.#task(keyId, parties, digests.length);
+    if (task === undefined) return 'no_share';
+    // While the key was read, others of the same owner may have begun.
+    return isBusy() ? 'busy' : task;
   }
 }
