@@ -2,7 +2,7 @@
 // real machines and alters what they say.
 import type { Hex } from '../../protocol/hex.ts';
 import type { Evidence } from '../../protocol/authorize.ts';
-import type { Abort } from '../../node/mpc/abort.ts';
+
 import type { Outgoing, PartyIndex } from '../../node/mpc/machine.ts';
 import type { HostedStep, MachineOrder } from '../../node/work/machines.ts';
 import type { HostedMachine, Work } from '../../node/work/work.ts';
@@ -103,5 +103,3 @@ export function onlineShares(net: KeyedNetwork): { from: string; sid: string; sh
     ];
   });
 }
-
-export type { Abort };

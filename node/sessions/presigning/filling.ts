@@ -168,15 +168,9 @@ export class Presigning {
     if (keyId === undefined || members === undefined) return 'digests';
     const parties = partiesAt(members, context.keyring);
     if (parties.some((party) => party !== self && this.#parts.gate.state(party) !== 'ready')) return 'banned';
-    const isBusy = (): boolean => {
-      const led = this.#offline.live('presign').filter(({ leader }) => leader === from).length;
-      const { length: owned } = this.#parts.pool.ofOwner(from);
-      return led >= maxLedBy || owned + digests.length > maxPooled;
-    };
-    if (isBusy()) return 'busy';
-    const task = await this.#task(keyId, parties, digests.length);
-    if (task === undefined) return 'no_share';
-    // While the key was read, others of the same owner may have begun.
-    return isBusy() ? 'busy' : task;
+    const led = this.#offline.live('presign').filter(({ leader }) => leader === from).length;
+    const { length: owned } = this.#parts.pool.ofOwner(from);
+    if (led >= maxLedBy || owned + digests.length > maxPooled) return 'busy';
+    return (await this.#task(keyId, parties, digests.length)) ?? 'no_share';
   }
 }
