@@ -233,16 +233,12 @@ export function openStart(frame: FrameOf<'start'>, keyring: Keyring, context: Wi
   };
 }
 
-/** Whether two parties' ACCEPTs allow them to presign together. */
-export function exclude(one: Accept, other: Accept): boolean {
-  return (one.excludes?.includes(other.party) ?? false) || (other.excludes?.includes(one.party) ?? false);
-}
-
 /** The leader was told who does not presign with whom: a set of such is its fault. Throws SessionError. */
 function checkMutual(accepts: ReadonlyMap<string, Accept>, leader: string): void {
   for (const one of accepts.values()) {
     for (const other of accepts.values()) {
-      if (exclude(one, other)) {
+      // Of itself a party may say what it likes: nobody is guilty of it.
+      if (one !== other && one.excludes?.includes(other.party)) {
         throw new SessionError(
           'excluded_pair',
           `${one.party} and ${other.party} do not presign together`,

@@ -185,7 +185,7 @@ export function ecdsaSignPurpose(
           ? presignatures.map((id) => pool.take(id, leader))
           : undefined,
       );
-      const usable = taken.map((each, place) => each && usableFor(roots, sets[place]!.members, each));
+      const usable = taken.map((each, place) => each && usableFor(roots, sets[place]!.members, each, gate));
       const discard = (): void => {
         for (const pooled of taken.flat()) if (pooled) burn(pooled);
       };
@@ -208,16 +208,18 @@ export function ecdsaSignPurpose(
   };
 }
 
-/** The presignatures when there is one for every item, of its key and of this set. */
+/** The presignatures when there is one for every item, of its key and of this set, made with setups that are in use. */
 function usableFor(
   roots: readonly Hex[],
   members: readonly PartyIndex[],
   taken: readonly (PooledPresignature | undefined)[],
+  gate: PairGate,
 ): readonly PooledPresignature[] | undefined {
   const fits = roots.every((root, item) => {
     const pooled = taken[item];
     return (
       pooled?.keyId === root &&
+      gate.holds(pooled.setups) &&
       pooled.presignature.set.length === members.length &&
       pooled.presignature.set.every((index, place) => index === members[place])
     );

@@ -376,8 +376,12 @@ export class Membership {
       for (const attempt of job.live.values()) {
         if (attempt.propose.sets === undefined || (attempt.started && !attempt.members.includes(party)))
           continue;
+        const { id: attemptId, leader, started } = attempt;
         const message = `the pair setup with ${party} is gone`;
         attempt.fail({ code: 'pair_destroyed', message, awaited: [] }, true);
+        // To whoever leads it and has not begun, this party is no member whose ABORT counts.
+        if (started || leader === this.#state.self) continue;
+        this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason: 'banned' });
       }
     }
   }

@@ -6,11 +6,11 @@ import {
   attemptIdOf,
   checkAccept,
   type AttemptId,
-  exclude,
   partiesAt,
   setName,
   setSize,
 } from './attempt.ts';
+import { chooseSet } from './choice.ts';
 import type { SessionContext } from './context.ts';
 import type { Prepared, Purpose } from './purpose.ts';
 import {
@@ -39,9 +39,6 @@ export interface ProposalOptions {
   readonly counter: number;
 }
 
-/** Sets that are looked at in search of one; as many parties as a roster may have make more of them than anybody can. */
-const maxChoices = 10_000;
-
 interface Accepted {
   readonly bytes: Uint8Array;
   readonly accept: Accept;
@@ -66,6 +63,8 @@ export class Proposal {
   readonly #events: ProposalEvents;
   readonly #accepts = new Map<string, Accepted>();
   readonly #declined = new Set<string>();
+  /** By party: who will not presign with it, or with whom it will not, as ACCEPTs say. */
+  readonly #apart = new Map<string, Set<string>>();
   #cancelDeadline: () => void = () => undefined;
   #cancelGrace: (() => void) | undefined;
   #ended = false;
@@ -98,7 +97,7 @@ export class Proposal {
     this.propose = { ...unsealed, commitment: acceptCommitment(this.ownAccept, this.#salt) };
     this.frame = encodeFrame('propose', this.propose, wire, signer);
     const { content: accept } = decodeFrame(this.ownAccept) as FrameOf<'accept'>;
-    this.#accepts.set(signer.credential, { bytes: this.ownAccept, accept });
+    this.#note(this.ownAccept, accept);
   }
 
   /** Starts the clock for the others' answers. */
@@ -119,6 +118,15 @@ export class Proposal {
     return this.propose.order.filter((party) => !this.#accepts.has(party) && !this.#declined.has(party));
   }
 
+  #note(bytes: Uint8Array, accept: Accept): void {
+    const { party, excludes = [] } = accept;
+    this.#accepts.set(party, { bytes, accept });
+    for (const other of excludes) {
+      this.#apart.set(party, (this.#apart.get(party) ?? new Set()).add(other));
+      this.#apart.set(other, (this.#apart.get(other) ?? new Set()).add(party));
+    }
+  }
+
   #accepted(party: string): boolean {
     return this.#accepts.has(party);
   }
@@ -127,14 +135,10 @@ export class Proposal {
     return this.#accepts.size >= this.#wanted && this.#choose((party) => this.#accepted(party)) !== undefined;
   }
 
-  /** Whether nobody in it has declined, excludes another member, or, of a listed set, cannot join. */
-  #isOpen(set: readonly string[], listed?: number): boolean {
-    const accepts = set.flatMap((party) => this.#accepts.get(party)?.accept ?? []);
-    return (
-      !set.some((party) => this.#declined.has(party)) &&
-      (listed !== undefined
-        ? !accepts.some(({ cannot }) => cannot?.includes(listed))
-        : !accepts.some((one) => accepts.some((other) => exclude(one, other))))
+  /** Whether every member of a listed set may still join it. */
+  #isOpen(set: readonly string[], listed: number): boolean {
+    return set.every(
+      (party) => !this.#declined.has(party) && !this.#accepts.get(party)?.accept.cannot?.includes(listed),
     );
   }
 
@@ -147,17 +151,13 @@ export class Proposal {
     }
     const { members } = this.propose;
     const eligible = members ? partiesAt(members, this.#context.keyring) : this.propose.order;
-    const others = eligible.filter((party) => party !== self && parties(party));
-    let first: readonly string[] | undefined;
-    let looked = 0;
-    for (const chosen of choices(others, this.#wanted - 1)) {
-      if (++looked > maxChoices) break;
-      const set = [self, ...chosen];
-      if (!this.#isOpen(set)) continue;
-      if (!this.#options.failedSets.has(setName(set))) return set;
-      first ??= set;
-    }
-    return first;
+    return chooseSet({
+      self,
+      candidates: eligible.filter((party) => party !== self && parties(party) && !this.#declined.has(party)),
+      size: this.#wanted,
+      areApart: (one, other) => this.#apart.get(one)?.has(other) ?? false,
+      wasTried: (set) => this.#options.failedSets.has(setName(set)),
+    });
   }
 
   /** Nothing is known against the set: then a better one is waited for only shortly. */
@@ -172,7 +172,7 @@ export class Proposal {
     if (this.#ended || this.#accepts.has(party) || this.#declined.has(party)) return;
     const { networkId, keyring } = this.#context;
     checkAccept(frame, this.propose, this.attemptId, keyring, { networkId, keyringId: keyring.id });
-    this.#accepts.set(party, { bytes: frame.bytes, accept: frame.content });
+    this.#note(frame.bytes, frame.content);
     this.#decide();
   }
 
@@ -225,14 +225,6 @@ export class Proposal {
     this.#ended = true;
     this.#cancelDeadline();
     this.#cancelGrace?.();
-  }
-}
-
-/** Every choice of `size` of them, those of earlier ones first. */
-function* choices(from: readonly string[], size: number): Generator<readonly string[]> {
-  if (size === 0) yield [];
-  for (let at = 0; size > 0 && at + size <= from.length; at++) {
-    for (const rest of choices(from.slice(at + 1), size - 1)) yield [from[at] as string, ...rest];
   }
 }
 

@@ -243,6 +243,8 @@ export class Sessions {
 
   /** What serialises a frame: its request, or for messages that only name an attempt, that attempt's request. */
   #queueOf(frame: Frame): string {
+    // One after the other, or a leader's next would not be counted yet.
+    if (frame.type === 'propose' && frame.content.members !== undefined) return `of ${frame.content.leader}`;
     if ('requestId' in frame.content) return frame.content.requestId;
     if (frame.type === 'start') {
       const inner = decodeFrame(frame.content.propose);

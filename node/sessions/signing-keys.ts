@@ -1,7 +1,7 @@
 // This party's shares as they sign, read once from the store and checked: by FROST in the form that a payload asks for, by
 // ECDSA as the root key with, for a derived key, what is added to it.
 import { type Hex, toHex } from '../../protocol/hex.ts';
-import { type EcdsaKey, loadEcdsaKey } from '../mpc/dkls23/key.ts';
+import { type EcdsaKey, isEcdsa, loadEcdsaKey } from '../mpc/dkls23/key.ts';
 import { type KeyPackage, loadKeyPackage } from '../mpc/frost/key-package.ts';
 import type { SessionStore } from './context.ts';
 
@@ -37,12 +37,12 @@ export class SigningKeys {
     return key;
   }
 
-  /** As `frost`. */
+  /** As `frost`; undefined for keys of other schemes too: one secret never signs under two. */
   async ecdsa(keyId: Hex): Promise<EcdsaSigner | undefined> {
     const loaded = this.#ecdsa.get(keyId);
     if (loaded !== undefined) return { key: loaded, rootId: keyId };
     const stored = await this.#store.keyOf(keyId);
-    if (stored === undefined) return undefined;
+    if (stored === undefined || !isEcdsa(stored.share.keyType)) return undefined;
     const { root } = stored;
     const rootId = root?.keyId ?? keyId;
     const key = this.#ecdsa.get(rootId) ?? loadEcdsaKey(root?.share ?? stored.share);

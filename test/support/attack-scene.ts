@@ -22,18 +22,23 @@ export interface Scene {
 }
 
 /** Key types whose sessions are attacked. */
-export const keyTypes = ['ed25519', 'taproot_secp256k1'] as const satisfies readonly KeyType[];
+export const keyTypes = [
+  'ed25519',
+  'taproot_secp256k1',
+  'ecdsa_secp256k1',
+] as const satisfies readonly KeyType[];
 
 /**
  * A network with a key of this type, whose requests are for all that such a key signs: of a Taproot key messages by the key
- * itself, and between them a spend by its output key.
+ * itself, and between them a spend by its output key. Where an ECDSA key signs, pairs are set up.
  */
 export async function keyedNetwork(
   parties: number,
   threshold: number,
   keyType: KeyType,
 ): Promise<KeyedNetwork> {
-  const net = await KeyedNetwork.create(parties, threshold, {}, keyType);
+  const options = keyType === 'ecdsa_secp256k1' ? { ecdsa: { presignatures: 0, dealt: true } } : {};
+  const net = await KeyedNetwork.create(parties, threshold, options, keyType);
   if (keyType === 'taproot_secp256k1') {
     const spend = spendBy(fromHex(net.key.publicKey));
     net.payloads = [messagePayload('hello'), spend, messagePayload('again')];

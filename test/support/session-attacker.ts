@@ -11,6 +11,7 @@ import type { Policy } from '../../protocol/policy/schema.ts';
 import { type Envelope, readContent, type Signer } from '../../protocol/records/envelope.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { acceptCommitment, attemptIdOf, leaderOrder } from '../../node/sessions/attempt.ts';
+import { isEcdsa } from '../../node/mpc/dkls23/key.ts';
 import { signDigests } from '../../node/sessions/purpose.ts';
 import type { Sessions } from '../../node/sessions/sessions.ts';
 import {
@@ -21,6 +22,7 @@ import {
   type Frame,
   type FrameOf,
   type MessageType,
+  type NonceCommitmentMessage,
   type Propose,
   type WireContext,
 } from '../../node/sessions/wire.ts';
@@ -303,6 +305,7 @@ export class Attacker {
       logHead: workspace.head,
       commitment: new Uint8Array(32),
       order: keyring.roster.parties.map((party) => party.key),
+      ...(isEcdsa(this.#net.key.keyType) && { sets: [] }),
       ...changes,
     };
     const attemptId = attemptIdOf(unsealed, networkId);
@@ -312,11 +315,16 @@ export class Attacker {
     return { attemptId, propose, frame: this.encode('propose', propose), accept, salt };
   }
 
+  /** Commitments to a nonce pair that nobody could sign with. */
+  get noncePair(): NonceCommitmentMessage {
+    const point = basePoints[this.#net.key.keyType];
+    return { hiding: point, binding: point };
+  }
+
   /** Its ACCEPT of an attempt: fresh bytes, and points that nobody could sign with. */
   accept(attemptId: string, propose: Propose, changes: Partial<Accept> = {}): Uint8Array {
-    const point = basePoints[this.#net.key.keyType];
-    const nonces =
-      propose.purpose === 'sign' ? propose.digests.map(() => ({ hiding: point, binding: point })) : [];
+    const isFrost = propose.purpose === 'sign' && propose.sets === undefined;
+    const nonces = isFrost ? propose.digests.map(() => this.noncePair) : [];
     const { logHead } = propose;
     const party = this.signer.credential;
     return this.encode('accept', { attemptId, party, entropy: this.#fresh(), nonces, logHead, ...changes });

@@ -246,8 +246,10 @@ for (const keyType of keyTypes)
     const finish = async (scenery: Scene & { round: FrameOf<'round'> }): Promise<void> => {
       const { net, round, id, honest } = scenery;
       assert(!net.node(0).store.finished.has(id));
+      net.intercept = (sent) => sent.bytes;
       await net.deliver(net.node(1).party.credential, 0, round.bytes);
-      assert.equal(net.logged(0, 'session.signed').length, 1, 'the attempt was not disturbed');
+      await net.until(() => net.logged(0, 'session.signed').length > 0);
+      assert.equal(net.logged(0, 'session.started').length, 1, 'the attempt was not disturbed');
       await net.signedBy(id, honest);
       await net.stop();
     };

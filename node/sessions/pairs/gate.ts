@@ -97,6 +97,14 @@ export class PairGate {
     return pair?.setup ? 'ready' : 'missing';
   }
 
+  /** Whether these setups (by party `toHex(id)`) are the ones in use. */
+  holds(setups: ReadonlyMap<string, Hex>): boolean {
+    return [...setups].every(([party, id]) => {
+      const pair = this.#pairs.get(party);
+      return pair?.ban === undefined && pair?.setup?.hexId === id;
+    });
+  }
+
   /** Of every pair of which anything is known. */
   states(): ReadonlyMap<string, PairView> {
     return new Map(

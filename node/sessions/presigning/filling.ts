@@ -13,7 +13,7 @@ import type { RunOutput } from '../purpose.ts';
 import type { SigningKeys } from '../signing-keys.ts';
 import type { SessionState } from '../state.ts';
 import { type Body, maxPooledItems, type Propose } from '../wire.ts';
-import { maxPooled } from './pool.ts';
+import { burn, maxPooled } from './pool.ts';
 
 /** Milliseconds: how long nothing must have been under way, after a failure, and how long a key counts as in use. */
 const idle = 250;
@@ -146,8 +146,14 @@ export class Presigning {
     if ('failure' in result) return this.attend(pause);
     const { output } = result;
     if (output.kind !== 'presignatures') return;
-    for (const presignature of output.presignatures)
-      this.#parts.pool.put({ presignature, owner, keyId, members, setups: output.setups });
+    const { setups } = output;
+    const made = output.presignatures.map((presignature) => ({ presignature, owner, keyId, members, setups }));
+    // Between the gate and here a setup can have gone, and with it what was in the pool then.
+    if (!this.#parts.gate.holds(setups)) {
+      for (const pooled of made) burn(pooled);
+      return this.attend(pause);
+    }
+    for (const pooled of made) this.#parts.pool.put(pooled);
     const ids = output.presignatures.map(({ id }) => toHex(id));
     this.#state.context.log('presign.done', { keyId, owner, set: members, presignatures: ids.length });
     if (owner === this.#state.self) this.attend(0);
