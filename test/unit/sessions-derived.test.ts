@@ -107,7 +107,10 @@ describe('sessions: derived keys', () => {
         const { id, full } = net.messageLedBy(0);
         await net.submit(full, all);
         await net.signedBy(id, all);
-        for (const index of all) assert.deepEqual(net.node(index).blamed, []);
+        for (const index of all) {
+          assert.deepEqual(net.node(index).blamed, []);
+          assert.equal(net.node(index).store.jobs.get(id)?.evidence.keys.length, 2, 'the parent is kept');
+        }
         await net.stop();
       });
   }
