@@ -320,6 +320,22 @@ describe('sessions: derived keys', () => {
     await net.stop();
   });
 
+  it('a result that could not be stored is stored when it is tried again, with the one confirmation', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    await net.bootAll();
+    const { store } = net.node(1);
+    let failures = 2;
+    store.beforeWrite = (name) => {
+      if (name === 'finishJob' && failures-- > 0) throw new Error('the disk is full');
+    };
+    const { id, full } = net.derivedKey();
+    await net.submit(full, all);
+    await everywhere(net, id);
+    await net.until(() => store.finished.has(id));
+    assert.deepEqual(store.finished.get(id), store.derived.get(id)?.confirmation);
+    await net.stop();
+  });
+
   for (const point of ['putJob', 'putPendingDerived', 'finishJob', 'activateKey'])
     it(`a party killed at ${point} confirms once, and the key becomes active`, async () => {
       const net = await KeyedNetwork.create(3, 2);
