@@ -60,6 +60,7 @@ const levels: Readonly<Record<string, LogLevel>> = {
   'node.unreachable': 'warn',
   'request.skipped': 'warn',
   'result.skipped': 'warn',
+  'session.awaits_parent': 'warn',
   'session.incident': 'error',
   'session.message_rejected': 'warn',
   'session.messages_suppressed': 'warn',

@@ -161,6 +161,7 @@ export function logCounters(
         keys.pending += 1;
       },
     ],
+    ['session.derived', () => void (keys.pending += 1)],
     [
       'key.active',
       () => {

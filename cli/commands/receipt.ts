@@ -13,6 +13,7 @@ import {
   verifyReceipt,
 } from '../../protocol/receipt.ts';
 import { fingerprint } from '../../protocol/records/keyring-roster.ts';
+import { originOf } from '../../protocol/records/request.ts';
 import { readBounded } from '../bounded-file.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
@@ -40,8 +41,10 @@ function workspaceId(text: string): Hex {
 function keyLinesOf({ key, request }: ReceiptProof): [string, string | string[]][] {
   if (key === undefined || request.kind !== 'key') return [];
   const addresses = addressesOf(key.keyType, fromHex(key.publicKey));
+  const origin = originOf(request);
   return [
     ['key', `${request.label} (${key.keyType})`],
+    ...(origin ? ([['derived', `${origin.path} of key ${origin.parent}`]] as [string, string][]) : []),
     ['public key', key.publicKey],
     ['address', addresses.map(({ chain, address }) => `${address} (${chain})`)],
   ];
@@ -93,7 +96,7 @@ function proofJson(proof: ReceiptProof): Record<string, unknown> {
     created: request.created,
     approvedBy,
     parties,
-    ...(key && { key: { keyType: key.keyType, publicKey: key.publicKey } }),
+    ...(key && { key: { keyType: key.keyType, publicKey: key.publicKey, ...originOf(request) } }),
     items: items.map(({ key: { id, label }, payload }, index) => ({
       keyId: id,
       label,

@@ -79,10 +79,15 @@ export class Outcomes {
    * Confirms a derived key, from this party's own certificate of its parent. Nothing in it is anybody's choice, so there is
    * no run of all parties, and none that could be lost. Returns false while the parent is not active here.
    */
-  async derive({ requestId, evidence }: Job, { parent, path, result }: DerivedKey): Promise<boolean> {
+  async derive(job: Job, { parent, path, result }: DerivedKey): Promise<boolean> {
+    const { requestId, evidence } = job;
     const { store, log } = this.#state.context;
-    const job = this.#state.jobs.get(requestId);
-    if (job === undefined || (await store.confirmationOf(requestId))) return true;
+    const confirmed = await store.confirmationOf(requestId);
+    // Its result could not be stored then.
+    if (confirmed !== undefined) {
+      await this.#announce(job, confirmed);
+      return true;
+    }
     const { id } = parent.key;
     const [certified] = (await store.keyOf(id))?.certificate ?? [];
     if (certified === undefined) return false;

@@ -115,12 +115,15 @@ export const methodWords: Readonly<Record<MethodName, MethodWords>> = {
   },
   keyring_list: { description: 'In the order of their ids.', result: 'A page of keyrings.', errors: [] },
   key_request: {
-    description: 'The id of the request is the id of the key. The parties make it once the policy is met.',
+    description:
+      'The id of the request is the id of the key. The parties make it once the policy is met; with `parent` and `path` in the ' +
+      'request they derive it, each for itself, from an active key of the same workspace, keyring and type.',
     result: 'How the request stands: `partial` while approvals are missing, else `pending`.',
     errors: requestErrors,
   },
   key_get: {
-    description: 'Verify the certificate before anything is paid to the key.',
+    description:
+      "Verify the certificate before anything is paid to the key; of a derived key against its parent's, in `parentKey`.",
     result: 'The key; with public key, addresses and certificate once it is `fulfilled`.',
     errors: ['not_found'],
   },
@@ -219,7 +222,9 @@ export const fieldWords: Readonly<Record<string, string>> = {
   keyId: 'Id of a key: of its signed key request.',
   keyType: 'What kind of key it is.',
   keyringId: 'Id of a keyring: of its signed roster.',
-  keys: 'Of each key that is to sign: its own request and certificate.',
+  keys:
+    'Of each key that is to sign, and of the parents of derived ones: its own request and certificate. Of a request for a ' +
+    'derived key: its parent.',
   kind: 'What is asked for.',
   label: 'Title for people.',
   limit: 'Entries of a page; 50 unless given.',
@@ -236,7 +241,10 @@ export const fieldWords: Readonly<Record<string, string>> = {
   next: 'Cursor of the next page; absent on the last.',
   nodeUp: "Whether the party's node is reachable by its connector.",
   openrpc: 'Version of OpenRPC.',
+  parent: 'Of a derived key: id of the generated key it comes from.',
+  parentKey: 'Of a derived key: request and certificate of its parent, without which it is not proven.',
   party: 'Key of the party.',
+  path: 'Of a derived key: how it is derived, like `m/0/7`.',
   presence: "When each party's connector was last heard of, since the coordinator started.",
   principal: 'Name of the owner.',
   psbt: 'The PSBT with the signatures that are there.',

@@ -162,6 +162,21 @@ export const samples: readonly Sample[] = [
     alice,
   ),
   sample(
+    'request, derived key',
+    request,
+    {
+      ...asked,
+      nonce: nonce('derived key'),
+      kind: 'key',
+      keyringId: hash('keyring'),
+      keyType: 'ed25519',
+      label: 'Customer 7',
+      parent: hash('key'),
+      path: 'm/0/7',
+    },
+    alice,
+  ),
+  sample(
     'request, sign',
     request,
     {

@@ -89,6 +89,11 @@ describe('countersign: derived keys', () => {
     assert.equal(done.exitCode, 0, done.stderr);
     assert.match(done.stdout, /derived +m\/5 of key/);
     const { publicKey } = await net.json('key show waited');
+    const out = net.world.path('receipt.json');
+    assert.equal((await net.run(`receipt get ${asked.keyId} --out ${out}`)).exitCode, 0);
+    const verify = `receipt verify ${out} --workspace ${net.workspaceId}`;
+    assert.match((await net.run(verify)).stdout, new RegExp(`derived +m/5 of key ${payroll}`));
+    assert.equal((await net.json(verify)).key.path, 'm/5');
     assert.ok(action.stdout.includes(publicKey), 'the approver saw the key that came of it');
   });
 

@@ -184,7 +184,8 @@ describe('derivation', () => {
     ] as const)
       assert.throws(
         () => derivedShare('ecdsa_secp256k1', one, other),
-        (error: Error & { code?: string }) => error.code === 'malformed_scalar' && !/f{8}/.test(error.message),
+        (error: Error & { code?: string }) =>
+          error.code === 'malformed_scalar' && !/f{8}/.test(error.message),
       );
   });
 

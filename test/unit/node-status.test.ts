@@ -224,6 +224,10 @@ describe('the status in words', () => {
   it('say of each kind of waiting what it is', () => {
     const waits = (waiting: unknown): string =>
       statusLines({ ...status, requests: [{ ...request, waiting }] }).join('\n');
+    assert.match(
+      waits({ for: 'parent', keyId: `0x${'ab'.repeat(32)}` }),
+      /waits for key 0xabababababab, from which it is derived, to be active here/,
+    );
     assert.match(waits({ for: 'resume' }), /waits for this node to be resumed/);
     assert.match(
       waits({ for: 'leader', leader: 'K1', until: 'X' }),

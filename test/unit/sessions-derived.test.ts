@@ -107,7 +107,10 @@ describe('sessions: derived keys', () => {
         const { id, full } = net.messageLedBy(0);
         await net.submit(full, all);
         await net.signedBy(id, all);
-        for (const index of all) assert.deepEqual(net.node(index).blamed, []);
+        for (const index of all) {
+          assert.deepEqual(net.node(index).blamed, []);
+          assert.equal(net.node(index).store.jobs.get(id)?.evidence.keys.length, 2, 'the parent is kept');
+        }
         await net.stop();
       });
   }
@@ -314,6 +317,22 @@ describe('sessions: derived keys', () => {
       code: 'bad_evidence',
     });
     assert.throws(() => verifyKey(net.entry, net.world.keyring, networkId), /no certificate of parent key/);
+    await net.stop();
+  });
+
+  it('a result that could not be stored is stored when it is tried again, with the one confirmation', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    await net.bootAll();
+    const { store } = net.node(1);
+    let failures = 2;
+    store.beforeWrite = (name) => {
+      if (name === 'finishJob' && failures-- > 0) throw new Error('the disk is full');
+    };
+    const { id, full } = net.derivedKey();
+    await net.submit(full, all);
+    await everywhere(net, id);
+    await net.until(() => store.finished.has(id));
+    assert.deepEqual(store.finished.get(id), store.derived.get(id)?.confirmation);
     await net.stop();
   });
 
