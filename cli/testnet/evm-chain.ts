@@ -3,6 +3,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import { createInterface } from 'node:readline';
+import { setTimeout as delay } from 'node:timers/promises';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 
 export type EvmChainErrorCode =
@@ -47,6 +48,7 @@ export interface EvmChain {
 const chainId = 31_337;
 const startMs = 30_000;
 const callMs = 30_000;
+const pollMs = 20;
 /** Packages of anvil's program, by platform and architecture. */
 const packages: Readonly<Record<string, string>> = {
   'linux x64': '@foundry-rs/anvil-linux-amd64/bin/anvil',
@@ -141,6 +143,17 @@ export async function startEvmChain(program: string = anvilProgram()): Promise<E
       throw new EvmChainError('refused', `the Ethereum node refused ${method}: ${error.message}`);
     return result;
   }
+  /** The node mines beside its answers: the receipt is there a moment later. */
+  async function receiptOf(hash: Hex): Promise<Record<string, string>> {
+    const end = Date.now() + callMs;
+    for (;;) {
+      const receipt = await call('eth_getTransactionReceipt', hash);
+      if (receipt !== null) return receipt as Record<string, string>;
+      if (Date.now() > end)
+        throw new EvmChainError('refused', `the Ethereum node took transaction ${hash}, but did not mine it`);
+      await delay(pollMs);
+    }
+  }
   return {
     chainId,
     pid: child.pid!,
@@ -152,9 +165,7 @@ export async function startEvmChain(program: string = anvilProgram()): Promise<E
     async send(transaction) {
       fromHex(transaction);
       const hash = (await call('eth_sendRawTransaction', transaction)) as Hex;
-      const receipt = (await call('eth_getTransactionReceipt', hash)) as Record<string, string> | null;
-      if (receipt === null)
-        throw new EvmChainError('refused', `the Ethereum node took transaction ${hash}, but did not mine it`);
+      const receipt = await receiptOf(hash);
       return {
         ok: receipt.status === '0x1',
         hash,
