@@ -10,7 +10,7 @@ interface Options {
   readonly stop: string;
   readonly dir?: string;
   readonly wait?: string;
-  readonly demo: 'solana' | 'taproot';
+  readonly demo: 'solana' | 'taproot' | 'evm' | 'bitcoin';
   readonly once?: boolean;
   readonly json?: boolean;
 }
@@ -39,8 +39,11 @@ export const testnet: CommandFactory = (context) =>
       .option('--parties <n>', 'how many parties, 2 to 9 (default: 3)')
       .option('--threshold <t>', 'how many of them sign, from 2 (default: 2)')
       .addOption(
-        new Option('--demo <demo>', 'what is signed: a Solana transfer, or a spend of Bitcoin Taproot coins')
-          .choices(['solana', 'taproot'])
+        new Option(
+          '--demo <demo>',
+          'what is signed: a transfer on Solana or Ethereum (evm), or a spend of Bitcoin coins, Taproot or of an ECDSA key (bitcoin)',
+        )
+          .choices(['solana', 'taproot', 'evm', 'bitcoin'])
           .default('solana'),
       )
       .option('--once', 'end after one verified run, with exit code 0 only then')
@@ -78,4 +81,5 @@ export const testnet: CommandFactory = (context) =>
     'countersign testnet',
     'countersign testnet --parties 5 --threshold 3 --stop 2 --once',
     'countersign testnet --demo taproot --once',
+    'countersign testnet --demo evm --once',
   );

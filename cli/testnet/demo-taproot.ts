@@ -1,15 +1,16 @@
-// The testnet's demonstration on Bitcoin: two Taproot coins of a key that nobody holds, spent by the key path in one
-// transaction. No chain runs here: the coins are taken as given, and Bitcoin's rules for scripts and signatures are applied
+// The testnet's demonstration on Bitcoin: two coins of a key that nobody holds, Taproot's or, in demo-bitcoin.ts, those of an
+// ECDSA key, spent in one transaction. No chain runs here: the coins are taken as given, and Bitcoin's rules for scripts and signatures are applied
 // to the transaction by an implementation that shares nothing with this one.
 import { randomBytes } from 'node:crypto';
 import { Transaction } from '@scure/btc-signer';
 import { base64 } from '@scure/base';
-import { schnorr } from '@noble/curves/secp256k1.js';
+import { secp256k1 } from '@noble/curves/secp256k1.js';
 import type { ProvenKey } from '../../client/verify.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
-import { addressesOf, outputKeyOf } from '../../protocol/keys/taproot.ts';
+import { addressesOf, type KeyType, keyTypes } from '../../protocol/keys/key-type.ts';
+import { spenderOf } from '../../protocol/payloads/bitcoin-key.ts';
 import { formatBitcoin, inputsOfKey } from '../../protocol/payloads/bitcoin-psbt.ts';
-import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
+import type { PayloadKey } from '../../protocol/payloads/payload.ts';
 import { CliError } from '../errors.ts';
 import { writeOut } from '../record-file.ts';
 import { bitcoinRules, type BitcoinRules, type SpentCoin } from './bitcoin-rules.ts';
@@ -25,29 +26,50 @@ const trial = 25_000n;
 
 /** Throws CliError `failed` when the rules are not installed. */
 export async function taprootDemo(): Promise<PreparedDemo> {
+  return spendDemo('vault', 'taproot_secp256k1');
+}
+
+/** A key of this type spends two coins. Throws CliError `failed` when the rules are not installed. */
+export function spendDemo(label: string, keyType: 'taproot_secp256k1' | 'bitcoin_secp256k1'): PreparedDemo {
   const rules = bitcoinRules();
   return ({ spend }) => ({
-    label: 'vault',
-    keyType: 'taproot_secp256k1',
+    label,
+    keyType,
     trialFile: spend,
     sign: (stage, key, running) => signSpend(stage, rules, key, running, spend),
   });
 }
 
+/** A transaction that pays these coins, from nowhere: an ECDSA key wants to see it whole before it spends from it. */
+function funding(own: Uint8Array): { readonly txid: string; readonly raw: Uint8Array } {
+  const transaction = new Transaction({ allowUnknownInputs: true, disableScriptCheck: true });
+  for (const amount of coins) transaction.addOutput({ script: own, amount });
+  const anyone = Uint8Array.of(0x51);
+  transaction.addInput({ txid: new Uint8Array(randomBytes(32)), index: 0, finalScriptSig: anyone });
+  return { txid: transaction.id, raw: transaction.toBytes(true, false) };
+}
+
 /** A PSBT that spends the key's coins to a new key, and returns the rest. */
-function spendOf(
+export function spendOf(
   own: Uint8Array,
   to: Uint8Array,
   amount: bigint,
 ): { psbt: Hex; spent: readonly SpentCoin[] } {
   const spent = coins.map((coin) => ({ script: own, amount: coin }));
+  const { txid, raw } = funding(own);
   const transaction = new Transaction();
   for (const [index, witnessUtxo] of spent.entries())
-    transaction.addInput({ txid: new Uint8Array(randomBytes(32)), index, witnessUtxo });
+    transaction.addInput({ txid, index, witnessUtxo, nonWitnessUtxo: raw });
   const total = coins.reduce((sum, coin) => sum + coin, 0n);
   transaction.addOutput({ script: to, amount });
   transaction.addOutput({ script: own, amount: total - amount - fee });
   return { psbt: toHex(transaction.toPSBT()), spent };
+}
+
+/** A new key of the same type, which is paid. */
+function receiverOf(keyType: KeyType): PayloadKey {
+  const point = secp256k1.getPublicKey(secp256k1.utils.randomSecretKey());
+  return { keyType, publicKey: keyTypes[keyType].publicKeyOfPoint(point) };
 }
 
 async function signSpend(
@@ -58,12 +80,13 @@ async function signSpend(
   trialFile: string,
 ): Promise<Hex> {
   const { narration } = stage;
-  const publicKey = fromHex(key.key.publicKey);
-  const own = taprootScript(outputKeyOf(publicKey));
+  const { keyType } = key.key;
+  const spender = { keyType, publicKey: fromHex(key.key.publicKey) };
+  const own = spenderOf(spender).script;
   const [address = ''] = key.addresses.map((entry) => entry.address);
-  const receiver = schnorr.keygen().publicKey;
-  const [to = ''] = addressesOf(receiver).map((entry) => entry.address);
-  const script = taprootScript(outputKeyOf(receiver));
+  const receiver = receiverOf(keyType);
+  const [to = ''] = addressesOf(keyType, receiver.publicKey).map((entry) => entry.address);
+  const { script } = spenderOf(receiver);
   await writeOut(trialFile, `${base64.encode(fromHex(spendOf(own, script, trial).psbt))}\n`, {
     replace: true,
   });
@@ -72,7 +95,7 @@ async function signSpend(
     '',
     `Signature: ${formatBitcoin(paid)} from ${coins.length} coins of the key's address to ${to}`,
   );
-  const payloads = inputsOfKey(psbt, { keyType: key.key.keyType, publicKey }).map(
+  const payloads = inputsOfKey(psbt, spender).map(
     (input) => ({ kind: 'bitcoin.psbt', psbt, input }) as const,
   );
   const { requestId, signed } = await signStepByStep(stage, key, payloads, running);
@@ -82,7 +105,7 @@ async function signSpend(
   narration.say('');
   for (const [index, { signature }] of signed.entries())
     narration.say(`${index === 0 ? 'Signatures' : '          '} ${signature.slice(2)}`);
-  narration.say(`           verified here, under the output key of ${address}`);
+  narration.say(`           verified here, under the key of ${address}`);
   const signatures = signed.map(({ signature }) => signature);
   narration.tell('signature', { requestId, signatures, transaction, address, verified: true });
   const raw = fromHex(transaction);

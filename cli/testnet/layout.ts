@@ -34,6 +34,8 @@ export interface Layout {
   readonly signedRoster: string;
   /** An unsigned transfer, for whoever tries the network by hand. */
   readonly transfer: string;
+  /** The same on Ethereum: an unsigned transaction in hex. */
+  readonly rawTransfer: string;
   /** The same on Bitcoin: an unsigned PSBT. */
   readonly spend: string;
   /** Files with the numbers of its processes. */
@@ -97,6 +99,7 @@ export async function createLayout(dir: string | undefined, parties: number): Pr
     roster: at('roster.json'),
     signedRoster: at('roster.signed.json'),
     transfer: at('transfer.json'),
+    rawTransfer: at('transfer.hex'),
     spend: at('spend.psbt'),
     pidFolder: at('pids'),
     parties: Array.from({ length: parties }, (_, index) => party(index + 1)),

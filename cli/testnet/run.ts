@@ -6,6 +6,8 @@ import { possibleControlPaths } from '../../node/control-path.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { bootstrap, newNetworkId, owners, type TestNetwork } from './bootstrap.ts';
+import { bitcoinDemo } from './demo-bitcoin.ts';
+import { evmDemo } from './demo-evm.ts';
 import { solanaDemo } from './demo-solana.ts';
 import { taprootDemo } from './demo-taproot.ts';
 import { checkCertificate, type Demo, type Demonstrated, earlierKey, makeKey } from './demonstration.ts';
@@ -20,7 +22,7 @@ import type { Stage } from './requests.ts';
 import { describeUp } from './up.ts';
 
 /** What a testnet can show, by the name of its option. */
-const demos = { solana: solanaDemo, taproot: taprootDemo } as const;
+const demos = { solana: solanaDemo, taproot: taprootDemo, evm: evmDemo, bitcoin: bitcoinDemo } as const;
 export type DemoName = keyof typeof demos;
 
 export interface TestnetOptions {

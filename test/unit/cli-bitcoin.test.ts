@@ -100,7 +100,7 @@ describe('countersign, with Bitcoin and receipts', function () {
     fails(
       await net.run('key request --label x --type secp256k1'),
       2,
-      /Allowed choices are ed25519, taproot_secp256k1: see countersign key request --help/,
+      /Allowed choices are ed25519, taproot_secp256k1, ecdsa_secp256k1, bitcoin_secp256k1: see countersign key request --help/,
     );
   });
 
@@ -160,7 +160,11 @@ describe('countersign, with Bitcoin and receipts', function () {
     const sign = async (contents: Uint8Array | string, key = 'vault', more = ''): Promise<CliResult> =>
       await net.run(`sign --key ${key} --payload ${await file(contents)}${more}`);
     fails(await sign(psbtOf([foreignCoin])), 2, /no input of the PSBT spends a coin of this key/);
-    fails(await sign(psbt, 'payroll'), 2, /needs a key of type taproot_secp256k1, this is ed25519/);
+    fails(
+      await sign(psbt, 'payroll'),
+      2,
+      /needs a key of type taproot_secp256k1 or bitcoin_secp256k1, this is ed25519/,
+    );
     fails(await sign(psbt.slice(0, -4)), 2, /PSBT/);
     fails(await sign(base64.encode(psbt).slice(0, -6)), 2, /file-/);
 

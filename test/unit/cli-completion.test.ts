@@ -40,7 +40,10 @@ const places: readonly (readonly [line: string, offered: readonly string[]])[] =
   ['countersign key ', ['help', 'list', 'request', 'show', 'verify']],
   ['countersign help k', ['key', 'keyring']],
   ['countersign key request --ty', ['--type']],
-  ['countersign key request --type ', ['ed25519', 'taproot_secp256k1']],
+  [
+    'countersign key request --type ',
+    ['bitcoin_secp256k1', 'ecdsa_secp256k1', 'ed25519', 'taproot_secp256k1'],
+  ],
   ['countersign key request --json --label x --type tap', ['taproot_secp256k1']],
   [
     'countersign sign --kind ',
@@ -53,7 +56,7 @@ const places: readonly (readonly [line: string, offered: readonly string[]])[] =
   ['countersign identity show --json b', ['bob-2']],
   ['countersign profile set ', ['coordinator', 'identity', 'networkId', 'workspaceId']],
   ['countersign completion ', ['bash', 'fish', 'zsh']],
-  ['countersign testnet --demo ', ['solana', 'taproot']],
+  ['countersign testnet --demo ', ['bitcoin', 'evm', 'solana', 'taproot']],
   ['countersign nothing-of-it --type ', []],
 ];
 

@@ -35,7 +35,7 @@ function unsigned(nonce: number, chainId = 1): Hex {
 }
 
 describe('countersign, with Ethereum and ECDSA keys on Bitcoin', function () {
-  this.timeout(60_000);
+  this.timeout(120_000);
   let net: CliNetwork;
   let files = 0;
   const file = (contents: Uint8Array | string): Promise<string> =>

@@ -363,6 +363,10 @@ describe('payload: evm.typedData', () => {
     );
     const claimed = changed((data) => (data.types.EIP712Domain = [{ name: 'name', type: 'string' }]));
     refuses(claimed, 'a type of the domain of its own');
+    // Used by the message, it would be one type in the domain and another there.
+    claimed.types.Mail[2].type = 'EIP712Domain';
+    claimed.message.contents = { name: 'x' };
+    refuses(claimed, 'a type of the domain that the message uses');
     for (const [field, value] of [
       ['chainId', 1],
       ['chainId', '-1'],
@@ -425,7 +429,10 @@ describe('payload: evm.typedData', () => {
       'Person []',
     ])
       refuses(
-        changed((data) => (data.types.Mail[2].type = type)),
+        changed((data) => {
+          data.types.Mail[2].type = type;
+          data.message.contents = '5';
+        }),
         type,
       );
     refuses(
