@@ -1,4 +1,4 @@
-// `npm run bench -- NAME [--json] [--seconds N]`: measures, and prints machine, versions and rows.
+// `npm run bench -- NAME [--json] [--seconds N] [--parties N] [--threshold N] [--clients N]`: measures, and prints machine, versions and rows.
 import '../../node/runtime.ts';
 import { cpus, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
@@ -7,6 +7,7 @@ import type { BenchOptions, Row } from './row.ts';
 const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {
   crypto: () => import('./crypto.ts'),
   request: () => import('./request.ts'),
+  throughput: () => import('./throughput.ts'),
 };
 
 function machine(): Record<string, string | number> {
@@ -33,7 +34,7 @@ function print(name: string, rows: readonly Row[]): void {
     String(runs),
     ...[median, min, p99].map((value) => value.toFixed(2)),
     unit,
-    ratio === undefined ? '' : `${ratio.toFixed(1)} x ${against ?? ''}`,
+    ratio === undefined ? '' : `${ratio < 0.1 ? ratio.toPrecision(2) : ratio.toFixed(1)} x ${against ?? ''}`,
     bytes === undefined ? '' : String(bytes),
   ]);
   const header = ['name', 't/n', 'runs', 'median', 'min', 'p99', 'unit', 'ratio', 'bytes'];
@@ -57,19 +58,30 @@ async function main(): Promise<number> {
       json: { type: 'boolean', default: false },
       seconds: { type: 'string', default: '30' },
       parties: { type: 'string', default: '3' },
+      threshold: { type: 'string' },
+      clients: { type: 'string' },
     },
   });
   const [name = ''] = positionals;
   const load = benches[name];
   const seconds = Number(values.seconds);
   const parties = Number(values.parties);
-  if (load === undefined || !(seconds > 0) || !(Number.isInteger(parties) && parties >= 2)) {
-    console.error(
-      `usage: npm run bench -- ${Object.keys(benches).join('|')} [--json] [--seconds N] [--parties N]`,
-    );
+  const threshold = Number(values.threshold ?? Math.floor(parties / 2) + 1);
+  const clients = values.clients === undefined ? undefined : Number(values.clients);
+  const sound =
+    seconds > 0 &&
+    [parties, threshold, clients ?? 1].every(Number.isInteger) &&
+    threshold >= 2 &&
+    parties >= threshold &&
+    (clients ?? 1) >= 1;
+  if (load === undefined || !sound) {
+    const options = '[--json] [--seconds N] [--parties N] [--threshold N] [--clients N]';
+    console.error(`usage: npm run bench -- ${Object.keys(benches).join('|')} ${options}`);
     return 2;
   }
-  const rows = await (await load()).run({ seconds, parties });
+  const rows = await (
+    await load()
+  ).run({ seconds, parties, threshold, ...(clients !== undefined && { clients }) });
   if (values.json) console.log(JSON.stringify({ bench: name, machine: machine(), rows }, null, 2));
   else print(name, rows);
   return 0;

@@ -9,8 +9,7 @@ const steps = ['request', 'approve', 'forward', 'agree', 'sign', 'report', 'quer
 type Step = (typeof steps)[number];
 
 /** Measures one request after the other for about `seconds`, at least five. */
-export async function run({ seconds, parties }: BenchOptions): Promise<Row[]> {
-  const threshold = Math.floor(parties / 2) + 1;
+export async function run({ seconds, parties, threshold }: BenchOptions): Promise<Row[]> {
   const net = await LocalNetwork.start(parties, threshold);
   try {
     const keyId = await net.requestKey();

@@ -4,6 +4,15 @@ export interface BenchOptions {
   /** About how long to measure. */
   readonly seconds: number;
   readonly parties: number;
+  readonly threshold: number;
+  /** Who ask at the same time, where there are clients. */
+  readonly clients?: number;
+}
+
+/** Something measured in the same run. */
+export interface Reference {
+  readonly value: number;
+  readonly name: string;
 }
 
 export interface Row {
@@ -14,7 +23,7 @@ export interface Row {
   readonly median: number;
   readonly min: number;
   readonly p99: number;
-  readonly unit: 'ms';
+  readonly unit: 'ms' | 'requests/s';
   /** The median in units of something measured in the same run, and what that is. */
   readonly ratio?: number;
   readonly against?: string;
@@ -22,13 +31,14 @@ export interface Row {
   readonly bytes?: number;
 }
 
-/** A row from samples in milliseconds. */
+/** A row from samples, which are in milliseconds unless another unit is named. */
 export function summarise(
   name: string,
   t: number,
   n: number,
   samples: readonly number[],
-  reference?: { readonly value: number; readonly name: string },
+  reference?: Reference,
+  unit: Row['unit'] = 'ms',
 ): Row {
   const sorted = samples.toSorted((a, b) => a - b);
   const at = (part: number): number =>
@@ -41,7 +51,7 @@ export function summarise(
     median: at(0.5),
     min: at(0),
     p99: at(0.99),
-    unit: 'ms',
+    unit,
   };
   return reference ? { ...row, ratio: row.median / reference.value, against: reference.name } : row;
 }

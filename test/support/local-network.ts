@@ -1,10 +1,11 @@
 // A real network for tests: coordinator, nodes and connectors as processes of the built command, brought up as the local
 // testnet brings them up; each can be killed, stopped and started again on its folder, and its log read.
 import { existsSync } from 'node:fs';
-import { readFile, rm } from 'node:fs/promises';
+import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { parse, stringify } from 'yaml';
 import { openIdentity } from '../../client/identity/identity.ts';
 import {
   buildDecision,
@@ -13,6 +14,7 @@ import {
   buildSignRequest,
 } from '../../client/records.ts';
 import { type Client, createClient } from '../../client/rpc-client.ts';
+import type { CommandContext } from '../../cli/context.ts';
 import { bootstrap, newNetworkId, type NodeSettings, type TestNetwork } from '../../cli/testnet/bootstrap.ts';
 import { createLayout, type Layout } from '../../cli/testnet/layout.ts';
 import { readLogLine } from '../../cli/testnet/log-tail.ts';
@@ -63,6 +65,8 @@ export class LocalNetwork {
   readonly network: TestNetwork;
   readonly owners: Readonly<Record<'alice' | 'bob' | 'carol', Owner>>;
   readonly workspace: Workspace;
+  /** Of operators and owners, for commands. */
+  readonly people: CommandContext;
   readonly #processes: Processes;
   readonly #specs: ReadonlyMap<string, DaemonSpec>;
   readonly #losses: Error[];
@@ -74,6 +78,7 @@ export class LocalNetwork {
     network: TestNetwork,
     owners: LocalNetwork['owners'],
     workspace: Workspace,
+    people: CommandContext,
     processes: Processes,
     losses: Error[],
     stopping: AbortController,
@@ -83,6 +88,7 @@ export class LocalNetwork {
     this.network = network;
     this.owners = owners;
     this.workspace = workspace;
+    this.people = people;
     this.#processes = processes;
     this.#losses = losses;
     this.#stopping = stopping;
@@ -126,7 +132,7 @@ export class LocalNetwork {
       const owners = { alice: await open('alice'), bob: await open('bob'), carol: await open('carol') };
       const { log } = await owners.alice.client.call('workspace_get', { workspaceId: network.workspaceId });
       const workspace = openWorkspace(log, network.networkId);
-      return new LocalNetwork(layout, network, owners, workspace, processes, losses, stopping, own);
+      return new LocalNetwork(layout, network, owners, workspace, people, processes, losses, stopping, own);
     } catch (error) {
       await processes.stopAll();
       await rm(layout.root, { recursive: true, force: true });
@@ -279,6 +285,35 @@ export class LocalNetwork {
     const place = this.layout.parties.find((party) => party.node === node);
     if (place === undefined) throw new Error(`no node ${node}`);
     return (await callControl(place.nodeDir, 'status')) as NodeStatus;
+  }
+
+  /** Waits until the pair setups of these nodes with each other are there; of all nodes that run when none are named. */
+  async pairsReady(names: readonly string[] = this.nodes.filter((name) => this.runs(name))): Promise<void> {
+    const parties = this.layout.parties.filter(({ node }) => names.includes(node)).map(({ name }) => name);
+    let last = '';
+    const isReady = async (node: string): Promise<boolean> => {
+      const { name: own, pairs = [] } = await this.status(node);
+      last = `${own}: ${pairs.map(({ name, state }) => `${name} ${state}`).join(', ')}`;
+      return pairs.every(({ name, state }) => state === 'ready' || !parties.includes(name));
+    };
+    await until(
+      async () => (await Promise.all(names.map(isReady))).every(Boolean),
+      () => `pair setups of ${names.join(', ')}; ${last}`,
+      120_000,
+    );
+  }
+
+  /** Writes into a node's configuration, for its next start. */
+  async configure(node: string, settings: NodeSettings): Promise<void> {
+    const place = this.layout.parties.find((party) => party.node === node);
+    if (place === undefined) throw new Error(`no node ${node}`);
+    const path = nodePaths(place.nodeDir).config;
+    const before = parse(await readFile(path, 'utf8')) as Record<string, unknown>;
+    await writeFile(path, stringify({ ...before, ...settings }));
+  }
+
+  get nodes(): readonly string[] {
+    return this.layout.parties.map(({ node }) => node);
   }
 
   async view(requestId: Hex): Promise<RequestView> {

@@ -5,6 +5,8 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { buildDecision, buildKeyRequest, buildSignRequest } from '../../client/records.ts';
 import { RpcClientError } from '../../client/rpc-error.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
+import type { KeyType } from '../../protocol/keys/key-type.ts';
+import type { Payload } from '../../protocol/payloads/payload.ts';
 import { assertFulfilled, isLostRun } from './crash-judge.ts';
 import type { LocalNetwork } from './local-network.ts';
 import { until } from './until.ts';
@@ -70,12 +72,12 @@ export class PersistentOwners {
   }
 
   /** Asks for a key and waits for its end. Returns whether it was made; `mayBeLost`: whether it need not be. */
-  async makeKey(mayBeLost: () => boolean): Promise<boolean> {
+  async makeKey(mayBeLost: () => boolean, keyType: KeyType = 'ed25519'): Promise<boolean> {
     const { network, owners, workspace } = this.#net;
     const { networkId, keyringId } = network;
     const { signer, client } = owners.alice;
     const label = `key-${this.keys.length + this.lost.length + 1}`;
-    const options = { networkId, workspace, keyringId, keyType: 'ed25519', label } as const;
+    const options = { networkId, workspace, keyringId, keyType, label } as const;
     const { id, envelope } = buildKeyRequest(options, signer);
     this.underWay = [...this.underWay, id];
     const view = await persist(() => client.call('key_request', { request: envelope }));
@@ -89,11 +91,16 @@ export class PersistentOwners {
 
   /** Asks for a signature by the first key, has it approved, and waits until it is there. */
   async sign(): Promise<void> {
+    const data = toHex(new TextEncoder().encode(`message ${this.signatures.length + 1}`));
+    await this.signWith(this.keys[0]!, { kind: 'message', data });
+  }
+
+  /** One request of all payloads. Returns its id. */
+  async signWith(keyId: Hex, ...payloads: readonly Payload[]): Promise<Hex> {
     const { network, owners, workspace } = this.#net;
     const { networkId } = network;
     const { alice, bob } = owners;
-    const data = toHex(new TextEncoder().encode(`message ${this.signatures.length + 1}`));
-    const items = [{ keyId: this.keys[0]!, payload: { kind: 'message' as const, data } }];
+    const items = payloads.map((payload) => ({ keyId, payload }));
     const { id, envelope } = buildSignRequest({ networkId, workspace, items }, alice.signer);
     this.underWay = [...this.underWay, id];
     this.signatures.push(id);
@@ -104,6 +111,7 @@ export class PersistentOwners {
     const view = await persist(() => bob.client.call('action_decide', { decision }));
     assert.equal(view.decisions.length, 1);
     assertFulfilled(this.#net, await this.#net.final(id));
+    return id;
   }
 
   /** Ends the watch. Throws what it found wrong. */

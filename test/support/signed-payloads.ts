@@ -65,7 +65,8 @@ export function payloadFor(key: ProvenKey, text: string): Payload {
       return { kind: 'evm.message', data };
     case 'bitcoin_secp256k1':
       return { kind: 'bitcoin.psbt', psbt: spendOf(key, 1), input: 0 };
-    default:
+    case 'ed25519':
+    case 'taproot_secp256k1':
       return { kind: 'message', data };
   }
 }
@@ -95,6 +96,13 @@ export async function provenSignatures(
   return verifySignatures(await net.view(requestId), [key.key], { networkId, requestId });
 }
 
+/** r of an ECDSA signature, in hex. */
+export function nonceOf({ key }: ProvenKey, signature: Hex): Hex {
+  const bytes = fromHex(signature);
+  // DER: the length of the integer stands before it.
+  return toHex(key.keyType === 'bitcoin_secp256k1' ? bytes.slice(4, 4 + bytes[3]!) : bytes.slice(0, 32));
+}
+
 /** Asks other libraries whether these are signatures by the key: an Ethereum library, and a Bitcoin script interpreter. */
 export function assertBySecondLibrary(key: ProvenKey, signed: readonly ProvenSignature[]): void {
   const address = addr.fromPublicKey(fromHex(key.key.publicKey));
@@ -120,7 +128,10 @@ export function assertBySecondLibrary(key: ProvenKey, signed: readonly ProvenSig
         assert.equal(bitcoinRules().refusalOf(fromHex(assembled.transaction), spent), undefined);
         break;
       }
-      default:
+      case 'evm.typedData':
+      case 'digest':
+      case 'message':
+      case 'solana.transaction':
         assert.fail(`no second library for ${payload.kind}`);
     }
   }
