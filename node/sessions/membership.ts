@@ -352,38 +352,36 @@ export class Membership {
     );
   }
 
-  /**
-   * Ends this party's part in every attempt under way: nothing of it leaves any more. A leader that still gathers ACCEPTs
-   * learns from the DECLINE that this one no longer counts, and goes on with others at once.
-   */
+  /** Ends this party's part in every attempt under way: nothing of it leaves any more. */
   withdraw(): void {
+    const failure = { code: 'paused', message: 'the operator of this party has paused it', awaited: [] };
     for (const job of this.#state.jobs.values()) {
-      for (const attempt of job.live.values()) {
-        const { id: attemptId, leader, started } = attempt;
-        attempt.fail(
-          { code: 'paused', message: 'the operator of this party has paused it', awaited: [] },
-          true,
-        );
-        if (started || leader === this.#state.self) continue;
-        this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason: 'paused' });
-      }
+      for (const attempt of job.live.values()) this.#leave(job, attempt, failure, 'paused');
     }
   }
 
   /** The pair setup with a party is gone: what depends on it ends here, and what it has named is burnt. */
   pairDestroyed(party: string): void {
+    const message = `the pair setup with ${party} is gone`;
+    const failure = { code: 'pair_destroyed', message, awaited: [] };
     for (const job of this.#state.jobs.values()) {
       for (const attempt of job.live.values()) {
-        if (attempt.propose.sets === undefined || (attempt.started && !attempt.members.includes(party)))
-          continue;
-        const { id: attemptId, leader, started } = attempt;
-        const message = `the pair setup with ${party} is gone`;
-        attempt.fail({ code: 'pair_destroyed', message, awaited: [] }, true);
-        // To whoever leads it and has not begun, this party is no member whose ABORT counts.
-        if (started || leader === this.#state.self) continue;
-        this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason: 'banned' });
+        const { propose, started, members } = attempt;
+        const isAffected = propose.sets !== undefined && (!started || members.includes(party));
+        if (isAffected) this.#leave(job, attempt, failure, 'banned');
       }
     }
+  }
+
+  /**
+   * Ends this party's part in an attempt. To a leader that still gathers ACCEPTs it is no member whose ABORT counts: that one
+   * learns from a DECLINE that this party no longer takes part, and goes on with others at once.
+   */
+  #leave(job: Job, attempt: LiveAttempt, failure: Failure, reason: Body<'decline'>['reason']): void {
+    const { id: attemptId, leader, started } = attempt;
+    attempt.fail(failure, true);
+    if (started || leader === this.#state.self) return;
+    this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason });
   }
 
   /** A process that restarted has lost its sessions: what it took part in cannot end. */
