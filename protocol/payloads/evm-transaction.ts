@@ -150,7 +150,6 @@ function checkRanges({ nonce, maxFeePerGas, gasLimit, value, to, data }: EvmTran
     throw malformed(`nonce ${nonce} is too large`);
   if (gasLimit > maxGas) throw malformed(`gas limit ${gasLimit} is larger than 2^64 - 1`);
   if (gasLimit === 0n) throw malformed('the gas limit is 0: no chain would take it');
-  if (value > maxWord) throw malformed('the value is larger than 2^256 - 1');
   if (gasLimit * maxFeePerGas + value > maxWord)
     throw malformed('value and fee are larger than 2^256 - 1 wei');
   if (to === undefined && data === '0x')
