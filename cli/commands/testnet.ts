@@ -10,7 +10,7 @@ interface Options {
   readonly stop: string;
   readonly dir?: string;
   readonly wait?: string;
-  readonly demo: 'solana' | 'taproot' | 'evm' | 'bitcoin';
+  readonly demo: 'solana' | 'taproot' | 'evm' | 'bitcoin' | 'all';
   readonly once?: boolean;
   readonly json?: boolean;
 }
@@ -41,9 +41,9 @@ export const testnet: CommandFactory = (context) =>
       .addOption(
         new Option(
           '--demo <demo>',
-          'what is signed: a transfer on Solana or Ethereum (evm), or a spend of Bitcoin coins, Taproot or of an ECDSA key (bitcoin)',
+          'what is signed: a transfer on Solana or Ethereum (evm), or a spend of Bitcoin coins, Taproot or of an ECDSA key (bitcoin), or all of these',
         )
-          .choices(['solana', 'taproot', 'evm', 'bitcoin'])
+          .choices(['solana', 'taproot', 'evm', 'bitcoin', 'all'])
           .default('solana'),
       )
       .option('--once', 'end after one verified run, with exit code 0 only then')

@@ -10,7 +10,15 @@ import { bitcoinDemo } from './demo-bitcoin.ts';
 import { evmDemo } from './demo-evm.ts';
 import { solanaDemo } from './demo-solana.ts';
 import { taprootDemo } from './demo-taproot.ts';
-import { checkCertificate, type Demo, type Demonstrated, earlierKey, makeKey } from './demonstration.ts';
+import type { ProvenKey } from '../../client/verify.ts';
+import {
+  checkCertificate,
+  type Demo,
+  type Demonstrated,
+  earlierKey,
+  makeKey,
+  type PreparedDemo,
+} from './demonstration.ts';
 import { EventFeed } from './event-feed.ts';
 import { lockTestnet, readMark, requireNobodyLeft, requireSame, writeMark } from './folder.ts';
 import { createLayout, type Layout } from './layout.ts';
@@ -23,7 +31,9 @@ import { describeUp } from './up.ts';
 
 /** What a testnet can show, by the name of its option. */
 const demos = { solana: solanaDemo, taproot: taprootDemo, evm: evmDemo, bitcoin: bitcoinDemo } as const;
-export type DemoName = keyof typeof demos;
+type DemoName = keyof typeof demos;
+/** What is shown: one of them, or each in its turn. */
+export type DemoChoice = DemoName | 'all';
 
 export interface TestnetOptions {
   readonly parties: number;
@@ -33,7 +43,7 @@ export interface TestnetOptions {
   /** Ends after one verified run. */
   readonly once: boolean;
   readonly json: boolean;
-  readonly demo: DemoName;
+  readonly demo: DemoChoice;
   readonly dir?: string | undefined;
   /** How long the parties may take for a request. */
   readonly waitSeconds: number;
@@ -55,7 +65,7 @@ interface Run {
   readonly processes: Processes;
   readonly tails: LogTails;
   readonly stopping: AbortController;
-  readonly demo: Demo;
+  readonly shown: readonly Demo[];
   /** Whether it is there to be tried: then the loss of a process is no failure of the run. */
   up: boolean;
 }
@@ -102,19 +112,25 @@ async function startNetwork(run: Run, people: CommandContext): Promise<TestNetwo
 }
 
 async function demonstrate(run: Run, people: CommandContext, network: TestNetwork): Promise<Demonstrated> {
-  const { narration, options, processes, tails, demo } = run;
+  const { narration, options, processes, tails, shown } = run;
   const { waitSeconds, stop, parties } = options;
   const stage: Stage = { people, network, feed: new EventFeed(tails), narration, waitSeconds };
-  const key = (await earlierKey(stage, demo.label)) ?? (await makeKey(stage, demo));
+  const keys = [];
+  for (const demo of shown) keys.push((await earlierKey(stage, demo.label)) ?? (await makeKey(stage, demo)));
   for (const { node } of network.members.slice(parties - stop)) {
     const killed = processes.list().find(({ name }) => name === node);
     await processes.kill(node);
     narration.say('', `${node} is killed (process ${killed?.pid})`);
     narration.tell('killed', { process: node, pid: killed?.pid });
   }
-  const requestId = await demo.sign(stage, key, parties - stop);
-  await checkCertificate(stage, key.key.id);
-  return { key, requestId };
+  let first: Demonstrated | undefined;
+  for (const [place, demo] of shown.entries()) {
+    const key = keys[place] as ProvenKey;
+    const requestId = await demo.sign(stage, key, parties - stop);
+    await checkCertificate(stage, key.key.id);
+    first ??= { key, requestId };
+  }
+  return first as Demonstrated;
 }
 
 /** Waits until the testnet is told to end. Throws what ended it otherwise. */
@@ -147,7 +163,8 @@ async function work(run: Run): Promise<void> {
     return;
   }
   run.up = true;
-  describeUp({ narration, layout, network, demo: run.demo, made, daemons: processes.list() });
+  const [demo] = run.shown as [Demo];
+  describeUp({ narration, layout, network, demo, made, daemons: processes.list() });
   await untilStopped(signal);
   const folder = layout.temporary ? 'its folder is removed' : `its folder stays: ${layout.root}`;
   narration.say('', `Stopping; ${folder}`);
@@ -192,9 +209,11 @@ async function runIn(
 ): Promise<void> {
   const narration = createNarration(context, options.json);
   // Before anything is made: a machine without the chain's part is told at once.
-  const prepared = await demos[options.demo]();
+  const names = options.demo === 'all' ? (Object.keys(demos) as DemoName[]) : [options.demo];
+  const prepared: PreparedDemo[] = [];
+  for (const name of names) prepared.push(await demos[name]());
   const layout = await createLayout(options.dir, options.parties);
-  const demo = prepared(layout);
+  const shown = prepared.map((demo) => demo(layout));
   if (resumed) await requireNobodyLeft(layout, context.signal);
   const stopping = new AbortController();
   const { signal } = stopping;
@@ -217,7 +236,7 @@ async function runIn(
     processes,
     tails,
     stopping,
-    demo,
+    shown,
     up: false,
   };
   let toldAt: number | undefined;

@@ -150,6 +150,20 @@ describe('testnet', function () {
     assertNothingLeft(run);
   });
 
+  it('signs for every chain in one network: by FROST and by ECDSA', async () => {
+    const run = start('--once', '--json', '--demo', 'all');
+    assert.deepEqual(await run.ended, { code: 0, signal: null }, run.stderr);
+    assert.equal(run.all('signature').length, 4);
+    assert.equal(run.all('certificate').length, 4);
+    const [solana, ethereum] = run.all('balances');
+    const [taproot, bitcoin] = run.all('accepted');
+    assert.ok(solana && ethereum && taproot && bitcoin);
+    assertMoved(solana);
+    assert.ok(BigInt(String((ethereum.to as Event).after)) > BigInt(String((ethereum.to as Event).before)));
+    assert.equal(bitcoin.inputs, 2);
+    assertNothingLeft(run);
+  });
+
   it('signs without a party, in a folder that it was given, in words without colour', async () => {
     const dir = join(await newFolder(), 'new');
     const run = start('--once', '--stop', '1', '--dir', dir);
