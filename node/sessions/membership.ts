@@ -376,8 +376,8 @@ export class Membership {
         const message = `the pair setup with ${party} is gone`;
         attempt.fail({ code: 'pair_destroyed', message, awaited: [] }, true);
         // To whoever leads it and has not begun, this party is no member whose ABORT counts.
-        if (started || leader === this.#state.self) continue;
-        this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason: 'banned' });
+        if (!started && leader !== this.#state.self)
+          this.#state.send(leader, 'decline', { attemptId, requestId: job.requestId, reason: 'banned' });
       }
     }
   }
