@@ -24,6 +24,7 @@ const field = /\bcode: '(\w+)'/g;
 
 const review = 'docs/reviews/dkg-frost.md';
 const ecdsaReview = 'docs/reviews/dkls23.md';
+const ecdsaSessionsReview = 'docs/reviews/dkls23-sessions.md';
 const taprootReview = 'docs/reviews/taproot-receipts.md';
 
 export const codeUnions: readonly CodeUnion[] = [
@@ -51,7 +52,7 @@ export const codeUnions: readonly CodeUnion[] = [
     asserted: /^sessions/,
     reviews: [
       { file: review, heading: '## Codes of the sessions' },
-      { file: 'docs/reviews/dkls23-sessions.md', heading: '## Codes of the sessions' },
+      { file: ecdsaSessionsReview, heading: '## Codes of the sessions' },
     ],
     mutationKey: 'session',
   },

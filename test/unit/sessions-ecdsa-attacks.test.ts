@@ -393,6 +393,26 @@ describe('sessions: leaders of sets by ECDSA', function () {
   });
 });
 
+describe('sessions: an ACCEPT by ECDSA, when a pair setup goes', function () {
+  this.timeout(120_000);
+
+  it('is taken back: its leader need not wait for it', async () => {
+    const { net, attacker, full } = await scene(3, 2, () => ecdsaNetwork(3, 2));
+    const { credential } = attacker.signer;
+    const attempt = attacker.attempt(full);
+    await net.deliver(credential, 0, attempt.frame);
+    await net.until(() => attacker.accepts(attempt.attemptId).size > 0);
+    await net.node(0).gate?.destroy(net.node(1).party.credential, 'for a test');
+    const told = framesSent(net, net.node(0).party.credential, 'decline');
+    assert.deepEqual(
+      told.map(({ to, frame }) => [to, frame.content.attemptId, frame.content.reason]),
+      [[credential, attempt.attemptId, 'banned']],
+    );
+    assert.deepEqual(codesAt(net), [{ code: 'pair_destroyed', culprit: undefined }]);
+    await net.stop();
+  });
+});
+
 describe('sessions: PROPOSEs of pair setups and presigning', function () {
   this.timeout(240_000);
 
