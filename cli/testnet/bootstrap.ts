@@ -66,7 +66,7 @@ export interface BootstrapOptions {
   readonly onStarted: (daemon: Daemon) => Promise<void>;
 }
 
-export type NodeSettings = Pick<NodeConfigInput, 'presignatures' | 'workers'>;
+export type NodeSettings = Pick<NodeConfigInput, 'presignatures' | 'timing' | 'workers'>;
 
 export interface Member extends PartyPlace {
   /** The party key. */

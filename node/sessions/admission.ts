@@ -157,7 +157,7 @@ export function costOfReading(bytes: Uint8Array): number {
 }
 
 /** What a message makes this node compute, at most, as far as its form tells. */
-export function costOfFrame({ type, content, bytes }: Frame): number {
+export function costOfFrame({ type, content }: Frame): number {
   switch (type) {
     case 'propose':
       return 5 + 5 * content.digests.length;
@@ -166,7 +166,9 @@ export function costOfFrame({ type, content, bytes }: Frame): number {
     case 'start':
       return 5 + 5 * content.accepts.length;
     case 'round':
-      return 5 + bytes.length / 256;
+      // Its bytes were paid for when they were read. What a machine computes of them is bounded by its attempt, of which each
+      // member's message counts once, and comes from a worker, after what is more urgent.
+      return 5;
     case 'done':
       return 5 + 10 * content.signatures.length;
     case 'evidence':
