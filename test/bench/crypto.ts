@@ -1,4 +1,4 @@
-// What each round of key generation and FROST costs one party, in milliseconds and in generator multiplications of the
+// What each round of key generation and FROST costs one party (of DKLs23: ecdsa.ts), in milliseconds and in generator multiplications of the
 // same library measured in the same run. The other parties' messages are recorded once; since party 1 draws from a fixed
 // seed, they fit every repetition, and only party 1's work is timed.
 import { ed25519 } from '@noble/curves/ed25519.js';
@@ -11,14 +11,14 @@ import type { NonceCommitment } from '../../node/mpc/frost/nonces.ts';
 import { NonceStore } from '../../node/mpc/frost/nonces.ts';
 import { FrostSigning } from '../../node/mpc/frost/sign.ts';
 import { ed25519Group } from '../../node/mpc/group.ts';
-import type { Machine, PartyIndex, Step } from '../../node/mpc/machine.ts';
+import type { PartyIndex } from '../../node/mpc/machine.ts';
 import { randomScalar } from '../../node/mpc/random.ts';
 import { MessageKind } from '../../node/mpc/rounds.ts';
 import type { Envelope } from '../support/mpc-network.ts';
 import { runNetwork, seededRandom } from '../support/mpc-network.ts';
+import { ecdsaRows } from './ecdsa.ts';
 import { type Row, summarise } from './row.ts';
-
-type Times = Map<string, number[]>;
+import { finished, median, receiveAll, repeat, timed, type Times } from './timing.ts';
 
 const SIZES = [
   [2, 3],
@@ -31,7 +31,7 @@ const MESSAGE = new Uint8Array(32);
 /** Measures for about `seconds` in all, each round at least five times. */
 export async function run(options: { seconds: number }): Promise<Row[]> {
   const multiplication = { name: 'G*k', value: median(generatorMultiplications()) };
-  const budget = (options.seconds * 1000) / (2 * SIZES.length);
+  const budget = (options.seconds * 1000) / (4 * SIZES.length);
   const rows: Row[] = [];
   for (const [t, n] of SIZES) {
     const generation = prepareKeyGeneration(t, n);
@@ -41,19 +41,8 @@ export async function run(options: { seconds: number }): Promise<Row[]> {
       for (const [name, samples] of times) rows.push(summarise(name, t, n, samples, multiplication));
     }
   }
+  rows.push(...(await ecdsaRows(options.seconds / 2)));
   return rows;
-}
-
-/** The first pass warms up and is not counted. Other work gets a turn between passes. */
-async function repeat(once: (times: Times) => void, budget: number): Promise<Times> {
-  once(new Map());
-  const times: Times = new Map();
-  const end = performance.now() + budget;
-  for (let count = 0; count < 5 || performance.now() < end; count++) {
-    once(times);
-    await new Promise((resolve) => setImmediate(resolve));
-  }
-  return times;
 }
 
 function prepareKeyGeneration(
@@ -124,35 +113,10 @@ function prepareSigning(
   };
 }
 
-function receiveAll<Output>(machine: Machine<Output>, envelopes: readonly Envelope[]): Step<Output> {
-  let step: Step<Output> = { messages: [] };
-  for (const { from, bytes } of envelopes) step = machine.receive(from, bytes);
-  return step;
-}
-
-/** A benchmark of something that fails would be worthless. */
-function finished(step: Step<unknown>): void {
-  if (step.output === undefined) throw new Error('the measured run gave no output');
-}
-
-function timed<T>(times: Times, name: string, work: () => T): T {
-  const start = performance.now();
-  const result = work();
-  const elapsed = performance.now() - start;
-  const samples = times.get(name);
-  if (samples === undefined) times.set(name, [elapsed]);
-  else samples.push(elapsed);
-  return result;
-}
-
 function generatorMultiplications(): number[] {
   const random = seededRandom('bench scalars');
   const scalars = Array.from({ length: 400 }, () => randomScalar(ed25519Group, random));
   const times: Times = new Map();
   for (const scalar of scalars) timed(times, 'G*k', () => ed25519.Point.BASE.multiply(scalar));
   return times.get('G*k')!.slice(100);
-}
-
-function median(samples: readonly number[]): number {
-  return samples.toSorted((a, b) => a - b)[samples.length >> 1]!;
 }

@@ -27,15 +27,16 @@ function machine(): Record<string, string | number> {
 function print(name: string, rows: readonly Row[]): void {
   console.log(`bench ${name}`);
   for (const [key, value] of Object.entries(machine())) console.log(`  ${key.padEnd(10)} ${value}`);
-  const cells = rows.map(({ name: row, t, n, runs, median, min, p99, unit, ratio, against }) => [
+  const cells = rows.map(({ name: row, t, n, runs, median, min, p99, unit, ratio, against, bytes }) => [
     row,
     `${t}/${n}`,
     String(runs),
     ...[median, min, p99].map((value) => value.toFixed(2)),
     unit,
     ratio === undefined ? '' : `${ratio.toFixed(1)} x ${against ?? ''}`,
+    bytes === undefined ? '' : String(bytes),
   ]);
-  const header = ['name', 't/n', 'runs', 'median', 'min', 'p99', 'unit', 'ratio'];
+  const header = ['name', 't/n', 'runs', 'median', 'min', 'p99', 'unit', 'ratio', 'bytes'];
   const widths = header.map((title, column) =>
     Math.max(title.length, ...cells.map((line) => line[column]?.length ?? 0)),
   );

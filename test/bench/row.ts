@@ -18,6 +18,8 @@ export interface Row {
   /** The median in units of something measured in the same run, and what that is. */
   readonly ratio?: number;
   readonly against?: string;
+  /** Bytes that the measured party sends each counterparty. */
+  readonly bytes?: number;
 }
 
 /** A row from samples in milliseconds. */
