@@ -44,8 +44,13 @@ export function missingOf(root: string, union: CodeUnion): readonly string[] {
     (path) => path.endsWith('.test.ts') && union.asserted.test(basename(path)),
   );
   const testText = tests.map((path) => textOf(root, path, union)).join('\n');
+  const { reviews } = union;
   const reviewed =
-    union.review && rowsOf(readFileSync(join(root, union.review.file), 'utf8'), union.review.heading);
+    reviews &&
+    new Set(
+      reviews.flatMap(({ file, heading }) => [...rowsOf(readFileSync(join(root, file), 'utf8'), heading)]),
+    );
+  const places = reviews?.map(({ file, heading }) => `under "${heading}" of ${file}`).join(' or ');
   return members.flatMap((code) => [
     ...(raised.has(code)
       ? []
@@ -53,8 +58,6 @@ export function missingOf(root: string, union: CodeUnion): readonly string[] {
     ...(new RegExp(`(['"\`/])${code}\\1|: ${code}['"\`/]`).test(testText)
       ? []
       : [`${union.name} ${code}: no test asserts it (of files that match ${union.asserted.source})`]),
-    ...(reviewed === undefined || reviewed.has(code)
-      ? []
-      : [`${union.name} ${code}: no row under "${union.review?.heading}" of ${union.review?.file}`]),
+    ...(reviewed === undefined || reviewed.has(code) ? [] : [`${union.name} ${code}: no row ${places}`]),
   ]);
 }

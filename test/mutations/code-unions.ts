@@ -10,8 +10,8 @@ export interface CodeUnion extends Declaration {
   readonly raised: readonly RegExp[];
   /** Test files, by their names, that assert these codes. */
   readonly asserted: RegExp;
-  /** Where every code must have a row whose first cell is the code: file and heading. */
-  readonly review?: { readonly file: string; readonly heading: string };
+  /** Where every code must have a row whose first cell is the code, in one of them: file and heading. */
+  readonly reviews?: readonly { readonly file: string; readonly heading: string }[];
   /** Key of entries of test/mutations.json: `<key>: <code>`; without it no entry is demanded. */
   readonly mutationKey?: string;
 }
@@ -23,6 +23,7 @@ const made = (...names: readonly string[]): RegExp =>
 const field = /\bcode: '(\w+)'/g;
 
 const review = 'docs/reviews/dkg-frost.md';
+const ecdsaReview = 'docs/reviews/dkls23.md';
 const taprootReview = 'docs/reviews/taproot-receipts.md';
 
 export const codeUnions: readonly CodeUnion[] = [
@@ -33,8 +34,11 @@ export const codeUnions: readonly CodeUnion[] = [
     ends: ';',
     production: ['node/mpc'],
     raised: [made('Abort', 'GroupError')],
-    asserted: /^(dkg|frost)/,
-    review: { file: review, heading: '## Abort codes of the machines' },
+    asserted: /^(dkg|frost|dkls23)/,
+    reviews: [
+      { file: review, heading: '## Abort codes of the machines' },
+      { file: ecdsaReview, heading: '## Abort codes of ECDSA' },
+    ],
     mutationKey: 'abort',
   },
   {
@@ -45,7 +49,7 @@ export const codeUnions: readonly CodeUnion[] = [
     production: ['node/sessions'],
     raised: [made('SessionError'), field, /\.fail\(\s*'(\w+)'/g, /#deadline\([^;]*?'(\w+)'/g],
     asserted: /^sessions/,
-    review: { file: review, heading: '## Codes of the sessions' },
+    reviews: [{ file: review, heading: '## Codes of the sessions' }],
     mutationKey: 'session',
   },
   {
@@ -145,7 +149,7 @@ export const codeUnions: readonly CodeUnion[] = [
     production: ['protocol/keys'],
     raised: [made('TaprootKeyError')],
     asserted: /^taproot/,
-    review: { file: taprootReview, heading: '## Codes of Taproot keys' },
+    reviews: [{ file: taprootReview, heading: '## Codes of Taproot keys' }],
   },
   {
     name: 'PartyResultErrorCode',
@@ -155,7 +159,7 @@ export const codeUnions: readonly CodeUnion[] = [
     production: ['protocol'],
     raised: [made('PartyResultError')],
     asserted: /^party-results/,
-    review: { file: taprootReview, heading: '## Codes of party results' },
+    reviews: [{ file: taprootReview, heading: '## Codes of party results' }],
   },
   {
     name: 'ReceiptErrorCode',
@@ -165,7 +169,7 @@ export const codeUnions: readonly CodeUnion[] = [
     production: ['protocol'],
     raised: [made('ReceiptError'), /\bat\('(\w+)'/g],
     asserted: /^receipt/,
-    review: { file: taprootReview, heading: '## Codes of receipts' },
+    reviews: [{ file: taprootReview, heading: '## Codes of receipts' }],
   },
   {
     name: 'PayloadErrorCode',

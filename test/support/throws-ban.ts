@@ -1,7 +1,7 @@
 // Asserts that a check of the kind that costs the cheater a ban has failed.
 import assert from 'node:assert/strict';
 import type { AbortCode } from '../../node/mpc/abort.ts';
-import { Abort } from '../../node/mpc/abort.ts';
+import type { Abort } from '../../node/mpc/abort.ts';
 import type { PartyIndex } from '../../node/mpc/machine.ts';
 import { throwsAbort } from './assert-abort.ts';
 

@@ -15,7 +15,7 @@ const union: CodeUnion = {
   production: ['node/mpc'],
   raised: [/\bnew Fault\(\s*'(\w+)'/g],
   asserted: /^fault/,
-  review: { file: 'review.md', heading: '## Faults' },
+  reviews: [{ file: 'review.md', heading: '## Faults' }],
 };
 
 const sound = {

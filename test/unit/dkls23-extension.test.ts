@@ -162,17 +162,35 @@ describe('DKLs23: extension', () => {
     assert.throws(() => extendAsSender(other, context, honest.message, 2), throwsBan('transfer_check', 2));
   });
 
-  it('challenges depend on all of u: an error that cancels under those of the honest u is found', () => {
+  it('challenges depend on all of u: an error that cancels under those known before u is found', () => {
+    const u = honest.message.subarray(0, xAt);
+    for (const known of [[context, u], [context], [context, new Uint8Array()], [u]])
+      for (const block of [0, 1, 2, 3]) {
+        const chi = xof('countersign/v1/dkls23/consistency', 64, ...known);
+        const column = columnsWith(1)[block]!;
+        const factor = numberOf(rowOf(chi, block));
+        const message = altered((bytes) => {
+          flipRow(bytes, column, block * BASE_TRANSFERS);
+          for (let bit = 0; bit < BASE_TRANSFERS; bit++)
+            if ((factor >> BigInt(bit)) & 1n) flipRow(bytes, column, TRANSFER_ROWS + bit);
+        });
+        assert.throws(() => check(message), throwsBan('transfer_check', 2));
+      }
+  });
+
+  it('hides choices and columns behind the check rows', () => {
     const chi = xof('countersign/v1/dkls23/consistency', 64, context, honest.message.subarray(0, xAt));
-    for (const block of [0, 1, 2, 3]) {
-      const column = columnsWith(1)[block]!;
-      const factor = numberOf(chi.subarray(block * ROW_LENGTH, (block + 1) * ROW_LENGTH));
-      const message = altered((bytes) => {
-        flipRow(bytes, column, block * BASE_TRANSFERS);
-        for (let bit = 0; bit < BASE_TRANSFERS; bit++)
-          if ((factor >> BigInt(bit)) & 1n) flipRow(bytes, column, TRANSFER_ROWS + bit);
-      });
-      assert.throws(() => check(message), throwsBan('transfer_check', 2));
+    const sent = transpose(honest.message.slice(hashedAt), BASE_TRANSFERS, BASE_TRANSFERS);
+    const columns = transpose(honest.rows, EXTENSION_ROWS, BASE_TRANSFERS);
+    const mask = (shown: Uint8Array, hidden: Uint8Array): Uint8Array => {
+      const sum = shown.slice();
+      for (const block of [0, 1, 2, 3]) addProduct(sum, rowOf(chi, block), rowOf(hidden, block));
+      return sum;
+    };
+    assert.deepEqual(mask(honest.message.slice(xAt, hashedAt), choices), rowOf(choices, 4));
+    for (let each = 0; each < BASE_TRANSFERS; each++) {
+      const column = columns.slice(each * COLUMN_LENGTH, (each + 1) * COLUMN_LENGTH);
+      assert.deepEqual(mask(rowOf(sent, each), column), rowOf(column, 4));
     }
   });
 

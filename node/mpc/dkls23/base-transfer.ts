@@ -1,5 +1,5 @@
-// Base transfers: endemic oblivious transfer from Diffie-Hellman (Masny and Rindal, ePrint 2019/706, sections 5 and 6), 128
-// at once, the seeds of all later extensions in one direction. For transfer i, receiver with bit b, H to the curve:
+// Base transfers: endemic oblivious transfer from Diffie-Hellman (Masny and Rindal, ePrint 2019/706), 128 at
+// once, the seeds of all later extensions in one direction. For transfer i, receiver with bit b, H to the curve:
 //
 //   receiver   r_(1-b) a uniform point,  r_b = t G - H(osid, b, i, r_(1-b));  sends r_0 || r_1
 //   sender     y_0, y_1 fresh,  Y_c = y_c G;  sends Y_0 || Y_1
@@ -74,7 +74,7 @@ function freshScalar(random: RandomBytes): ECDH {
 /** A uniform point: of random x coordinates the first that is on the curve, and a random sign. */
 function uniformPoint(random: RandomBytes): Uint8Array {
   for (;;) {
-    const compressed = freshBytes(random, group.pointLength).slice();
+    const compressed = freshBytes(random, group.pointLength);
     compressed[0] = 2 + (compressed[0]! & 1);
     try {
       return secp256k1.Point.fromBytes(compressed).toBytes(false);

@@ -10,8 +10,8 @@
 // PRG(k) is SHAKE256 over the product's context, i and the key: one base key serves any number of products, with a stream
 // of its own for each.
 //
-// Consistency check (ePrint 2022/192, section 4.1 and figure 10): a universal hash of the columns over GF(2^128), not the
-// sum of rows of KOS15 (ePrint 2015/546), whose proof has a gap that section 4 there describes. A column is 4 blocks of
+// Consistency check (ePrint 2022/192, section 4): a universal hash of the columns over GF(2^128), not the
+// sum of rows of KOS15 (ePrint 2015/546), whose proof has a gap, described there. A column is 4 blocks of
 // 128 rows and one block of check rows; chi_0..chi_3 are hashed from the context and all of u (Fiat-Shamir):
 //
 //   Bob sends   x = sum chi_b beta_b + beta_check,   and for each column  T_i = sum chi_b t_i,b + t_i,check

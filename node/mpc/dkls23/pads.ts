@@ -1,6 +1,6 @@
-// From correlated rows to one-time pads of three scalars: the random oracle of the extension (ePrint 2023/765, section 4.2;
-// ePrint 2022/192, section 5). pad_j = XOF(context, j, row), 3 * 48 bytes, read as big-endian integers and reduced where
-// they enter a sum: the products of a sum are added first.
+// From correlated rows to one-time pads of three scalars: the random oracle of the extension (ePrint 2022/192).
+// pad_j = XOF(context, j, row), 3 * 48 bytes, read as big-endian integers and reduced where they enter a sum: the products of
+// a sum are added first.
 //
 // A product takes 1248 of these calls, so the preimage is written once, and only j and the row change.
 import type { Tag } from '../hash.ts';

@@ -70,7 +70,7 @@ export function openPairSetup(setup: PairSetup, self: PartyIndex): OpenedPairSet
   if (secrets.length !== PAIR_SECRETS_LENGTH || secrets[0] !== VERSION)
     throw new Abort(
       'malformed_setup',
-      `a pair setup of ${secrets.length} bytes and version ${secrets[0]}; expected ${PAIR_SECRETS_LENGTH} bytes and version ${VERSION}`,
+      `a pair setup of ${secrets.length} bytes; expected ${PAIR_SECRETS_LENGTH} bytes of version ${VERSION}`,
     );
   const head = concatBytes(Uint8Array.of(VERSION), uint16(self), uint16(peer), id);
   if (!equalBytes(head, secrets.subarray(0, 1 + 2 + 2 + ID_LENGTH)))

@@ -120,7 +120,7 @@ export class PairSetupRun extends RoundMachine<PairSetup> {
   ];
 
   protected override begin(): Step<PairSetup> {
-    const fresh = (): Uint8Array => freshBytes(this.#random, PART_LENGTH).slice();
+    const fresh = (): Uint8Array => freshBytes(this.#random, PART_LENGTH);
     const nonce = fresh();
     this.#seedHalf = { half: fresh(), salt: fresh() };
     const body = concatBytes(nonce, this.#seedDigest(this.#self, this.#seedHalf));
@@ -130,7 +130,7 @@ export class PairSetupRun extends RoundMachine<PairSetup> {
 
   /** Round 2: Delta, and this party's choices with it. */
   *#choose(): Slices<PairSetup> {
-    this.#delta = freshBytes(this.#random, ROW_LENGTH).slice();
+    this.#delta = freshBytes(this.#random, ROW_LENGTH);
     const receiver = new BaseReceiver(this.#transfersId(this.#peer, this.#self), this.#delta);
     this.#receiver = receiver;
     yield* receiver.begin(this.#random);

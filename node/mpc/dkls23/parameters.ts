@@ -6,7 +6,7 @@ export const BASE_TRANSFERS = 128;
 /** Bytes of Delta, and of one row of an extension. */
 export const ROW_LENGTH = BASE_TRANSFERS / 8;
 
-/** xi = 256 + 2 * 80: length of the gadget for a statistical parameter of 80 (section 5.1). Rows that become products. */
+/** xi = 256 + 2 * 80: length of the gadget for a statistical parameter of 80. Rows that become products. */
 export const GADGET_LENGTH = 416;
 
 /** Rows of an extension that can carry transfers: the gadget's, padded to whole blocks of `BASE_TRANSFERS`. */

@@ -185,7 +185,7 @@ export class ProductReceiver {
   private constructor({ setup, pid, random }: ProductReceiverOptions) {
     this.#alice = setup.peer;
     this.#context = contextOf(setup, setup.peer, setup.self, pid);
-    this.#choices = freshBytes(random, COLUMN_LENGTH).slice();
+    this.#choices = freshBytes(random, COLUMN_LENGTH);
     const { message, rows } = extendAsReceiver(setup.keyPairs, this.#context, this.#choices);
     this.request = message;
     this.#rows = rows;
