@@ -17,6 +17,7 @@ export const attackRows: readonly string[] = [
   'malformed share',
   'torsion point, degenerate public key',
   'hostile roster',
+  'inconsistent inputs',
   'ambiguous hashing',
 ];
 
@@ -29,5 +30,4 @@ export const laterAttackRows: readonly string[] = [
   'known-discrete-log base OT',
   'Delta leaked by many tries',
   'theta not binding',
-  'inconsistent inputs',
 ];

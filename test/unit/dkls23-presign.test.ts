@@ -6,7 +6,7 @@ import { chunkSize, multiplyLength } from '../../node/mpc/dkls23/presign-message
 import type { MultiplyItem } from '../../node/mpc/dkls23/presign-messages.ts';
 import type { Presignature } from '../../node/mpc/dkls23/presignature.ts';
 import { Presigning, type PresigningOptions } from '../../node/mpc/dkls23/presigning.ts';
-import { isSecretMultiple } from '../../node/mpc/dkls23/secret-multiple.ts';
+import { SecretMultiple } from '../../node/mpc/dkls23/secret-multiple.ts';
 import { secp256k1Group as group } from '../../node/mpc/group.ts';
 import type { Machine, PartyIndex } from '../../node/mpc/machine.ts';
 import { randomScalar } from '../../node/mpc/random.ts';
@@ -469,11 +469,12 @@ describe('DKLs23 presigning', function () {
     const point = group.multiplyBase(7n);
     const times = (scalar: bigint) => group.multiplyBase(Fn.create(7n * scalar));
     for (const scalar of [0n, 1n, 2n, Fn.create(-1n), Fn.create(-2n), 1n << 255n]) {
-      assert.ok(isSecretMultiple(scalar, point, times(scalar)), `${scalar}`);
-      assert.ok(!isSecretMultiple(scalar, point, times(scalar + 1n)));
-      assert.ok(!isSecretMultiple(scalar, point, point.add(times(scalar + 5n))));
-      if (scalar !== 0n) assert.ok(!isSecretMultiple(scalar, point, times(-scalar)));
-      if (scalar !== 0n) assert.ok(!isSecretMultiple(scalar, point, group.identity));
+      const secret = new SecretMultiple(scalar);
+      assert.ok(secret.relates(point, times(scalar)), `${scalar}`);
+      assert.ok(!secret.relates(point, times(scalar + 1n)));
+      assert.ok(!secret.relates(point, point.add(times(scalar + 5n))));
+      if (scalar !== 0n) assert.ok(!secret.relates(point, times(-scalar)));
+      if (scalar !== 0n) assert.ok(!secret.relates(point, group.identity));
     }
   });
 });

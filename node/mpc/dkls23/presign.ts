@@ -60,7 +60,7 @@ import {
   type OpenedRequest,
   ProductReceiver,
 } from './product.ts';
-import { isSecretMultiple } from './secret-multiple.ts';
+import { SecretMultiple } from './secret-multiple.ts';
 import { setupIdLength, type Setups } from './setups.ts';
 
 /** One presignature to be made. */
@@ -96,6 +96,7 @@ interface ItemState {
   readonly sk: bigint;
   readonly nonce: Uint8Array;
   readonly salt: Uint8Array;
+  readonly publicShare: Uint8Array;
   /** Everybody's, this party's included. */
   readonly commitments: Map<PartyIndex, Uint8Array>;
   /** As Bob: towards each other member. */
@@ -172,6 +173,7 @@ export class Presign<Output> {
       lagrange(set, self) * group.decodeScalar(key.signingShare) + setups.zeroShare(sid, item),
     );
     const nonceSum = group.multiplyBase(k);
+    const publicSum = group.multiplyBase(sk);
     const nonce = group.encodePoint(nonceSum);
     return {
       item,
@@ -180,6 +182,7 @@ export class Presign<Output> {
       sk,
       nonce,
       salt,
+      publicShare: group.encodePoint(publicSum),
       commitments: new Map([[self, nonceCommitment(sid, item, self, nonce, salt)]]),
       receivers: new Map(),
       answers: new Map(),
@@ -187,7 +190,7 @@ export class Presign<Output> {
       u: 0n,
       v: 0n,
       nonceSum,
-      publicSum: group.multiplyBase(sk),
+      publicSum,
     };
   }
 
@@ -250,7 +253,7 @@ export class Presign<Output> {
       gammaU: group.encodePoint(group.multiplyBase(cu)),
       gammaV: group.encodePoint(group.multiplyBase(cv)),
       psi: group.encodeScalar(group.mod(state.phi - state.receivers.get(to)!.b)),
-      publicShare: group.encodePoint(group.multiplyBase(state.sk)),
+      publicShare: state.publicShare,
     };
   }
 
@@ -285,13 +288,13 @@ export class Presign<Output> {
     [du, dv]: readonly [bigint, bigint],
     { nonce, gammaU, gammaV, publicShare }: DecodedItem,
   ): Pause {
-    const chi = receivers.get(from)!.b;
+    const chi = new SecretMultiple(receivers.get(from)!.b);
     const equations = [
       ['R', nonce, du, gammaU],
       ['pk', publicShare, dv, gammaV],
     ] as const;
     for (const [what, point, share, gamma] of equations) {
-      if (!isSecretMultiple(chi, point, group.multiplyBase(share).add(gamma)))
+      if (!chi.relates(point, group.multiplyBase(share).add(gamma)))
         throw new Abort(
           'inconsistent_inputs',
           `party ${from} multiplied something else than its ${what} for item ${item}`,
