@@ -60,7 +60,7 @@ export const codeUnions: readonly CodeUnion[] = [
     production: ['node/sessions/pairs'],
     raised: [made('GateError')],
     asserted: /^pair-/,
-    review: { file: 'docs/reviews/ban-gate.md', heading: '## Codes of the gate' },
+    reviews: [{ file: 'docs/reviews/ban-gate.md', heading: '## Codes of the gate' }],
     mutationKey: 'gate',
   },
   {
