@@ -17,6 +17,8 @@ export const attackRows: readonly string[] = [
   'malformed share',
   'torsion point, degenerate public key',
   'hostile roster',
+  'known-discrete-log base OT',
+  'theta not binding',
   'inconsistent inputs',
   'ambiguous hashing',
 ];
@@ -26,8 +28,6 @@ export const laterAttackRows: readonly string[] = [
   // Refresh and reshare.
   'key lost in refresh',
   'reshare changes the key',
-  // DKLs23.
-  'known-discrete-log base OT',
+  // The gate of DKLs23's bans.
   'Delta leaked by many tries',
-  'theta not binding',
 ];

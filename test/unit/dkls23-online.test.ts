@@ -13,7 +13,7 @@ import { digestOf, ecdsaShares, keyOf } from '../support/dkls23-parties.ts';
 import { seedOf } from '../support/fixture.ts';
 import { shares23 } from '../support/signing-attempts.ts';
 
-const { Fn, Fp, BASE, fromAffine } = secp256k1.Point;
+const { Fn, Fp, BASE } = secp256k1.Point;
 const shares = ecdsaShares(3, 2);
 const key = keyOf(shares, 1);
 const bytes = (value: bigint): Uint8Array => Fn.toBytes(Fn.create(value));
@@ -67,7 +67,7 @@ describe('online ECDSA', () => {
         // No point has this x.
       }
     }
-    const point = fromAffine({ x: x - 1n, y });
+    const point = secp256k1.Point.fromAffine({ x: x - 1n, y });
     point.assertValidity();
     assert.throws(() => coordinatesOf(0, point), throwsAbort('degenerate_signature'));
   });

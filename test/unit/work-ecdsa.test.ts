@@ -21,7 +21,6 @@ import {
   dealtSetups,
   digestOf,
   ecdsaShares,
-  keyOf,
   presignaturesOf,
   presigningOptions,
   runPresigning,
