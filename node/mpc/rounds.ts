@@ -111,6 +111,8 @@ export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
   #state: 'new' | 'running' | 'finished' = 'new';
   #current = 0;
   #underway = false;
+  /** The step that is interrupted. */
+  #paused: Slices<Output> | undefined;
   /** By number of the round. */
   readonly #received = new Map<number, Received>();
 
@@ -167,6 +169,10 @@ export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
 
   destroy(): void {
     this.#state = 'finished';
+    // An interrupted step never goes on: what it holds that is secret is erased by its `finally`.
+    const paused = this.#paused;
+    this.#paused = undefined;
+    paused?.return({ messages: [] });
     for (const { held } of this.#received.values()) {
       for (const body of held.values()) body.fill(0);
       held.clear();
@@ -244,7 +250,9 @@ export abstract class RoundMachine<Output> implements SlicedMachine<Output> {
       for (;;) {
         const { done, value } = slices.next();
         if (done) return value;
+        this.#paused = slices;
         yield;
+        this.#paused = undefined;
         assertAlive();
       }
     } catch (error) {

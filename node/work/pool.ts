@@ -127,7 +127,7 @@ export class WorkerPool {
   run(task: PoolTask, signal?: AbortSignal): Promise<unknown> {
     return new Promise((resolve, reject) => {
       if (this.#stopping) return reject(stopped(false));
-      if (task.host?.lost) return reject(workerLost());
+      if (task.host?.lost) return reject(workerLost(false));
       if (signal?.aborted) return reject(cancelled());
       const onAbort = (): void => {
         if (this.#queue.remove((other) => other === queued && !queued.begun).length > 0)
@@ -212,10 +212,11 @@ export class WorkerPool {
     slot.lost = true;
     slot.cancelDeadline();
     this.#slots = this.#slots.filter((other) => other !== slot);
-    const error = workerLost();
-    slot.current?.reject(error);
+    slot.current?.reject(workerLost(true));
     slot.current = undefined;
-    for (const queued of this.#queue.remove(({ host }) => host === slot)) queued.reject(error);
+    // What was hosted there and had no step under way is lost too, but no verdict with it.
+    for (const queued of this.#queue.remove(({ host }) => host === slot))
+      queued.reject(workerLost(queued.begun));
     if (this.#stopping) return;
     this.#options.log('work.worker_lost', { exitCode, cause, wasReady: slot.ready });
     if (slot.ready) return this.#replace();
@@ -280,8 +281,9 @@ export class WorkerPool {
   }
 }
 
-function workerLost(): WorkError {
-  return new WorkError('worker_lost', 'the worker thread that had this work ended: it must begin again');
+function workerLost(begun: boolean): WorkError {
+  const message = 'the worker thread that had this work ended: it must begin again';
+  return new WorkError('worker_lost', message, { verdictLost: begun });
 }
 
 function cancelled(): WorkError {

@@ -444,6 +444,7 @@ describe('pair gate', () => {
       ['workers that were stopped', new WorkError('stopped', 'stopped')],
       ['a task that failed', new WorkError('failed', 'a task threw')],
       ['work that was cancelled after it was begun', new WorkError('cancelled', 'not wanted')],
+      ['something unexpected in a machine', new Abort('internal', 'the run failed unexpectedly')],
     ];
     for (const [what, error] of lost) {
       it(`destroys the setups of all pairs: ${what}`, async () => {

@@ -19,20 +19,28 @@ function task(what: string, more: Partial<PoolTask> = {}): PoolTask {
 }
 
 const fails =
-  (code: WorkErrorCode, words = /./) =>
+  (code: WorkErrorCode, words = /./, verdictLost?: boolean) =>
   (error: unknown) => {
     assert.ok(error instanceof WorkError, String(error));
     assert.equal(error.code, code);
     assert.match(error.message, words);
+    if (verdictLost !== undefined) assert.equal(error.verdictLost, verdictLost);
     return true;
   };
 
 /** What a task has come to so far: undefined while nothing. */
-function outcomeOf(result: Promise<unknown>): { code: string | undefined } {
-  const outcome: { code: string | undefined } = { code: undefined };
+interface Outcome {
+  code: string | undefined;
+  verdictLost?: boolean;
+}
+function outcomeOf(result: Promise<unknown>): Outcome {
+  const outcome: Outcome = { code: undefined };
   result.then(
     () => (outcome.code = 'done'),
-    (error: unknown) => (outcome.code = (error as WorkError).code),
+    (error: unknown) => {
+      const { code, verdictLost } = error as WorkError;
+      Object.assign(outcome, { code, verdictLost });
+    },
   );
   return outcome;
 }
@@ -118,6 +126,21 @@ describe('worker pool', function () {
     assert.deepEqual(logged, [
       { event: 'work.worker_lost', fields: { exitCode: 7, cause: '', wasReady: true } },
     ]);
+  });
+
+  it('a worker that ends costs the verdict of what it had begun, and of nothing else that it hosts', async () => {
+    const pool = await start();
+    let host: Host | undefined;
+    const { compose } = task('echo');
+    const kept = (where: Host): ReturnType<typeof compose> => compose((host = where));
+    await pool.run(task('', { compose: kept }));
+    // Somebody's evidence, say, next to a machine that has a pair's setup and waits.
+    const ends = outcomeOf(pool.run(task('exit')));
+    const waits = outcomeOf(pool.run(task('echo', { host, source: 'bob' })));
+    await until(() => waits.code !== undefined, 'its end');
+    assert.deepEqual(ends, { code: 'worker_lost', verdictLost: true });
+    assert.deepEqual(waits, { code: 'worker_lost', verdictLost: false });
+    await assert.rejects(pool.run(task('echo', { host })), fails('worker_lost', /./, false));
   });
 
   it('a worker that throws outside of a task is lost too, and its message is not logged', async () => {

@@ -189,27 +189,50 @@ export function* answerBaseTransfers(
 ): Generator<undefined, BaseSent, undefined> {
   const message = new Uint8Array(BASE_MESSAGE_LENGTH);
   const keyPairs = new Uint8Array(BASE_TRANSFERS * 2 * BASE_KEY_LENGTH);
-  for (let transfer = 0; transfer < BASE_TRANSFERS; transfer++) {
-    const pair = pairAt(choices, transfer);
-    const halves = [pair.subarray(0, POINT_LENGTH), pair.subarray(POINT_LENGTH)] as const;
-    const points = halves.map((half) => decodePoint(half, from, transfer));
-    for (const bit of [0, 1] as const) {
-      const mask = hashToPoint(osid, bit, transfer, halves[1 - bit]!);
-      const masked = points[bit]!.add(mask);
-      if (masked.is0())
-        throw new Abort('malformed_point', `base transfer ${transfer} of party ${from} cancels its mask`, {
-          culprit: from,
-        });
-      const scalar = freshScalar(random);
-      const own = scalar.getPublicKey();
-      const shared = scalar.computeSecret(masked.toBytes(false));
-      const at = 2 * transfer + bit;
-      message.set(own, at * POINT_LENGTH);
-      const key = deriveKey(osid, bit, transfer, own, pair, shared);
-      keyPairs.set(key, at * BASE_KEY_LENGTH);
-      key.fill(0);
+  let done = false;
+  try {
+    for (let transfer = 0; transfer < BASE_TRANSFERS; transfer++) {
+      answerOne({ osid, transfer, pair: pairAt(choices, transfer), from, random }, message, keyPairs);
+      yield;
     }
-    yield;
+    done = true;
+    return { message, keyPairs };
+  } finally {
+    if (!done) keyPairs.fill(0);
   }
-  return { message, keyPairs };
+}
+
+interface Asked {
+  readonly osid: Uint8Array;
+  readonly transfer: number;
+  /** r_0 || r_1. */
+  readonly pair: Uint8Array;
+  readonly from: PartyIndex;
+  readonly random: RandomBytes;
+}
+
+/** Writes Y_0, Y_1 and m_0, m_1 of one transfer in their places. */
+function answerOne(
+  { osid, transfer, pair, from, random }: Asked,
+  message: Uint8Array,
+  keyPairs: Uint8Array,
+): void {
+  const halves = [pair.subarray(0, POINT_LENGTH), pair.subarray(POINT_LENGTH)] as const;
+  const points = halves.map((half) => decodePoint(half, from, transfer));
+  for (const bit of [0, 1] as const) {
+    const mask = hashToPoint(osid, bit, transfer, halves[1 - bit]!);
+    const masked = points[bit]!.add(mask);
+    if (masked.is0())
+      throw new Abort('malformed_point', `base transfer ${transfer} of party ${from} cancels its mask`, {
+        culprit: from,
+      });
+    const scalar = freshScalar(random);
+    const own = scalar.getPublicKey();
+    const shared = scalar.computeSecret(masked.toBytes(false));
+    const at = 2 * transfer + bit;
+    message.set(own, at * POINT_LENGTH);
+    const key = deriveKey(osid, bit, transfer, own, pair, shared);
+    keyPairs.set(key, at * BASE_KEY_LENGTH);
+    key.fill(0);
+  }
 }

@@ -329,32 +329,31 @@ export class Presign<Output> {
     return this.#options.set.map((index) => commitments.get(index)!);
   }
 
+  /** All is checked before any presignature is made: of what fails, nothing is left. */
   #finish(): readonly Presignature[] {
+    for (const [at, state] of this.#states.entries()) this.#checkSums(state, this.#options.items[at]!);
     const made = this.#states.map((state, at) => this.#finishItem(state, this.#options.items[at]!));
     this.erase();
     return made;
   }
 
-  #finishItem(state: ItemState, { item, id, key }: PresignItem): Presignature {
-    const { nonceSum, publicSum, k, sk, phi } = state;
+  #checkSums({ nonceSum, publicSum }: ItemState, { item, key }: PresignItem): void {
     if (!publicSum.equals(group.decodePoint(key.publicKey)))
       throw new Abort(
         'public_key_mismatch',
         `the members' public shares for item ${item} do not sum to the key`,
       );
     if (nonceSum.is0()) throw new Abort('identity_nonce', `the nonce for item ${item} is the identity`);
-    const secrets = encodePresignatureSecrets({
-      phi,
-      u: group.mod(k * state.psi + state.u),
-      v: group.mod(sk * state.psi + state.v),
-    });
-    const { set } = this.#options;
+  }
+
+  #finishItem({ nonceSum, k, sk, phi, psi, u, v }: ItemState, { id, key }: PresignItem): Presignature {
+    const shares = { phi, u: group.mod(k * psi + u), v: group.mod(sk * psi + v) };
     return {
       id: id.slice(),
-      set: [...set],
+      set: [...this.#options.set],
       publicKey: key.publicKey.slice(),
       nonce: group.encodePoint(nonceSum),
-      secrets,
+      secrets: encodePresignatureSecrets(shares),
     };
   }
 

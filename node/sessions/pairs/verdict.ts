@@ -38,6 +38,8 @@ export async function verdictOf<T>(options: GuardOptions<T>, step: () => Promise
     // The gate was closed before it could begin.
     if (error instanceof GateError) return { kind: 'harmless', error };
     if (!(error instanceof Abort)) return { kind: 'lost', error };
+    // Of an unexpected error a machine makes an abort: it may have come in the middle of a check, before its verdict.
+    if (error.code === 'internal') return { kind: 'lost', error };
     if (error.ban !== true) return { kind: 'harmless', error };
     const culprit = options.culprit(error);
     // Of nobody who is here: somebody's check has failed, and whose is not known.
