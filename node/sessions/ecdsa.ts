@@ -88,7 +88,14 @@ export class Ecdsa {
         return this.#if(frame.content.attemptId, () => offline.onDecline(from, frame.content));
       case 'abort':
         return this.#if(frame.content.attemptId, () => offline.onAbort(from, frame.content));
-      default:
+      // A START is looked at by `takeStart`; the others are of requests only.
+      case 'start':
+      case 'done':
+      case 'wait':
+      case 'want':
+      case 'confirm':
+      case 'exhibit':
+      case 'reached':
         return false;
     }
   }
