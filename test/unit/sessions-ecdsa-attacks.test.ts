@@ -19,7 +19,7 @@ import {
 import { ecdsaNetwork, kinds, kindOf, pooled, signOnce } from '../support/ecdsa-scene.ts';
 import { networkId, seedOf } from '../support/fixture.ts';
 import { neverBlamed, sentBy } from '../support/false-accusations.ts';
-import { Attacker, framesSent, KeyedNetwork, textFor } from '../support/session-attacker.ts';
+import { Attacker, framesSent, textFor } from '../support/session-attacker.ts';
 
 const id32 = (name: string): Uint8Array => seedOf('presignature', name);
 const one = [id32('one')];
@@ -370,7 +370,7 @@ describe('sessions: leaders of sets by ECDSA', function () {
     await net.submit(full, [0, 1, 2, 3]);
     await net.signedBy(id, [0, 1, 2, 3]);
     const [started] = net.logged(0, 'session.started');
-    const set = started?.['set'] as string[];
+    const set = (started?.['set'] ?? []) as string[];
     assert.ok(set.includes(net.node(3).party.credential));
     await net.stop();
   });
@@ -381,7 +381,8 @@ describe('sessions: leaders of sets by ECDSA', function () {
     await signOnce(net, [0, 1, 2, 3]);
     const starts = sentBy(net, net.node(0).party.credential, 'start');
     const [started] = net.logged(0, 'session.started');
-    const member = (started?.['set'] as string[]).find((party) => party !== net.node(0).party.credential)!;
+    const set = (started?.['set'] ?? []) as string[];
+    const member = set.find((party) => party !== net.node(0).party.credential)!;
     const rounds = sentBy(net, member, 'round');
     assert.ok(rounds.length >= 4, 'to each other member one of its own');
     for (const start of starts)
