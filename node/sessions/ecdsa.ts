@@ -88,10 +88,7 @@ export class Ecdsa {
         return this.#if(frame.content.attemptId, () => offline.onDecline(from, frame.content));
       case 'abort':
         return this.#if(frame.content.attemptId, () => offline.onAbort(from, frame.content));
-<<<<<<< HEAD
-=======
       // A START is looked at by `takeStart`; the others are of requests only.
->>>>>>> attacks
       case 'start':
       case 'done':
       case 'wait':
