@@ -40,8 +40,18 @@ export function verify(publicKey: Uint8Array, message: Uint8Array, signature: Ui
  * @throws {Ed25519KeyError} `wrong_length` when the seed has not 32 bytes
  */
 export function sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
+  return signing(seed)(message);
+}
+
+/**
+ * Signs as `sign` does by this seed, which is copied.
+ *
+ * @throws {Ed25519KeyError} `wrong_length` when the seed has not 32 bytes
+ */
+export function signing(seed: Uint8Array): (message: Uint8Array) => Uint8Array {
   checkSeed(seed);
-  return ed25519.sign(message, seed);
+  const own = Uint8Array.from(seed);
+  return (message) => ed25519.sign(message, own);
 }
 
 /**

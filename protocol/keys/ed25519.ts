@@ -64,7 +64,17 @@ function privateKeyOf(seed: Uint8Array): KeyObject {
  * @throws {Ed25519KeyError} `wrong_length` when the seed has not 32 bytes
  */
 export function sign(seed: Uint8Array, message: Uint8Array): Uint8Array {
-  return new Uint8Array(nativeSign(null, message, privateKeyOf(seed)));
+  return signing(seed)(message);
+}
+
+/**
+ * Signs as `sign` does by this seed, which is read once: that takes ten times as long as a signature.
+ *
+ * @throws {Ed25519KeyError} `wrong_length` when the seed has not 32 bytes
+ */
+export function signing(seed: Uint8Array): (message: Uint8Array) => Uint8Array {
+  const key = privateKeyOf(seed);
+  return (message) => new Uint8Array(nativeSign(null, message, key));
 }
 
 /**

@@ -6,7 +6,7 @@ import { base64urlnopad } from '@scure/base';
 import * as z from 'zod';
 import { fromHex, type Hex, hexBytes, toHex } from '../hex.ts';
 import { checkPublicKeyOnce } from '../keys/checked-keys.ts';
-import { publicKeyOf, sign, verify } from '../keys/ed25519.ts';
+import { publicKeyOf, signing, verify } from '../keys/ed25519.ts';
 import { type CanonicalError, decodeCanonical, encodeCanonical } from './canonical.ts';
 import { type Credential, credentialSchema } from './fields.ts';
 
@@ -106,7 +106,7 @@ export interface Signer {
 
 /** A signer with an ed25519 seed of 32 bytes. */
 export function ed25519Signer(seed: Uint8Array): Signer {
-  return { credential: credentialOf(publicKeyOf(seed)), sign: (message) => sign(seed, message) };
+  return { credential: credentialOf(publicKeyOf(seed)), sign: signing(seed) };
 }
 
 function readBytes(envelope: Envelope): Uint8Array {

@@ -58,6 +58,17 @@ describe('ed25519 in Node and in browsers', () => {
     }
   });
 
+  it('signs many messages by a seed that was read once, whatever becomes of the buffer', () => {
+    for (const { sign, signing } of [native, portable]) {
+      const seed = seedOf(3);
+      const signs = signing(seed);
+      seed.fill(0);
+      for (const text of [message, new Uint8Array(0), message])
+        assert.deepEqual(signs(text), sign(seedOf(3), text));
+      assert.throws(() => signing(new Uint8Array(31)), { name: 'Ed25519KeyError', code: 'wrong_length' });
+    }
+  });
+
   it('agrees on signatures with any bit changed', () => {
     const publicKey = native.publicKeyOf(seedOf(1));
     const signature = native.sign(seedOf(1), message);
