@@ -32,7 +32,15 @@ export async function examineNode(findings: Findings, machine: Machine, check: N
   const paths = nodePaths(dir);
   await checkPermissions(findings, {
     folder: dir,
-    private: [dir, paths.epochs, paths.pairs, paths.grants, paths.identity, join(dir, 'storage.key'), paths.roster],
+    private: [
+      dir,
+      paths.epochs,
+      paths.pairs,
+      paths.grants,
+      paths.identity,
+      join(dir, 'storage.key'),
+      paths.roster,
+    ],
     unwritable: [paths.config, paths.party],
   });
   await checkDisk(findings, machine, dir);

@@ -147,7 +147,13 @@ export class Presigning {
     const { output } = result;
     if (output.kind !== 'presignatures') return;
     const { setups } = output;
-    const made = output.presignatures.map((presignature) => ({ presignature, owner, keyId, members, setups }));
+    const made = output.presignatures.map((presignature) => ({
+      presignature,
+      owner,
+      keyId,
+      members,
+      setups,
+    }));
     // Between the gate and here a setup can have gone, and with it what was in the pool then.
     if (!this.#parts.gate.holds(setups)) {
       for (const pooled of made) burn(pooled);
