@@ -34,7 +34,7 @@ export async function run(options: BenchOptions): Promise<Row[]> {
       const key = await warmKey(net, keyType, clients);
       const end = performance.now() + share;
       const samples = await closedLoop(net, key, clients, () => performance.now() < end);
-      rows.push(...rowsOf(keyType, threshold, parties, samples, references));
+      rows.push(...rowsOf(keyType, threshold, parties, samples, clients, references));
     }
   });
   await onNetwork(options, pooled, async (net) => {
@@ -44,7 +44,7 @@ export async function run(options: BenchOptions): Promise<Row[]> {
     // A leader uses its own alone, and some lead more often than others: with half of them hardly any finds none.
     let left = (parties * pooled) / 2;
     const samples = await closedLoop(net, key, clients, () => left-- > 0);
-    rows.push(...rowsOf('ecdsa_secp256k1 pooled', threshold, parties, samples, references));
+    rows.push(...rowsOf('ecdsa_secp256k1 pooled', threshold, parties, samples, clients, references));
   });
   return rows;
 }
@@ -140,14 +140,17 @@ async function referencesOf(
   return { latency, rate: { name: 'RPC calls a second', value: (calls * 1000) / windowMs } };
 }
 
-/** What was finished in each window that ends with a finished one, a second. The first sample is the beginning. */
-function ratesOf([first, ...samples]: readonly Sample[]): number[] {
+/**
+ * What was finished a second, in each window of at least `windowMs` in which every client can have finished one: on a slow
+ * machine they finish together. The first sample is the beginning.
+ */
+function ratesOf([first, ...samples]: readonly Sample[], clients: number): number[] {
   const rates: number[] = [];
   let start = first?.end ?? 0;
   let count = 0;
   for (const { end } of samples) {
     count += 1;
-    if (end - start < windowMs) continue;
+    if (end - start < windowMs || count < clients) continue;
     rates.push((count * 1000) / (end - start));
     start = end;
     count = 0;
@@ -162,11 +165,12 @@ function rowsOf(
   threshold: number,
   parties: number,
   samples: readonly Sample[],
+  clients: number,
   { latency, rate }: { latency: Reference; rate: Reference },
 ): Row[] {
   const times = samples.slice(1).map(({ ms }) => ms);
   return [
-    summarise(`throughput.${name}.rate`, threshold, parties, ratesOf(samples), rate, 'requests/s'),
+    summarise(`throughput.${name}.rate`, threshold, parties, ratesOf(samples, clients), rate, 'requests/s'),
     summarise(`throughput.${name}.latency`, threshold, parties, times, latency),
   ];
 }
