@@ -355,8 +355,9 @@ describe('sessions: leaders of sets by ECDSA', function () {
       return encodeFrame('accept', { ...content, excludes: [party.credential] }, attacker.wire, party);
     };
     const start = attacker.start(attempt, [accept(0), accept(1), attempt.accept]);
-    const opened = openStart(decodeFrame(start) as FrameOf<'start'>, net.world.keyring, attacker.wire);
-    assert.equal(opened.accepts.size, 3);
+    assert.doesNotThrow(() =>
+      openStart(decodeFrame(start) as FrameOf<'start'>, net.world.keyring, attacker.wire),
+    );
     await net.stop();
   });
 

@@ -148,16 +148,19 @@ describe('sessions: a party that cheats in the rounds of ECDSA', function () {
 
   it('is banned with all that was made with it, and what runs with it ends', async () => {
     const { net, control } = await withCheat(() => undefined, 2);
-    await signOnce(net, [0, 1, 2], 0);
+    const { credential } = net.node(2).party;
+    const first = net.messageLedBy(0, 2, 1);
+    await net.submit(first.full, [0, 1, 2]);
+    await net.signedBy(first.id, [0, 1, 2]);
     await net.until(() => pooled(net, 0, 0) === 2);
     await net.pass(5000);
-    const { credential } = net.node(2).party;
     const withIt = (at: number): number =>
       net
         .node(at)
         .sessions.presignatures()
         .filter(({ members }) => members.includes(credential))
         .reduce((sum, { size }) => sum + size, 0);
+    assert.ok(withIt(0) > 0);
     control.make = alterIn(kinds.commit, rowsAt + 100);
     // Many items: presigned within.
     net.payloads = Array.from({ length: 5 }, (_, at) => textFor('ecdsa_secp256k1', `item ${at}`));

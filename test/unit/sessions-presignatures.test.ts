@@ -146,7 +146,12 @@ describe('sessions: the sets that a leader names', () => {
     assert.deepEqual(offeredSets({ ...base, own: many, roots: Array.from({ length: 5 }, () => key) }), []);
   });
 
-  it('are four at most, with no id twice', () => {
+  it('are four at most', () => {
+    const sets = [[b], [c], [d], [b, c], [b, d]].map((others) => presignature(a, others));
+    assert.equal(offeredSets({ ...base, own: sets }).length, 4);
+  });
+
+  it('hold no id twice, each of its item and its set', () => {
     const pick = fc.array(fc.tuple(fc.constantFrom([b], [c], [d], [b, c], [b, d], [c, d]), fc.boolean()), {
       maxLength: 24,
     });
