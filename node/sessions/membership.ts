@@ -273,8 +273,10 @@ export class Membership {
     const { requestId } = job;
     const { log, transport, clock } = this.#state.context;
     const { id: attemptId, sessionId } = attempt;
-    log('session.aborted', { requestId, attemptId, ...(sessionId && { sessionId }), ...failure });
-    const { unattributed: _, accused: __, ...told } = failure;
+    const { accused, ...about } = failure;
+    const peer = accused && { peer: accused };
+    log('session.aborted', { requestId, attemptId, ...(sessionId && { sessionId }), ...about, ...peer });
+    const { unattributed: _, ...told } = about;
     job.lastAbort = { at: timestamp(clock.now()), attemptId: attempt.id, ...told };
     noteFailure(job, failure, attempt.members, this.#state.self);
     this.#accuser.failed(job, attempt, failure);

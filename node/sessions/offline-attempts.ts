@@ -182,8 +182,8 @@ export class OfflineAttempts {
         const { proposal } = this.#live.get(attemptId) ?? {};
         this.#live.delete(attemptId);
         proposal?.cancel();
-        const { unattributed: _, ...told } = failure;
-        log('offline.aborted', { ...about, ...told });
+        const { unattributed: _, accused, ...told } = failure;
+        log('offline.aborted', { ...about, ...told, ...(accused && { peer: accused }) });
         if (tell && !this.#state.stopped) this.#tell(task, attemptId, failure);
         task.onEnd({ failure }, failed.leader);
       },

@@ -7,7 +7,7 @@
 // Both in their one canonical form: s in the lower half (BIP62, EIP-2), so that nobody can make a second signature of one.
 // A recovery id of 2 or 3 (x(R) not below the order: probability 2^-128) is never made and never accepted.
 import { secp256k1 } from '@noble/curves/secp256k1.js';
-import { equalBytes } from '@noble/curves/utils.js';
+import { concatBytes, equalBytes } from '@noble/curves/utils.js';
 
 export type EcdsaKeyErrorCode = 'wrong_length' | 'not_on_curve';
 
@@ -44,18 +44,17 @@ export function checkPublicKey(publicKey: Uint8Array): void {
   }
 }
 
-/** Whether r || s || recovery id is valid over a 32-byte digest, s is low, and the id recovers this key. Never throws. */
+/**
+ * Whether r || s || recovery id is valid over a 32-byte digest, s is low, and the id recovers this key. Never throws.
+ *
+ * The R that verification computes is the one from which the key is recovered (s R = h G + r Q, SEC 1 4.1.6): the id is right
+ * where its Y has that parity.
+ */
 export function verifyRecoverable(publicKey: Uint8Array, digest: Uint8Array, signature: Uint8Array): boolean {
   const recovery = signature[compactLength];
   if (signature.length !== recoverableLength || (recovery !== 0 && recovery !== 1)) return false;
   const compact = signature.subarray(0, compactLength);
-  if (!verifyCompact(publicKey, digest, compact)) return false;
-  try {
-    const parsed = secp256k1.Signature.fromBytes(compact, 'compact').addRecoveryBit(recovery);
-    return equalBytes(parsed.recoverPublicKey(digest).toBytes(true), publicKey);
-  } catch {
-    return false;
-  }
+  return verified(publicKey, digest, concatBytes(Uint8Array.of(recovery), compact), 'recovered');
 }
 
 /** Whether a DER signature is valid over a 32-byte digest, s low, in the one encoding that DER allows. Never throws. */
@@ -64,16 +63,21 @@ export function verifyDer(publicKey: Uint8Array, digest: Uint8Array, signature: 
   try {
     const parsed = secp256k1.Signature.fromBytes(signature, 'der');
     if (!equalBytes(parsed.toBytes('der'), signature)) return false;
-    return verifyCompact(publicKey, digest, parsed.toBytes('compact'));
+    return verified(publicKey, digest, parsed.toBytes('compact'), 'compact');
   } catch {
     return false;
   }
 }
 
-function verifyCompact(publicKey: Uint8Array, digest: Uint8Array, compact: Uint8Array): boolean {
+function verified(
+  publicKey: Uint8Array,
+  digest: Uint8Array,
+  signature: Uint8Array,
+  format: 'compact' | 'recovered',
+): boolean {
   if (publicKey.length !== publicKeyLength || digest.length !== digestLength) return false;
   try {
-    return secp256k1.verify(compact, digest, publicKey, { prehash: false, lowS: true, format: 'compact' });
+    return secp256k1.verify(signature, digest, publicKey, { prehash: false, lowS: true, format });
   } catch {
     return false;
   }

@@ -56,7 +56,7 @@ const places: readonly (readonly [line: string, offered: readonly string[]])[] =
   ['countersign identity show --json b', ['bob-2']],
   ['countersign profile set ', ['coordinator', 'identity', 'networkId', 'workspaceId']],
   ['countersign completion ', ['bash', 'fish', 'zsh']],
-  ['countersign testnet --demo ', ['bitcoin', 'evm', 'solana', 'taproot']],
+  ['countersign testnet --demo ', ['all', 'bitcoin', 'evm', 'solana', 'taproot']],
   ['countersign nothing-of-it --type ', []],
 ];
 

@@ -201,7 +201,7 @@ describe('the runner of mutations', () => {
     }
     const [other] = gaps(repository, [{ ...caught, defence: 'abort: set_sized' }]).slice(-1);
     assert.match(other ?? '', /no such row or code/);
-    const [later] = gaps(repository, [{ ...caught, defence: 'attack: theta not binding' }]).slice(-1);
+    const [later] = gaps(repository, [{ ...caught, defence: 'attack: reshare changes the key' }]).slice(-1);
     assert.match(later ?? '', /move this row/);
   });
 

@@ -27,6 +27,7 @@ describe("a node's configuration", () => {
       dir: '/srv/node',
       listen: [defaultListen],
       peers: {},
+      presignatures: 4,
       timing: {},
       logLevel: 'info',
     });
@@ -39,6 +40,7 @@ describe("a node's configuration", () => {
       dir: 'data',
       listen: ['/ip4/127.0.0.1/tcp/0', '/ip6/::/tcp/4151'],
       peers: { blue: ['/dns4/blue.example/tcp/4151'], [key]: ['/ip4/10.0.0.7/tcp/4151'] },
+      presignatures: 9,
       timing: { proposalDeadlineMs: 500, roundDeadlineMs: 1500.5 },
       workers: 3,
       logLevel: 'debug',
@@ -105,6 +107,6 @@ describe("a node's configuration", () => {
 
   it('names the files of a folder', () => {
     assert.equal(nodePaths('/srv/node').roster, '/srv/node/roster.json');
-    assert.equal(new Set(Object.values(nodePaths('/srv/node'))).size, 9);
+    assert.equal(new Set(Object.values(nodePaths('/srv/node'))).size, 10);
   });
 });

@@ -24,7 +24,7 @@ import {
   resultBy,
   signRequest,
 } from '../support/fixture.ts';
-import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
+import { Attacker, framesSent, KeyedNetwork, textFor } from '../support/session-attacker.ts';
 
 const all = [0, 1, 2];
 const ofAttempts: readonly MessageType[] = ['propose', 'accept', 'start', 'round'];
@@ -101,7 +101,7 @@ describe('sessions: derived keys', () => {
         const net = await keyedNetwork(3, 2, keyType);
         await net.bootAll();
         await net.derive(path);
-        net.payloads = [messagePayload('hello')];
+        net.payloads = [textFor(keyType, 'hello')];
         if (keyType === 'taproot_secp256k1')
           net.payloads = [...net.payloads, spendBy(fromHex(net.key.publicKey)), messagePayload('again')];
         const { id, full } = net.messageLedBy(0);

@@ -55,7 +55,7 @@ describe('sessions: the pool of presignatures', () => {
     assert.ok(!isBurnt(one));
   });
 
-  it('takes none in under an id that is there, nor beyond what an owner may have', () => {
+  it('takes none in under an id that is there, and holds as many of an owner as it may: the newest', () => {
     const pool = new PresignaturePool();
     const first = presignature(a, [b]);
     pool.put(first);
@@ -66,10 +66,13 @@ describe('sessions: the pool of presignatures', () => {
     assert.ok(!pool.put(again));
     assert.ok(isBurnt(again) && !isBurnt(first));
     for (let have = 1; have < maxPooled; have++) assert.ok(pool.put(presignature(a, [b])));
+    assert.ok(!isBurnt(first));
     const last = presignature(a, [b]);
-    assert.ok(!pool.put(last));
-    assert.ok(isBurnt(last));
-    assert.ok(pool.put(presignature(b, [a])), "another owner's room is its own");
+    assert.ok(pool.put(last));
+    assert.ok(isBurnt(first) && !isBurnt(last));
+    assert.equal(pool.ofOwner(a).length, maxPooled);
+    assert.ok(pool.put(presignature(b, [a])));
+    assert.equal(pool.ofOwner(a).length, maxPooled, "another owner's room is its own");
   });
 
   it('burns all that were made with a party, and no others', () => {

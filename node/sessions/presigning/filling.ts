@@ -161,7 +161,7 @@ export class Presigning {
     }
     for (const pooled of made) this.#parts.pool.put(pooled);
     const ids = output.presignatures.map(({ id }) => toHex(id));
-    this.#state.context.log('presign.done', { keyId, owner, set: members, presignatures: ids.length });
+    this.#state.context.log('presign.done', { keyId, peer: owner, set: members, presignatures: ids.length });
     if (owner === this.#state.self) this.attend(0);
   }
 
@@ -175,8 +175,7 @@ export class Presigning {
     const parties = partiesAt(members, context.keyring);
     if (parties.some((party) => party !== self && this.#parts.gate.state(party) !== 'ready')) return 'banned';
     const led = this.#offline.live('presign').filter(({ leader }) => leader === from).length;
-    const { length: owned } = this.#parts.pool.ofOwner(from);
-    if (led >= maxLedBy || owned + digests.length > maxPooled) return 'busy';
+    if (led >= maxLedBy) return 'busy';
     return (await this.#task(keyId, parties, digests.length)) ?? 'no_share';
   }
 }

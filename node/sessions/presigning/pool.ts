@@ -32,12 +32,20 @@ export interface PoolSize {
 export class PresignaturePool {
   readonly #waiting = new Map<string, PooledPresignature>();
 
-  /** Takes one in. Returns false, and erases it, when its owner has as many as it may, or its id is known. */
+  /**
+   * Takes one in, in place of the oldest of the same owner when that has as many as it may: those of keys and sets no longer
+   * in use make room. Returns false, and erases it, when its id is known.
+   */
   put(pooled: PooledPresignature): boolean {
     const id = toHex(pooled.presignature.id);
-    if (this.#waiting.has(id) || this.ofOwner(pooled.owner).length >= maxPooled) {
+    if (this.#waiting.has(id)) {
       burn(pooled);
       return false;
+    }
+    const owned = this.ofOwner(pooled.owner);
+    for (const oldest of owned.slice(0, Math.max(0, owned.length + 1 - maxPooled))) {
+      this.#waiting.delete(toHex(oldest.presignature.id));
+      burn(oldest);
     }
     this.#waiting.set(id, pooled);
     return true;
