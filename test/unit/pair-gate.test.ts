@@ -734,6 +734,33 @@ describe('pair gate', () => {
     await running.settled;
   });
 
+  it('lets nothing begin that waited for its turn when the node stopped', async () => {
+    const rig = await GateRig.ready();
+    const waiting = rig.waiting();
+    await settled();
+    const stopping = rig.gate.stop();
+    waiting.start();
+    waiting.pass();
+    await waiting.settled;
+    await stopping;
+    assert.deepEqual([waiting.outcome.ran, waiting.outcome.error?.code], [false, 'stopped']);
+    assert.equal(rig.gate.states().get(alice)?.incidents, 0);
+  });
+
+  it('keeps a setup that was adopted just now, when the other names another one: it may not have adopted it yet', async () => {
+    for (const [later, state] of [
+      [4999, 'ready'],
+      [5000, 'missing'],
+      [-1, 'missing'],
+    ] as const) {
+      const rig = await GateRig.ready();
+      rig.now += later;
+      await rig.gate.mismatch(alice, 'party 1 has another pair setup');
+      assert.equal(rig.gate.state(alice), state, `after ${later} ms`);
+      assert.equal(rig.gate.states().get(alice)?.incidents, state === 'ready' ? 0 : 1);
+    }
+  });
+
   it('makes no new setup in a restored folder until the operator comes', async () => {
     const rig = await GateRig.ready();
     const kept = await rig.store.load();
