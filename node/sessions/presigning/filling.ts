@@ -115,7 +115,8 @@ export class Presigning {
     const { self, others, context } = this.#state;
     const up = context.transport.up();
     const isReady = (party: string): boolean =>
-      party === self || (up.has(party) && this.#parts.gate.state(party) === 'ready');
+      party === self ||
+      (up.has(party) && this.#parts.gate.state(party) === 'ready' && !this.#parts.isRenewing(party));
     if (last?.every(isReady)) return last;
     const ready = others.filter(isReady);
     const wanted = context.keyring.roster.threshold - 1;
@@ -143,11 +144,18 @@ export class Presigning {
     owner: string,
     result: { readonly output: RunOutput } | { readonly failure: Failure },
   ): void {
-    if ('failure' in result) return this.attend(pause);
+    // What another owner's came to says nothing of this party's own.
+    if ('failure' in result) return owner === this.#state.self ? this.attend(pause) : undefined;
     const { output } = result;
     if (output.kind !== 'presignatures') return;
     const { setups } = output;
-    const made = output.presignatures.map((presignature) => ({ presignature, owner, keyId, members, setups }));
+    const made = output.presignatures.map((presignature) => ({
+      presignature,
+      owner,
+      keyId,
+      members,
+      setups,
+    }));
     // Between the gate and here a setup can have gone, and with it what was in the pool then.
     if (!this.#parts.gate.holds(setups)) {
       for (const pooled of made) burn(pooled);
@@ -168,6 +176,7 @@ export class Presigning {
     if (keyId === undefined || members === undefined) return 'digests';
     const parties = partiesAt(members, context.keyring);
     if (parties.some((party) => party !== self && this.#parts.gate.state(party) !== 'ready')) return 'banned';
+    if (parties.some((party) => this.#parts.isRenewing(party))) return 'busy';
     const led = this.#offline.live('presign').filter(({ leader }) => leader === from).length;
     const { length: owned } = this.#parts.pool.ofOwner(from);
     if (led >= maxLedBy || owned + digests.length > maxPooled) return 'busy';
