@@ -9,12 +9,12 @@ import type { OfflineAttempts, OfflineTask } from '../../node/sessions/offline-a
 import type { PairGate, PairState } from '../../node/sessions/pairs/gate.ts';
 import { PairSetups } from '../../node/sessions/pairs/pair-setups.ts';
 import { Presigning } from '../../node/sessions/presigning/filling.ts';
-import { PresignaturePool } from '../../node/sessions/presigning/pool.ts';
+import { maxPooled, PresignaturePool } from '../../node/sessions/presigning/pool.ts';
 import type { SigningKeys } from '../../node/sessions/signing-keys.ts';
 import type { SessionState } from '../../node/sessions/state.ts';
 import type { Propose } from '../../node/sessions/wire.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import { createWorld, networkId } from '../support/fixture.ts';
+import { createWorld, networkId, seedOf } from '../support/fixture.ts';
 
 const world = createWorld({ parties: 3, threshold: 2 });
 const [self, peer, third] = world.parties.map(({ credential }) => credential) as [string, string, string];
@@ -75,9 +75,9 @@ function party() {
     used: () => undefined,
     isRenewing: (other) => rig.renewing.has(other),
   };
-  const keys = { ecdsa: async () => ({ rootId: key, key: {} }) } as unknown as SigningKeys;
+  const keys = { ecdsa: async (keyId: Hex) => ({ rootId: keyId, key: {} }) } as unknown as SigningKeys;
   const presigning = new Presigning(state, parts, keys, offline, 4);
-  return { rig, setups, presigning, context };
+  return { rig, setups, presigning, context, pool: parts.pool };
 }
 
 const output = {
@@ -175,6 +175,60 @@ describe('sessions: presigning beside pair setups', () => {
         rig.timers.map((timer) => timer.wait),
         [wait],
       );
+    }
+  });
+});
+
+describe('sessions: presignatures that nobody uses', () => {
+  const propose = { keyId: key, members: [1, 2], digests: [new Uint8Array(32)] } as unknown as Propose;
+  let made = 0;
+  const put = (pool: PresignaturePool, owner: string, count: number, madeAt: number): void => {
+    for (let at = 0; at < count; at++) {
+      const id = seedOf('presignature', made++);
+      const [empty, secrets] = [new Uint8Array(33), new Uint8Array(96).fill(7)];
+      const presignature = { id, set: [1, 2], publicKey: empty, nonce: empty, secrets };
+      assert.ok(
+        pool.put({ presignature, owner, keyId: key, members: [self, peer], setups: new Map(), madeAt }),
+      );
+    }
+  };
+
+  it('leave no room for more of their owner, which makes no more then', async () => {
+    const { rig, presigning, pool } = party();
+    rig.states.set(peer, 'ready');
+    put(pool, self, maxPooled - 1, rig.now);
+    put(pool, peer, maxPooled, rig.now);
+    assert.equal(await presigning.decide(peer, propose), 'busy');
+    const other: Hex = `0x${'22'.repeat(32)}`;
+    presigning.used(other, [self, peer]);
+    rig.timers.shift()?.call();
+    await turns();
+    assert.deepEqual(
+      rig.led.map(({ purpose }) => purpose.digests.length),
+      [1],
+      'one more has room',
+    );
+    put(pool, self, 1, rig.now);
+    presigning.used(other, [self, peer]);
+    rig.timers.shift()?.call();
+    await turns();
+    assert.equal(rig.led.length, 1);
+  });
+
+  it('are burnt after an hour, sooner by their owner, so that what only one side has takes no room for ever', async () => {
+    for (const [owner, kept] of [
+      [peer, hour],
+      [self, hour - 600_000],
+    ] as const) {
+      const { rig, presigning, pool } = party();
+      rig.states.set(peer, 'ready');
+      put(pool, owner, maxPooled, rig.now);
+      rig.now += kept;
+      await presigning.decide(peer, propose);
+      assert.equal(pool.ofOwner(owner).length, maxPooled);
+      rig.now += 1;
+      assert.equal(typeof (await presigning.decide(peer, propose)), 'object');
+      assert.equal(pool.ofOwner(owner).length, 0);
     }
   });
 });

@@ -38,6 +38,7 @@ function presignature(owner: string, others: readonly string[], keyId = key): Po
     keyId,
     members,
     setups: new Map(),
+    madeAt: 0,
   };
 }
 const isBurnt = ({ presignature: { secrets } }: PooledPresignature): boolean =>

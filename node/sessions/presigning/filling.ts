@@ -19,6 +19,12 @@ import { burn, maxPooled } from './pool.ts';
 const idle = 250;
 const pause = 15_000;
 const inUse = 3600_000;
+/**
+ * Milliseconds for which presignatures wait. Where one side alone has them, an attempt having failed at its very end, they would
+ * take their owner's room for ever. Their owner burns them first, lest it name what the others have not.
+ */
+const kept = 3600_000;
+const ownKept = kept - 600_000;
 /** Keys that pools are kept for: the last ones used. */
 const maxKeys = 64;
 /** Presignings of one owner that this party takes part in at a time. */
@@ -89,20 +95,28 @@ export class Presigning {
     if (stopped || paused) return;
     const now = context.clock.now();
     for (const [keyId, { at }] of this.#used) if (now - at > inUse) this.#used.delete(keyId);
+    this.#expire();
     const leads = this.#offline.live('presign').some(({ leader }) => leader === self);
     if (leads) return;
     if (this.#isBusy) return this.attend();
     for (const [keyId, { members }] of [...this.#used].toReversed()) {
       const set = this.#setFor(members);
       if (set === undefined) continue;
-      const have = this.#have(keyId, set);
-      if (have >= this.#target) continue;
-      const task = await this.#task(keyId, set, Math.min(maxPooledItems, this.#target - have));
+      const room = maxPooled - this.#parts.pool.ofOwner(self).length;
+      const wanted = Math.min(maxPooledItems, this.#target - this.#have(keyId, set), room);
+      if (wanted <= 0) continue;
+      const task = await this.#task(keyId, set, wanted);
       // While the key was read, something may have begun.
       if (task === undefined || this.#state.stopped || this.#state.paused) continue;
       if (this.#isBusy) return this.attend();
       return this.#offline.lead(task);
     }
+  }
+
+  #expire(): void {
+    const { self, context } = this.#state;
+    const now = context.clock.now();
+    this.#parts.pool.expire((owner) => now - (owner === self ? ownKept : kept));
   }
 
   #have(keyId: Hex, set: readonly string[]): number {
@@ -149,13 +163,8 @@ export class Presigning {
     const { output } = result;
     if (output.kind !== 'presignatures') return;
     const { setups } = output;
-    const made = output.presignatures.map((presignature) => ({
-      presignature,
-      owner,
-      keyId,
-      members,
-      setups,
-    }));
+    const about = { owner, keyId, members, setups, madeAt: this.#state.context.clock.now() };
+    const made = output.presignatures.map((presignature) => ({ presignature, ...about }));
     // Between the gate and here a setup can have gone, and with it what was in the pool then.
     if (!this.#parts.gate.holds(setups)) {
       for (const pooled of made) burn(pooled);
@@ -174,6 +183,7 @@ export class Presigning {
   ): Promise<OfflineTask | Body<'decline'>['reason']> {
     const { context, self } = this.#state;
     if (keyId === undefined || members === undefined) return 'digests';
+    this.#expire();
     const parties = partiesAt(members, context.keyring);
     if (parties.some((party) => party !== self && this.#parts.gate.state(party) !== 'ready')) return 'banned';
     if (parties.some((party) => this.#parts.isRenewing(party))) return 'busy';

@@ -19,6 +19,8 @@ export interface PooledPresignature {
   readonly members: readonly string[];
   /** Ids, in hex, of the pair setups it was made with, by party. */
   readonly setups: ReadonlyMap<string, Hex>;
+  /** In milliseconds since 1970. */
+  readonly madeAt: number;
 }
 
 /** How many presignatures one owner has for a key and a set. */
@@ -67,6 +69,15 @@ export class PresignaturePool {
       burnt += 1;
     }
     return burnt;
+  }
+
+  /** Burns what was made before the time that `since` tells of its owner. */
+  expire(since: (owner: string) => number): void {
+    for (const [id, pooled] of this.#waiting) {
+      if (pooled.madeAt >= since(pooled.owner)) continue;
+      this.#waiting.delete(id);
+      burn(pooled);
+    }
   }
 
   clear(): void {
