@@ -719,6 +719,15 @@ describe('pair gate', () => {
     assert.deepEqual(given.secrets, new Uint8Array(64));
   });
 
+  it('has no secrets in memory any more when the node has stopped, and keeps them on disk', async () => {
+    const rig = await GateRig.open();
+    const given = setup(1);
+    await rig.gate.adopt(alice, given);
+    await rig.gate.stop();
+    assert.deepEqual(given.secrets, new Uint8Array(64));
+    assert.deepEqual((await rig.restart()).gate.setupOf(alice), setup(1));
+  });
+
   it('lets nothing begin once the node stops, and waits for what has', async () => {
     const rig = await GateRig.ready();
     const running = rig.step();

@@ -246,13 +246,17 @@ export class PairGate {
     this.#destroyed(party, 'operator');
   }
 
-  /** Lets no more checks begin; returns when those under way have their verdicts, and what follows from them is written. */
+  /**
+   * Lets no more checks begin; returns when those under way have their verdicts, and what follows from them is written. The
+   * setups' secrets are overwritten in memory then.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const pair of this.#pairs.values()) {
       await pair.idle();
       // A last try of what could not be written; it was logged then.
       await pair.written().catch(() => undefined);
+      pair.erase();
     }
   }
 
