@@ -27,6 +27,8 @@ export interface EcdsaParts {
   readonly pool: PresignaturePool;
   /** A root key is signed with; `members`: by a set that this party leads. */
   readonly used: (keyId: Hex, members?: readonly string[]) => void;
+  /** A pair setup with the party is under way, beside one that is in use: one of the two may have the new one first. */
+  readonly isRenewing: (party: string) => boolean;
 }
 
 /** Id, as of a request, under which the pair setup of two parties is agreed on. */
@@ -164,12 +166,13 @@ export function presignPurpose(
 export function ecdsaSignPurpose(
   authorisation: Authorisation,
   signers: readonly EcdsaSigner[],
-  { gate, pool, used }: EcdsaParts,
+  { gate, pool, used, isRenewing }: EcdsaParts,
   context: SessionContext,
 ): Purpose {
   const self = context.signer.credential;
   const roots = signers.map(({ rootId }) => rootId);
-  const isReady = (party: string): boolean => party === self || gate.state(party) === 'ready';
+  const isReady = (party: string): boolean =>
+    party === self || (gate.state(party) === 'ready' && !isRenewing(party));
   return {
     kind: 'sign',
     digests: signDigests(authorisation),

@@ -41,6 +41,7 @@ export class Ecdsa {
       gate: this.gate,
       pool: this.pool,
       used: (keyId, members) => this.presigning.used(keyId, members),
+      isRenewing: (party) => this.setups.isRenewing(party),
     };
   }
 
@@ -60,8 +61,10 @@ export class Ecdsa {
   destroyed(party: string, why: DestroyedBy): void {
     const burnt = this.pool.purge(party);
     if (burnt > 0) this.#state.context.log('presign.burnt', { peer: party, why, presignatures: burnt });
+    // After an incident a new setup is what is wanted: one that is under way goes on.
+    const ends = why === 'incident' ? 'presign' : undefined;
     if (why !== 'replaced')
-      this.offline.end('pair_destroyed', `the pair setup with ${party} is gone: ${why}`, party);
+      this.offline.end('pair_destroyed', `the pair setup with ${party} is gone: ${why}`, party, ends);
     if (why !== 'ban' && why !== 'replaced') this.setups.again(party);
   }
 

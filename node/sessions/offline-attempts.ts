@@ -6,6 +6,7 @@ import { BoundedMap } from './bounded-map.ts';
 import type { SessionContext } from './context.ts';
 import { EarlyBudget } from './early-budget.ts';
 import { SessionError } from './error.ts';
+import { FailureBudget } from './failure-budget.ts';
 import { type Failure, LiveAttempt } from './live-attempt.ts';
 import { acceptFrame, Proposal } from './proposal.ts';
 import type { Prepared, Purpose, RunOutput } from './purpose.ts';
@@ -53,11 +54,13 @@ export class OfflineAttempts {
   readonly #early = new EarlyBudget();
   /** Counters answered, by leader and boot id: no attempt is accepted twice. */
   readonly #answered = new BoundedMap<string, number>(maxBoots);
+  readonly #failures: FailureBudget;
   #counter = 0;
 
   constructor(state: SessionState) {
     this.#state = state;
-    const { timing } = state.context;
+    const { timing, clock } = state.context;
+    this.#failures = new FailureBudget(clock);
     this.#context = {
       ...state.context,
       timing: { ...timing, roundDeadline: patience * timing.roundDeadline },
@@ -125,8 +128,9 @@ export class OfflineAttempts {
     const process = `${from} ${propose.boot}`;
     if (propose.counter <= (this.#answered.get(process) ?? 0)) return;
     const { requestId } = propose;
-    const decided = await this.#task(propose, decide);
+    const decided = this.#reasonNot(from) ?? (await this.#task(propose, decide));
     if (this.#state.stopped) return;
+    // Again: while it was decided, this node may have been paused.
     const answer = this.#reasonNot(from) ?? decided;
     this.#answered.set(process, Math.max(propose.counter, this.#answered.get(process) ?? 0));
     if (typeof answer === 'string')
@@ -139,6 +143,7 @@ export class OfflineAttempts {
 
   #reasonNot(leader: string): Reason | undefined {
     if (this.#state.paused) return 'paused';
+    if (this.#failures.isSpent(leader)) return 'busy';
     const led = [...this.#live.values()].filter(({ attempt }) => attempt.leader === leader);
     return led.length >= maxLedBy ? 'busy' : undefined;
   }
@@ -182,6 +187,7 @@ export class OfflineAttempts {
         const { proposal } = this.#live.get(attemptId) ?? {};
         this.#live.delete(attemptId);
         proposal?.cancel();
+        if (failed.leader !== this.#state.self) this.#failures.note(failed.leader);
         const { unattributed: _, accused, ...told } = failure;
         log('offline.aborted', { ...about, ...told, ...(accused && { peer: accused }) });
         if (tell && !this.#state.stopped) this.#tell(task, attemptId, failure);
@@ -233,10 +239,11 @@ export class OfflineAttempts {
     live.attempt.fail({ code: 'aborted_by_peer', message: `${from}: ${code}`, awaited: [] }, false);
   }
 
-  /** Ends this party's part in those with `party`, or in all. */
-  end(code: string, message: string, party?: string): void {
+  /** Ends this party's part in those with `party`, or in all; of one purpose, or of any. */
+  end(code: string, message: string, party?: string, kind?: Purpose['kind']): void {
     for (const { task, attempt } of this.#live.values()) {
-      if (party === undefined || task.members.includes(party))
+      const isMeant = kind === undefined || task.purpose.kind === kind;
+      if (isMeant && (party === undefined || task.members.includes(party)))
         attempt.fail({ code, message, awaited: [] }, true);
     }
   }

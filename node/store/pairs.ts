@@ -113,6 +113,8 @@ export class Pairs {
   readonly #journal: Journal;
   readonly #files: PairFiles;
   readonly #scope: PairScope;
+  /** Setups that no record names any more, and whose files are still to be erased. */
+  readonly #unerased = new Set<Hex>();
 
   constructor(journal: Journal, files: PairFiles, scope: PairScope) {
     this.#journal = journal;
@@ -219,7 +221,11 @@ export class Pairs {
   }
 
   async #erase(setups: readonly NamedSetup[]): Promise<void> {
-    for (const { setup } of setups) await this.#files.erase(setup);
+    for (const { setup } of setups) this.#unerased.add(setup);
+    for (const setup of this.#unerased) {
+      await this.#files.erase(setup);
+      this.#unerased.delete(setup);
+    }
   }
 }
 

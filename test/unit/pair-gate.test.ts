@@ -719,6 +719,15 @@ describe('pair gate', () => {
     assert.deepEqual(given.secrets, new Uint8Array(64));
   });
 
+  it('has no secrets in memory any more when the node has stopped, and keeps them on disk', async () => {
+    const rig = await GateRig.open();
+    const given = setup(1);
+    await rig.gate.adopt(alice, given);
+    await rig.gate.stop();
+    assert.deepEqual(given.secrets, new Uint8Array(64));
+    assert.deepEqual((await rig.restart()).gate.setupOf(alice), setup(1));
+  });
+
   it('lets nothing begin once the node stops, and waits for what has', async () => {
     const rig = await GateRig.ready();
     const running = rig.step();
@@ -732,6 +741,33 @@ describe('pair gate', () => {
     await stopping;
     assert.equal(rig.store.kept(alice).ban?.code, 'invalid_share', 'written before it resolves');
     await running.settled;
+  });
+
+  it('lets nothing begin that waited for its turn when the node stopped', async () => {
+    const rig = await GateRig.ready();
+    const waiting = rig.waiting();
+    await settled();
+    const stopping = rig.gate.stop();
+    waiting.start();
+    waiting.pass();
+    await waiting.settled;
+    await stopping;
+    assert.deepEqual([waiting.outcome.ran, waiting.outcome.error?.code], [false, 'stopped']);
+    assert.equal(rig.gate.states().get(alice)?.incidents, 0);
+  });
+
+  it('keeps a setup that was adopted just now, when the other names another one: it may not have adopted it yet', async () => {
+    for (const [later, state] of [
+      [4999, 'ready'],
+      [5000, 'missing'],
+      [-1, 'missing'],
+    ] as const) {
+      const rig = await GateRig.ready();
+      rig.now += later;
+      await rig.gate.mismatch(alice, 'party 1 has another pair setup');
+      assert.equal(rig.gate.state(alice), state, `after ${later} ms`);
+      assert.equal(rig.gate.states().get(alice)?.incidents, state === 'ready' ? 0 : 1);
+    }
   });
 
   it('makes no new setup in a restored folder until the operator comes', async () => {

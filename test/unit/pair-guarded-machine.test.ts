@@ -92,6 +92,32 @@ describe('pairs: a machine behind the gate', () => {
     assert.deepEqual([told.destroyed, calls.length], [1, 1]);
   });
 
+  it('destroyed while a step waits for a worker: it is not begun', async () => {
+    const rig = await GateRig.ready();
+    let turn = (): void => undefined;
+    const waits = new Promise<void>((resolve) => (turn = resolve));
+    const told = { ran: 0 };
+    const receive = async (_: number, __: Uint8Array, onBegin?: () => void): Promise<HostedStep> => {
+      await waits;
+      onBegin?.();
+      told.ran += 1;
+      return answer();
+    };
+    const guard = new GuardedMachine({
+      gate: rig.gate,
+      machine: { start: () => assert.fail(), receive, destroy: () => undefined },
+      setups: new Map([[alice, hexId(1)]]),
+      partyOf: () => alice,
+    });
+    const result = guard.receive(1, new Uint8Array());
+    await settled();
+    guard.destroy();
+    turn();
+    await assert.rejects(result, hasCode('cancelled'));
+    assert.equal(told.ran, 0);
+    assert.deepEqual([rig.gate.state(alice), rig.gate.states().get(alice)?.incidents], ['ready', 0]);
+  });
+
   it('destroyed while a good step runs: what it gives is erased', async () => {
     const { rig, guard, calls } = await guarded();
     const result = guard.receive(1, new Uint8Array());
@@ -117,6 +143,7 @@ describe('pairs: a machine behind the gate', () => {
 
   it('a peer that names another setup: the setup goes, nobody is banned', async () => {
     const { rig, guard, calls } = await guarded();
+    rig.now += 60_000;
     const result = guard.receive(1, new Uint8Array());
     await settled();
     calls[0]!.end(new Abort('setup_mismatch', 'party 1 has another pair setup'));

@@ -1,7 +1,7 @@
 // Pairs on a real disk: what is kept over restarts and epochs, what is sealed, what is erased, and what a folder that was
 // restored from a backup has of it.
 import assert from 'node:assert/strict';
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { cp, mkdir, mkdtemp, readdir, readFile, rename, rm, rmdir, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { PairGate } from '../../node/sessions/pairs/gate.ts';
@@ -142,6 +142,23 @@ describe('the store of pairs', function () {
     assert.equal((await entry())?.setupLost, false, 'no record names what is erased');
     assert.deepEqual(await setupFiles(), [`${hexId(3).slice(2)}.setup`]);
     await assert.rejects(pairs().adopt(alice, setup(4)), fails('wrong_state'));
+  });
+
+  it('erases what could not be erased before, when it is tried again', async () => {
+    const kept = join(dir, 'kept');
+    const own = pairs();
+    for (const again of [() => own.ban(alice, ban, []), () => own.lift(alice)]) {
+      await own.lift(alice);
+      await own.adopt(alice, setup(1));
+      const file = join(dir, 'pairs', `${hexId(1).slice(2)}.setup`);
+      await rename(file, kept);
+      await mkdir(file);
+      await assert.rejects(again(), fails('unavailable'));
+      await rmdir(file);
+      await rename(kept, file);
+      await again();
+      assert.deepEqual(await setupFiles(), []);
+    }
   });
 
   it('drops the setup that is meant, and no later one', async () => {

@@ -517,6 +517,33 @@ describe('sessions: PROPOSEs of pair setups and presigning', function () {
     await net.stop();
   });
 
+  it('that come to nothing again and again: declined for a while', async () => {
+    const { net, attacker, presign, pair, deliver, reasons, accepts } = await offlineScene();
+    const abort = async (bytes: Uint8Array): Promise<void> => {
+      await deliver(bytes);
+      const { content } = decodeFrame(bytes) as FrameOf<'propose'>;
+      await deliver(attacker.abort(attemptIdOf(content, networkId), content.requestId as Hex));
+    };
+    for (let at = 1; at <= 20; at++) await abort(at % 2 === 0 ? pair(at, [1, 4]) : presign(at, [1, 2, 4]));
+    assert.equal(accepts(), 16);
+    assert.deepEqual(reasons(), ['busy', 'busy', 'busy', 'busy']);
+    net.clock.after(10_000, () => undefined);
+    await net.pass(10_000);
+    await abort(pair(21, [1, 4]));
+    assert.deepEqual([accepts(), reasons().slice(4)], [17, []]);
+    await net.stop();
+  });
+
+  it('of a setup, under way when the old one is destroyed, go on: a new one is what is wanted', async () => {
+    const { net, attacker, presign, pair, deliver, accepts } = await offlineScene();
+    await deliver(pair(1, [1, 4]));
+    await deliver(presign(2, [1, 2, 4]));
+    assert.equal(accepts(), 1, 'and nothing is presigned meanwhile');
+    await net.node(0).gate?.destroy(attacker.signer.credential, 'for a test');
+    assert.ok(net.node(0).sessions.pairProgress().has(attacker.signer.credential));
+    await net.stop();
+  });
+
   it('end the presigning when a member leaves it', async () => {
     const { net, attacker, presign, deliver, accepts } = await offlineScene();
     await deliver(presign(1, [1, 2, 4]));

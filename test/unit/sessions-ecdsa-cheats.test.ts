@@ -169,7 +169,7 @@ describe('sessions: a party that cheats in the rounds of ECDSA', function () {
     await net.until(() => stateAt(net, 0, 2) === 'banned', 60_000, 'the ban');
     assert.equal(withIt(0), 0);
     assert.equal(
-      net.logged(0, 'presign.burnt').some((fields) => fields['peer'] === credential),
+      net.logged(0, 'pair.banned').some((fields) => fields['peer'] === credential),
       true,
     );
     await net.signedBy(id, [0, 1]);

@@ -38,10 +38,16 @@ function presignature(owner: string, others: readonly string[], keyId = key): Po
     keyId,
     members,
     setups: new Map(),
+    madeAt: 0,
   };
 }
 const isBurnt = ({ presignature: { secrets } }: PooledPresignature): boolean =>
   secrets.every((byte) => byte === 0);
+/** Its secrets in a buffer of their own: what is refused is erased. */
+const copyOf = (pooled: PooledPresignature): PooledPresignature => ({
+  ...pooled,
+  presignature: { ...pooled.presignature, secrets: pooled.presignature.secrets.slice() },
+});
 const idOf = ({ presignature: { id } }: PooledPresignature): Uint8Array => id;
 
 describe('sessions: the pool of presignatures', () => {
@@ -99,10 +105,12 @@ describe('sessions: the pool of presignatures', () => {
         for (const { act, which, who } of list) {
           const one = each[which]!;
           if (act === 'purge') pool.purge(all[who]!);
-          else if (act === 'put' && !taken.has(which) && !isBurnt(one)) pool.put({ ...one });
-          else if (act === 'take' && pool.take(idOf(one), all[who]!) !== undefined) {
+          else if (act === 'put' && !taken.has(which)) pool.put(copyOf(one));
+          else if (act === 'take') {
+            const given = pool.take(idOf(one), all[who]!);
+            if (given === undefined) continue;
             assert.equal(all[who], one.owner);
-            assert.ok(!taken.has(which) && !isBurnt(one));
+            assert.ok(!taken.has(which) && !isBurnt(given));
             taken.add(which);
           }
         }
@@ -181,6 +189,7 @@ describe('sessions: the sets that a leader names', () => {
 
 describe('sessions: what an ACCEPT by ECDSA takes', () => {
   const states = new Map<string, PairState>();
+  const renewing = new Set<string>();
   let current = true;
   const gate = {
     state: (party: string) => states.get(party) ?? 'ready',
@@ -201,12 +210,18 @@ describe('sessions: what an ACCEPT by ECDSA takes', () => {
     }) as unknown as Authorisation;
   function purpose(pool: PresignaturePool, items = 1) {
     const signers = Array.from({ length: items }, () => ({ rootId: key }) as EcdsaSigner);
-    return ecdsaSignPurpose(authorisation(items), signers, { gate, pool, used: () => undefined }, context);
+    return ecdsaSignPurpose(
+      authorisation(items),
+      signers,
+      { gate, pool, used: () => undefined, isRenewing: (party) => renewing.has(party) },
+      context,
+    );
   }
   const listed = (...ids: Uint8Array[]) => ({ members: [1, 2], presignatures: ids });
 
   afterEach(() => {
     states.clear();
+    renewing.clear();
     current = true;
   });
 
@@ -262,6 +277,11 @@ describe('sessions: what an ACCEPT by ECDSA takes', () => {
     states.set(c, 'banned');
     states.set(d, 'missing');
     assert.deepEqual(purpose(new PresignaturePool()).prepare({ leader: a, sets: [] }).excludes, [c, d]);
+  });
+
+  it('names those with whom it makes a setup again: one of the two may have the new one already', () => {
+    renewing.add(c);
+    assert.deepEqual(purpose(new PresignaturePool()).prepare({ leader: a, sets: [] }).excludes, [c]);
   });
 
   it('leaves what a set without it names', () => {

@@ -44,6 +44,8 @@ export type DestroyedListener = (party: string, why: DestroyedBy) => void;
 export const maxIncidents = 20;
 /** Milliseconds. */
 export const incidentWindow = 24 * 3600_000;
+/** Milliseconds in which the other party of a setup adopts it too. */
+const settling = 5000;
 /** Of setups that a restored folder no longer has. */
 const restored = {
   code: 'restored',
@@ -144,6 +146,7 @@ export class PairGate {
         // A ban that came meanwhile is written next, and takes the setup with it.
         if (pair.ban) throw bannedError(party);
         const replaced = pair.replace({ id, secrets });
+        pair.adoptedAt = this.#options.clock.now();
         this.#options.log('pair.ready', { peer: party, setup: toHex(id) });
         if (replaced) this.#destroyed(party, 'replaced');
       });
@@ -167,6 +170,7 @@ export class PairGate {
     const check = this.#begin(pairs, options.waits !== true);
     const begin = (): void => {
       for (const pair of pairs) this.#requireSame(pair, options.setups);
+      this.#requireRunning(pairs);
       check.begun = true;
     };
     let verdict: Verdict<T>;
@@ -193,8 +197,20 @@ export class PairGate {
   }
 
   /**
-   * Destroys the pair's setup, if there is one, as an incident: for `setup_mismatch`, say. Gone at once in memory, durably
-   * when it resolves.
+   * The other party has named another setup, before any check: the two make a new one. One that was adopted just now stays
+   * until it is named again: the other party may not have adopted it yet.
+   *
+   * @param why One line for the log.
+   */
+  async mismatch(party: string, why: string): Promise<void> {
+    const { clock, log } = this.#options;
+    const age = clock.now() - (this.#pair(party).adoptedAt ?? -Infinity);
+    if (age < 0 || age >= settling) return await this.destroy(party, why);
+    log('pair.mismatch', { peer: party, detail: why });
+  }
+
+  /**
+   * Destroys the pair's setup, if there is one, as an incident. Gone at once in memory, durably when it resolves.
    *
    * @param why One line for the log.
    */
@@ -230,13 +246,17 @@ export class PairGate {
     this.#destroyed(party, 'operator');
   }
 
-  /** Lets no more checks begin; returns when those under way have their verdicts, and what follows from them is written. */
+  /**
+   * Lets no more checks begin; returns when those under way have their verdicts, and what follows from them is written. The
+   * setups' secrets are overwritten in memory then.
+   */
   async stop(): Promise<void> {
     this.#stopped = true;
     for (const pair of this.#pairs.values()) {
       await pair.idle();
       // A last try of what could not be written; it was logged then.
       await pair.written().catch(() => undefined);
+      pair.erase();
     }
   }
 
@@ -271,9 +291,12 @@ export class PairGate {
     throw new GateError('closed', pair.party, message);
   }
 
-  #begin(pairs: readonly Pair[], begun: boolean): Check {
-    const [first] = pairs;
+  #requireRunning([first]: readonly Pair[]): void {
     if (this.#stopped && first) throw new GateError('stopped', first.party, 'the node stops');
+  }
+
+  #begin(pairs: readonly Pair[], begun: boolean): Check {
+    this.#requireRunning(pairs);
     let end = (): void => undefined;
     const ended = new Promise<void>((resolve) => (end = resolve));
     const check = { begun, ended, end };

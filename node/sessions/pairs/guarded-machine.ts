@@ -9,6 +9,8 @@ import { eraseStep, type HostedStep } from '../../work/machines.ts';
 import type { HostedMachine } from '../../work/work.ts';
 import type { PairGate } from './gate.ts';
 
+const notBegun = { verdictLost: false };
+
 export interface GuardedMachineOptions {
   readonly gate: PairGate;
   readonly machine: HostedMachine;
@@ -44,7 +46,7 @@ export class GuardedMachine implements HostedMachine {
   async #mismatched(from: PartyIndex, { message }: Abort): Promise<void> {
     const { gate, partyOf } = this.#options;
     // What cannot be written is told by the gate; in memory the setup is gone.
-    await gate.destroy(partyOf(from), message).catch(() => undefined);
+    await gate.mismatch(partyOf(from), message).catch(() => undefined);
   }
 
   #call(step: (begin: () => void) => Promise<HostedStep>): Promise<HostedStep> {
@@ -61,7 +63,12 @@ export class GuardedMachine implements HostedMachine {
           // For a worker: what is to be signed must not wait for what has not even begun.
           waits: true,
         },
-        step,
+        // Nobody waits for it any more: a worker has better things to do.
+        (begin) =>
+          step(() => {
+            if (this.#destroyed) throw new WorkError('cancelled', 'the machine was destroyed', notBegun);
+            begin();
+          }),
       );
       if (!this.#destroyed) return result;
       eraseStep(result);

@@ -29,6 +29,8 @@ export class PairSetups {
   /** Attempts in a row that came to nothing. */
   readonly #tries = new Map<string, number>();
   readonly #madeAt = new Map<string, number>();
+  /** Whose new setup is being written down. */
+  readonly #adopting = new Set<string>();
 
   constructor(
     state: SessionState,
@@ -67,6 +69,11 @@ export class PairSetups {
     );
   }
 
+  /** A setup with a party is being made, or kept. */
+  isRenewing(party: string): boolean {
+    return this.#adopting.has(party) || this.progress().has(party);
+  }
+
   stop(): void {
     for (const cancel of this.#timers.values()) cancel();
     this.#timers.clear();
@@ -91,7 +98,7 @@ export class PairSetups {
   #isWanted(party: string): boolean {
     const { stopped, paused, context } = this.#state;
     if (stopped || paused || this.#gate.state(party) !== 'missing') return false;
-    return context.transport.up().has(party) && !this.progress().has(party);
+    return context.transport.up().has(party) && !this.isRenewing(party);
   }
 
   #task(party: string): OfflineTask {
@@ -118,10 +125,16 @@ export class PairSetups {
   async #adopt(party: string, output: RunOutput): Promise<void> {
     if (output.kind !== 'pair-setup') return;
     const { log, clock } = this.#state.context;
+    this.#adopting.add(party);
+    let failure: Error | undefined;
     try {
       await this.#gate.adopt(party, output.setup);
     } catch (error) {
-      log('pair.setup.failed', { peer: party, message: (error as Error).message });
+      failure = error as Error;
+    }
+    this.#adopting.delete(party);
+    if (failure !== undefined) {
+      log('pair.setup.failed', { peer: party, message: failure.message });
       return this.#retry(party);
     }
     this.#tries.delete(party);
@@ -135,9 +148,10 @@ export class PairSetups {
   /** This party's side of a setup that `from` proposes, or why it takes no part. */
   decide(from: string): OfflineTask | Body<'decline'>['reason'] {
     if (this.#gate.state(from) === 'banned') return 'banned';
-    if (this.progress().has(from)) return 'busy';
+    if (this.isRenewing(from)) return 'busy';
     const since = this.#state.context.clock.now() - (this.#madeAt.get(from) ?? -Infinity);
-    if (this.#gate.state(from) === 'ready' && since < renewalSpacing) return 'busy';
+    // A clock that was set back must not keep a peer from a setup that it alone has lost.
+    if (this.#gate.state(from) === 'ready' && since >= 0 && since < renewalSpacing) return 'busy';
     this.#timers.get(from)?.();
     this.#timers.delete(from);
     return this.#task(from);

@@ -15,6 +15,8 @@ export class Pair {
   setup: (PairSecrets & { readonly hexId: Hex }) | undefined;
   ban: PairBan | undefined;
   incidents: readonly number[] = [];
+  /** When this process adopted its setup, in milliseconds since 1970. */
+  adoptedAt: number | undefined;
   readonly checks = new Set<Check>();
   /** It is certain that the mark of a check under way is on disk. */
   marked = false;

@@ -19,6 +19,12 @@ import { burn, maxPooled } from './pool.ts';
 const idle = 250;
 const pause = 15_000;
 const inUse = 3600_000;
+/**
+ * Milliseconds for which presignatures wait. Where one side alone has them, an attempt having failed at its very end, they would
+ * take their owner's room for ever. Their owner burns them first, lest it name what the others have not.
+ */
+const kept = 3600_000;
+const ownKept = kept - 600_000;
 /** Keys that pools are kept for: the last ones used. */
 const maxKeys = 64;
 /** Presignings of one owner that this party takes part in at a time. */
@@ -89,20 +95,42 @@ export class Presigning {
     if (stopped || paused) return;
     const now = context.clock.now();
     for (const [keyId, { at }] of this.#used) if (now - at > inUse) this.#used.delete(keyId);
+    this.#expire();
     const leads = this.#offline.live('presign').some(({ leader }) => leader === self);
     if (leads) return;
     if (this.#isBusy) return this.attend();
+    const room = this.#makeRoom();
     for (const [keyId, { members }] of [...this.#used].toReversed()) {
       const set = this.#setFor(members);
       if (set === undefined) continue;
-      const have = this.#have(keyId, set);
-      if (have >= this.#target) continue;
-      const task = await this.#task(keyId, set, Math.min(maxPooledItems, this.#target - have));
+      const wanted = Math.min(maxPooledItems, this.#target - this.#have(keyId, set), room);
+      if (wanted <= 0) continue;
+      const task = await this.#task(keyId, set, wanted);
       // While the key was read, something may have begun.
       if (task === undefined || this.#state.stopped || this.#state.paused) continue;
       if (this.#isBusy) return this.attend();
       return this.#offline.lead(task);
     }
+  }
+
+  #expire(): void {
+    const { self, context } = this.#state;
+    const now = context.clock.now();
+    this.#parts.pool.burnIf(({ owner, madeAt }) => now - madeAt > (owner === self ? ownKept : kept));
+  }
+
+  /** Without room for more, this party's presignatures of keys and sets that it no longer fills pools for are burnt. */
+  #makeRoom(): number {
+    const { self } = this.#state;
+    const { pool } = this.#parts;
+    const name = (keyId: Hex, set: readonly string[]): string => `${keyId} ${setName(set)}`;
+    if (pool.ofOwner(self).length + maxPooledItems > maxPooled) {
+      const filled = new Set(
+        [...this.#used].map(([keyId, { members }]) => name(keyId, this.#setFor(members) ?? [])),
+      );
+      pool.burnIf(({ owner, keyId, members }) => owner === self && !filled.has(name(keyId, members)));
+    }
+    return maxPooled - pool.ofOwner(self).length;
   }
 
   #have(keyId: Hex, set: readonly string[]): number {
@@ -115,7 +143,8 @@ export class Presigning {
     const { self, others, context } = this.#state;
     const up = context.transport.up();
     const isReady = (party: string): boolean =>
-      party === self || (up.has(party) && this.#parts.gate.state(party) === 'ready');
+      party === self ||
+      (up.has(party) && this.#parts.gate.state(party) === 'ready' && !this.#parts.isRenewing(party));
     if (last?.every(isReady)) return last;
     const ready = others.filter(isReady);
     const wanted = context.keyring.roster.threshold - 1;
@@ -143,17 +172,13 @@ export class Presigning {
     owner: string,
     result: { readonly output: RunOutput } | { readonly failure: Failure },
   ): void {
-    if ('failure' in result) return this.attend(pause);
+    // What another owner's came to says nothing of this party's own.
+    if ('failure' in result) return owner === this.#state.self ? this.attend(pause) : undefined;
     const { output } = result;
     if (output.kind !== 'presignatures') return;
     const { setups } = output;
-    const made = output.presignatures.map((presignature) => ({
-      presignature,
-      owner,
-      keyId,
-      members,
-      setups,
-    }));
+    const about = { owner, keyId, members, setups, madeAt: this.#state.context.clock.now() };
+    const made = output.presignatures.map((presignature) => ({ presignature, ...about }));
     // Between the gate and here a setup can have gone, and with it what was in the pool then.
     if (!this.#parts.gate.holds(setups)) {
       for (const pooled of made) burn(pooled);
@@ -172,8 +197,10 @@ export class Presigning {
   ): Promise<OfflineTask | Body<'decline'>['reason']> {
     const { context, self } = this.#state;
     if (keyId === undefined || members === undefined) return 'digests';
+    this.#expire();
     const parties = partiesAt(members, context.keyring);
     if (parties.some((party) => party !== self && this.#parts.gate.state(party) !== 'ready')) return 'banned';
+    if (parties.some((party) => this.#parts.isRenewing(party))) return 'busy';
     const led = this.#offline.live('presign').filter(({ leader }) => leader === from).length;
     if (led >= maxLedBy) return 'busy';
     return (await this.#task(keyId, parties, digests.length)) ?? 'no_share';

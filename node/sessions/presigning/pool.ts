@@ -19,6 +19,8 @@ export interface PooledPresignature {
   readonly members: readonly string[];
   /** Ids, in hex, of the pair setups it was made with, by party. */
   readonly setups: ReadonlyMap<string, Hex>;
+  /** In milliseconds since 1970. */
+  readonly madeAt: number;
 }
 
 /** How many presignatures one owner has for a key and a set. */
@@ -67,9 +69,14 @@ export class PresignaturePool {
 
   /** Burns all that were made with a party: it is banned, its pair setup is gone, or its process is another one. */
   purge(party: string): number {
+    return this.burnIf(({ members }) => members.includes(party));
+  }
+
+  /** Burns all that are not wanted any more; returns how many. */
+  burnIf(isUnwanted: (pooled: PooledPresignature) => boolean): number {
     let burnt = 0;
     for (const [id, pooled] of this.#waiting) {
-      if (!pooled.members.includes(party)) continue;
+      if (!isUnwanted(pooled)) continue;
       this.#waiting.delete(id);
       burn(pooled);
       burnt += 1;
