@@ -193,29 +193,49 @@ describe('sessions: presignatures that nobody uses', () => {
     }
   };
 
-  it('leave no room for more of their owner, which makes no more then', async () => {
+  const other: Hex = `0x${'22'.repeat(32)}`;
+
+  it('leave no room while their key is in use: no more are made than there is room for', async () => {
+    for (const [have, expected] of [
+      [maxPooled - 1, [1]],
+      [maxPooled, []],
+    ] as const) {
+      const { rig, presigning, pool } = party();
+      rig.states.set(peer, 'ready');
+      presigning.used(key, [self, peer]);
+      put(pool, self, have, rig.now);
+      presigning.used(other, [self, peer]);
+      rig.timers.shift()?.call();
+      await turns();
+      assert.deepEqual(
+        rig.led.map(({ purpose }) => purpose.digests.length),
+        expected,
+      );
+      assert.equal(pool.ofOwner(self).length, have);
+    }
+  });
+
+  it('make room when their key is in use no more', async () => {
     const { rig, presigning, pool } = party();
     rig.states.set(peer, 'ready');
-    put(pool, self, maxPooled - 1, rig.now);
-    put(pool, peer, maxPooled, rig.now);
-    assert.equal(await presigning.decide(peer, propose), 'busy');
-    const other: Hex = `0x${'22'.repeat(32)}`;
-    presigning.used(other, [self, peer]);
-    rig.timers.shift()?.call();
-    await turns();
-    assert.deepEqual(
-      rig.led.map(({ purpose }) => purpose.digests.length),
-      [1],
-      'one more has room',
-    );
-    put(pool, self, 1, rig.now);
+    put(pool, self, maxPooled, rig.now);
+    put(pool, peer, 1, rig.now);
     presigning.used(other, [self, peer]);
     rig.timers.shift()?.call();
     await turns();
     assert.equal(rig.led.length, 1);
+    assert.equal(pool.ofOwner(self).length, 0);
+    assert.equal(pool.ofOwner(peer).length, 1, "another owner's stay");
   });
 
-  it('are burnt after an hour, sooner by their owner, so that what only one side has takes no room for ever', async () => {
+  it('keep nobody else from making more: beyond what an owner may have, its oldest go', async () => {
+    const { rig, presigning, pool } = party();
+    rig.states.set(peer, 'ready');
+    put(pool, peer, maxPooled, rig.now);
+    assert.equal(typeof (await presigning.decide(peer, propose)), 'object');
+  });
+
+  it('are burnt after an hour, sooner by their owner, so that none is named that the others have burnt', async () => {
     for (const [owner, kept] of [
       [peer, hour],
       [self, hour - 600_000],
