@@ -18,7 +18,7 @@ import {
 } from '../support/signed-payloads.ts';
 
 const seed = seedFromEnvironment();
-const kills = Number(process.env['RANDOM_KILLS'] ?? 8);
+const kills = Number(process.env['RANDOM_KILLS'] ?? 4);
 const longestPauseMs = 2500;
 const longestAbsenceMs = 500;
 const keyTypes: readonly KeyType[] = ['ed25519', 'ecdsa_secp256k1', 'ecdsa_secp256k1', 'bitcoin_secp256k1'];

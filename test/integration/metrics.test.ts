@@ -221,7 +221,7 @@ async function fetchRpc(net: LocalNetwork, body: unknown): Promise<void> {
 /** Ids and credentials stand under the names that docs/logs.md gives them. */
 function checkNames(process: ProcessName, event: string, fields: Readonly<Record<string, unknown>>): void {
   const idNames =
-    /^(requestId|keyId|attemptId|sessionId|resultId|decisionId|keyringId|workspaceId|bootId|id)$/;
+    /^(requestId|keyId|attemptId|sessionId|resultId|setupId|decisionId|keyringId|workspaceId|bootId|id)$/;
   const partyNames = /^(peer|party|culprit|leader|connector)$/;
   for (const [name, value] of Object.entries(fields)) {
     if (typeof value !== 'string') continue;

@@ -37,7 +37,7 @@ describe('README.md', function () {
   it('has a first tour that works as it is written', async () => {
     const folder = join(scratch, 'tour');
     const blocks = [...readme.matchAll(/^```sh tour\n([\s\S]*?)^```$/gm)].map((block) => block[1] ?? '');
-    assert.equal(blocks.length, 5);
+    assert.equal(blocks.length, 6);
     assert.match(readme, /npm run testnet -- --dir \/tmp\/tour\n/);
     let printed = '';
     testnet = spawn(process.execPath, ['dist/cli/main.js', 'testnet', '--dir', folder], { cwd: root });

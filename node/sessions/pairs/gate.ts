@@ -147,7 +147,7 @@ export class PairGate {
         if (pair.ban) throw bannedError(party);
         const replaced = pair.replace({ id, secrets });
         pair.adoptedAt = this.#options.clock.now();
-        this.#options.log('pair.ready', { peer: party, setup: toHex(id) });
+        this.#options.log('pair.ready', { peer: party, setupId: toHex(id) });
         if (replaced) this.#destroyed(party, 'replaced');
       });
     } catch (error) {
