@@ -5,7 +5,8 @@ import type { RefusalCode } from '../../protocol/records/party-result.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import { setName } from './attempt.ts';
 import { BoundedMap } from './bounded-map.ts';
-import type { Failure, LiveAttempt } from './live-attempt.ts';
+import type { Failure } from './failure.ts';
+import type { LiveAttempt } from './live-attempt.ts';
 import type { Proposal } from './proposal.ts';
 import type { FrameOf, Propose } from './wire.ts';
 

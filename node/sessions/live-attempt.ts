@@ -13,22 +13,11 @@ import { AttemptRecord } from './blame/record.ts';
 import type { SessionContext } from './context.ts';
 import type { EarlyBudget } from './early-budget.ts';
 import { SessionError } from './error.ts';
+import type { Failure } from './failure.ts';
 import { GateError } from './pairs/gate-error.ts';
 import type { Prepared, RunOutput } from './purpose.ts';
 import { StepTimes } from './step-times.ts';
 import { encodeFrame, type FrameOf, type Propose, type WireContext } from './wire.ts';
-
-/** Why an attempt ended without output, as others are told. */
-export interface Failure {
-  readonly code: string;
-  readonly message: string;
-  readonly awaited: readonly string[];
-  readonly culprit?: string;
-  /** Some member is at fault, and nothing says which. */
-  readonly unattributed?: boolean;
-  /** A failed check against a pair setup: known here only, so nobody is asked to believe it. */
-  readonly accused?: string;
-}
 
 export interface AttemptEvents {
   onStarted(attempt: LiveAttempt, started: Started): void;

@@ -21,7 +21,7 @@ import {
   type Propose,
   type WireContext,
 } from './wire.ts';
-import type { Failure } from './live-attempt.ts';
+import type { Failure } from './failure.ts';
 import type { LogHead } from '../../protocol/records/fields.ts';
 import type { Hex } from '../../protocol/hex.ts';
 

@@ -6,52 +6,27 @@
 // - a check whose verdict is lost (a throw, a lost worker, a crash) destroys the setup: a fresh Delta makes that safe.
 // What happens to a pair in memory happens at once; what is written of it is written in order, one thing after the other.
 import { type Hex, toHex } from '../../../protocol/hex.ts';
-import type { Clock } from '../context.ts';
 import { GateError } from './gate-error.ts';
+import {
+  type DestroyedBy,
+  type DestroyedListener,
+  type GateOptions,
+  incidentWindow,
+  maxIncidents,
+  type PairState,
+  type PairView,
+  restored,
+} from './gate-options.ts';
 import { Pair, type Check } from './pair.ts';
-import type { PairBan, PairSecrets, PairStore } from './pair-store.ts';
+import type { PairBan, PairSecrets } from './pair-store.ts';
 import { type GuardOptions, type Verdict, verdictOf } from './verdict.ts';
 
 export type { GuardOptions } from './verdict.ts';
 
-export type PairState = 'missing' | 'ready' | 'banned';
+export * from './gate-options.ts';
 
-/** A pair for `node status` and metrics. */
-export interface PairView {
-  readonly state: PairState;
-  readonly ban?: PairBan | undefined;
-  /** In the last 24 hours. */
-  readonly incidents: number;
-}
-
-/** Why a setup is gone, and with it everything that was made with it. */
-export type DestroyedBy = 'ban' | 'incident' | 'replaced' | 'operator';
-
-export interface GateOptions {
-  readonly store: PairStore;
-  readonly clock: Clock;
-  readonly log: (event: string, fields: Record<string, unknown>) => void;
-  readonly onDestroyed?: DestroyedListener;
-}
-
-/**
- * Called at once, before anything else can be released: drops the pair's presignatures and ends its sessions. After
- * `incident` and `operator` a pair setup is to be run. Must not throw.
- */
-export type DestroyedListener = (party: string, why: DestroyedBy) => void;
-
-/** More than these in `incidentWindow` are a ban. */
-export const maxIncidents = 20;
-/** Milliseconds. */
-export const incidentWindow = 24 * 3600_000;
 /** Milliseconds in which the other party of a setup adopts it too. */
 const settling = 5000;
-/** Of setups that a restored folder no longer has. */
-const restored = {
-  code: 'restored',
-  detail: "the pair setup's secrets are not here: the folder was restored from a backup, which has none",
-};
-
 export class PairGate {
   readonly #options: GateOptions;
   readonly #pairs = new Map<string, Pair>();

@@ -7,7 +7,7 @@ import type { PartyIndex } from '../../mpc/machine.ts';
 import { partyIndex } from '../../../protocol/records/keyring-roster.ts';
 import { partiesAt, setName } from '../attempt.ts';
 import { type EcdsaParts, presigningId, presignPurpose } from '../ecdsa-purpose.ts';
-import type { Failure } from '../live-attempt.ts';
+import type { Failure } from '../failure.ts';
 import type { OfflineAttempts, OfflineTask } from '../offline-attempts.ts';
 import type { RunOutput } from '../purpose.ts';
 import type { SigningKeys } from '../signing-keys.ts';
