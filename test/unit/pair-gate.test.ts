@@ -97,7 +97,10 @@ describe('pair gate', () => {
       assert.deepEqual(given.secrets, new Uint8Array(64));
       await settled();
       assert.equal(rig.store.kept(alice).setup, undefined, 'the ban took it along');
+      rig.store.before = () => undefined;
+      const written = rig.store.writes.length;
       await assert.rejects(rig.gate.adopt(alice, setup(3)), refuses('banned'));
+      assert.equal(rig.store.writes.length, written, 'nothing is written for it');
       assert.equal(rig.gate.state(alice), 'banned');
     });
   });
@@ -266,7 +269,7 @@ describe('pair gate', () => {
       const other = rig.step();
       await other.begun;
       other.pass();
-      await other.settled;
+      await settled();
       assert.equal(other.outcome.value, other.answer);
       waiting.start();
       waiting.pass();
@@ -289,17 +292,19 @@ describe('pair gate', () => {
     });
 
     it('is none of what has its turn after a ban: that is not begun, and is no incident', async () => {
-      const rig = await GateRig.ready();
-      const waiting = rig.waiting();
+      const rig = await GateRig.ready([alice, bob]);
+      const waiting = rig.waiting([alice, bob]);
       const cheated = rig.step();
       await cheated.begun;
       cheated.fail(failedCheck());
       await cheated.settled;
       waiting.start();
+      waiting.pass();
       await waiting.settled;
       assert.equal(waiting.outcome.error?.code, 'closed');
       assert.equal(waiting.outcome.ran, false);
       assert.deepEqual(rig.told, [`destroyed:${alice}:ban`]);
+      assert.equal(rig.gate.state(bob), 'ready');
     });
 
     it('keeps its mark while something waits for its turn', async () => {
@@ -336,6 +341,8 @@ describe('pair gate', () => {
       await assert.rejects(rig.guard(step, [alice], 2), refuses('closed'));
       await assert.rejects(rig.gate.guard({ ...rig.options(), setups: new Map() }, step), refuses('closed'));
       assert.deepEqual(rig.store.writes, []);
+      await rig.gate.destroy(alice, 'so the test says');
+      await assert.rejects(rig.guard(step), refuses('no_setup'));
     });
   });
 
