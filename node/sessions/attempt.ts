@@ -12,6 +12,7 @@ import {
   type FrameOf,
   maxPooledItems,
   type Propose,
+  proposeIn,
   type PurposeKind,
   verifyFrame,
   type WireContext,
@@ -184,8 +185,7 @@ export function listedSetOf(
 
 /** Opens a START whose sender is a claim: checks every signature in it, the set, the leader's commitment. Throws SessionError. */
 export function openStart(frame: FrameOf<'start'>, keyring: Keyring, context: WireContext): Started {
-  const proposeFrame = decodeFrame(frame.content.propose);
-  if (proposeFrame.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
+  const proposeFrame = proposeIn(frame);
   checkPropose(proposeFrame, keyring, context);
   const propose = proposeFrame.content;
   verifyFrame(frame, propose.leader, context);

@@ -20,7 +20,7 @@ import { generatePurpose, type Prepared, type Purpose, type RunOutput, signPurpo
 import { acceptFrame, type Proposal } from './proposal.ts';
 import type { EcdsaSigner, SigningKeys } from './signing-keys.ts';
 import type { SessionState } from './state.ts';
-import { type Body, decodeFrame, type FrameOf, type Propose, verifyFrame } from './wire.ts';
+import { type Body, type FrameOf, type Propose, verifyFrame } from './wire.ts';
 
 /** Proposals of one leader that wait for their requests; they are of use for seconds only. */
 const maxHeld = 256;
@@ -296,11 +296,9 @@ export class Membership {
     this.#state.background(job, () => this.#proceed(job));
   }
 
-  async onStart(from: string, frame: FrameOf<'start'>): Promise<void> {
-    const inner = decodeFrame(frame.content.propose);
-    if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
-    const attemptId = attemptIdOf(inner.content, this.#state.context.networkId);
-    const job = this.#state.jobs.get(inner.content.requestId);
+  /** `requestId`, `attemptId`: of the PROPOSE in it. */
+  async onStart(from: string, requestId: Hex, attemptId: string, frame: FrameOf<'start'>): Promise<void> {
+    const job = this.#state.jobs.get(requestId);
     const attempt = job?.live.get(attemptId);
     // A member may show its START to whoever speaks of another one: the signature in it is the leader's.
     if (job === undefined || attempt === undefined || attempt.leader === this.#state.self) return;

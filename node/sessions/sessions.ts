@@ -18,7 +18,7 @@ import { requestStatus, type RequestStatus } from './status.ts';
 import type { PoolSize } from './presigning/pool.ts';
 import { SigningKeys } from './signing-keys.ts';
 import type { DestroyedBy } from './pairs/gate.ts';
-import { decodeFrame, type Frame, type FrameOf } from './wire.ts';
+import { decodeFrame, type Frame, type FrameOf, proposeIn } from './wire.ts';
 
 export { EvidenceError, type IntakeResult } from './intake.ts';
 export type { RequestStatus } from './status.ts';
@@ -246,11 +246,7 @@ export class Sessions {
     // One after the other, or a leader's next would not be counted yet.
     if (frame.type === 'propose' && frame.content.members !== undefined) return `of ${frame.content.leader}`;
     if ('requestId' in frame.content) return frame.content.requestId;
-    if (frame.type === 'start') {
-      const inner = decodeFrame(frame.content.propose);
-      if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
-      return inner.content.requestId;
-    }
+    if (frame.type === 'start') return proposeIn(frame).content.requestId;
     const { attemptId } = frame.content as { attemptId: string };
     for (const job of this.#state.jobs.values()) {
       if (job.live.has(attemptId) || job.proposal?.attemptId === attemptId) return job.requestId;
@@ -258,10 +254,11 @@ export class Sessions {
     return attemptId;
   }
 
-  #attemptOf(frame: FrameOf<'start'>): string {
-    const inner = decodeFrame(frame.content.propose);
-    if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
-    return attemptIdOf(inner.content, this.#state.context.networkId);
+  async #onStart(from: string, frame: FrameOf<'start'>): Promise<void> {
+    const { content: propose } = proposeIn(frame);
+    const attemptId = attemptIdOf(propose, this.#state.context.networkId);
+    if (this.#ecdsa?.takeStart(from, attemptId, frame)) return;
+    return this.#membership.onStart(from, propose.requestId, attemptId, frame);
   }
 
   async #dispatch(from: string, frame: Exclude<Frame, { type: 'round' | 'evidence' }>): Promise<void> {
@@ -272,8 +269,7 @@ export class Sessions {
       case 'accept':
         return this.#leading.onAccept(from, frame);
       case 'start':
-        if (this.#ecdsa?.takeStart(from, this.#attemptOf(frame), frame)) return;
-        return this.#membership.onStart(from, frame);
+        return this.#onStart(from, frame);
       case 'done':
         return this.#outcomes.onDone(from, frame);
       case 'wait':

@@ -236,6 +236,13 @@ export function decodeFrame(data: Uint8Array): Frame {
   }
 }
 
+/** The PROPOSE that a START carries; checks form only. Throws SessionError `malformed_message`. */
+export function proposeIn(start: FrameOf<'start'>): FrameOf<'propose'> {
+  const inner = decodeFrame(start.content.propose);
+  if (inner.type !== 'propose') throw new SessionError('malformed_message', 'a START without PROPOSE');
+  return inner;
+}
+
 /** Throws SessionError `bad_signature` unless `credential` signed this frame for this network and keyring. */
 export function verifyFrame(frame: Frame, credential: string, context: WireContext): void {
   const message = signingBytes(context, frame.type, frame.body);
