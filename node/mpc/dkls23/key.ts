@@ -2,14 +2,14 @@
 //
 // Verifying shares are evaluated from the commitments, never taken from anybody's word; then share * G must be this
 // party's: a damaged or exchanged share is found here, and not by an invalid signature that nobody can be blamed for.
-import { equalBytes } from '@noble/curves/utils.js';
 import { Abort } from '../abort.ts';
 import { evaluateCommitments } from '../dkg/polynomial.ts';
 import type { StoredKey } from '../frost/key-package.ts';
 import type { KeyType } from '../group.ts';
-import { GroupError, secp256k1Group as group } from '../group.ts';
+import { secp256k1Group as group } from '../group.ts';
 import type { PartyIndex } from '../machine.ts';
 import { checkParties } from '../parameters.ts';
+import { decodeStored, storedVector } from '../stored-vector.ts';
 
 /** Keys that sign by DKLs23. They differ in the encoding of their signatures only. */
 export type EcdsaKeyType = Extract<KeyType, 'ecdsa_secp256k1' | 'bitcoin_secp256k1'>;
@@ -44,14 +44,7 @@ export function loadEcdsaKey(stored: StoredKey): EcdsaKey {
   if (!isEcdsa(keyType)) throw new Abort('key_mismatch', `keys of type ${keyType} do not sign by ECDSA`);
   checkParties(stored.parties, threshold, index);
   const parties = [...stored.parties];
-  if (stored.commitments.length !== threshold)
-    throw new Abort(
-      'commitment_count',
-      `the stored key has ${stored.commitments.length} commitments, threshold ${threshold}`,
-    );
-  const commitments = stored.commitments.map((bytes) => decodeStored(() => group.decodePoint(bytes)));
-  if (!equalBytes(stored.publicKey, stored.commitments[0]!))
-    throw new Abort('public_key_mismatch', 'the stored public key is not the first commitment');
+  const commitments = storedVector(group, stored);
   const verifyingPoints = parties.map((party) => evaluateCommitments(group, commitments, party));
   if (verifyingPoints.some((point) => point.is0()))
     throw new Abort('degenerate_key', 'a verifying share of the stored key is the identity');
@@ -94,13 +87,4 @@ export function portableEcdsaKey(key: EcdsaKey): PortableEcdsaKey {
 /** The key of what `portableEcdsaKey` gave: checked then, not again. It owns the signing share from here on. */
 export function openPortableEcdsaKey(portable: PortableEcdsaKey): EcdsaKey {
   return { ...portable, destroy: () => void portable.signingShare.fill(0) };
-}
-
-function decodeStored<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (!(error instanceof GroupError)) throw error;
-    throw new Abort(error.code, `stored key: ${error.message}`);
-  }
 }

@@ -3,13 +3,12 @@
 // Verifying shares are evaluated from the commitments, never taken from anybody's word; then share*G must be this
 // party's: a damaged or exchanged share is found here and not by publishing a bad signature share.
 import type { FrostPublic, FrostSecret, Identifier } from '@noble/curves/abstract/frost.js';
-import { equalBytes } from '@noble/curves/utils.js';
 import { Abort } from '../abort.ts';
 import type { KeyShare } from '../dkg/key-share.ts';
 import { evaluateCommitments } from '../dkg/polynomial.ts';
-import { GroupError } from '../group.ts';
 import type { PartyIndex } from '../machine.ts';
 import { checkParties } from '../parameters.ts';
+import { decodeStored, storedVector } from '../stored-vector.ts';
 import type { Ciphersuite } from './ciphersuite.ts';
 import { ciphersuiteOf } from './ciphersuite.ts';
 import { type SigningForm, signingForm } from './signing-form.ts';
@@ -62,14 +61,7 @@ function loadPublic(
   const { threshold } = key;
   checkParties(key.parties, threshold, key.parties[0] ?? 0);
   const parties = [...key.parties];
-  if (key.commitments.length !== threshold)
-    throw new Abort(
-      'commitment_count',
-      `the stored key has ${key.commitments.length} commitments, threshold ${threshold}`,
-    );
-  const generated = key.commitments.map((bytes) => decodeStored(() => group.decodePoint(bytes)));
-  if (!equalBytes(key.publicKey, key.commitments[0]!))
-    throw new Abort('public_key_mismatch', 'the stored public key is not the first commitment');
+  const generated = storedVector(group, key);
   const form = signingForm(key.keyType, group, generated, tweak);
   const { points } = form;
   const verifyingPoints = parties.map((party) => evaluateCommitments(group, points, party));
@@ -165,13 +157,4 @@ export function openPortableKey(portable: PortableKey): KeyPackage {
     identifierOf: identifiersOf(suite, fields.parties),
     destroy: () => void fields.secret.signingShare.fill(0),
   };
-}
-
-function decodeStored<T>(decode: () => T): T {
-  try {
-    return decode();
-  } catch (error) {
-    if (!(error instanceof GroupError)) throw error;
-    throw new Abort(error.code, `stored key: ${error.message}`);
-  }
 }
