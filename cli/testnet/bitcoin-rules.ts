@@ -4,12 +4,17 @@
 import { createRequire } from 'node:module';
 import { CliError } from '../errors.ts';
 
+interface BitcorePoint {
+  readonly x: { toString(radix: number): string; toBuffer(): Buffer };
+}
+
 interface BitcoreTransaction {
   readonly inputs: { script: unknown; output: unknown; readonly witnesses: readonly Buffer[] }[];
 }
 
 /** The part of bitcore-lib that is used here; it comes without types. */
 export interface Bitcore {
+  readonly crypto: { readonly Point: { readonly prototype: { liftX: (this: unknown) => BitcorePoint } } };
   readonly Transaction: (new (hex: string) => BitcoreTransaction) & {
     readonly Output: new (fields: { satoshis: number; script: string }) => { readonly script: unknown };
   };
@@ -64,11 +69,28 @@ function loaded(load: () => Bitcore): Bitcore {
   }
 }
 
+/**
+ * bitcore-lib 10 and 11 hash the x-coordinate of a Taproot key without its leading zero bytes, and so refuse what one key in
+ * 256 signs. BIP340 hashes 32 bytes, always.
+ */
+function mendLeadingZeros({ prototype }: Bitcore['crypto']['Point']): void {
+  if (mended.has(prototype)) return;
+  mended.add(prototype);
+  const lift = prototype.liftX;
+  prototype.liftX = function (): BitcorePoint {
+    const point = lift.call(this);
+    point.x.toBuffer = () => Buffer.from(point.x.toString(16).padStart(64, '0'), 'hex');
+    return point;
+  };
+}
+const mended = new WeakSet<object>();
+
 /** `load` gets the implementation, which is a development dependency. Throws CliError `failed` when it is not there. */
 export function bitcoinRules(
   load: () => Bitcore = () => createRequire(import.meta.url)('bitcore-lib') as Bitcore,
 ): BitcoinRules {
-  const { Transaction, Script } = loaded(load);
+  const { Transaction, Script, crypto } = loaded(load);
+  mendLeadingZeros(crypto.Point);
   const { Interpreter } = Script;
   const flags = rules.reduce((all, rule) => all | (Interpreter[`SCRIPT_VERIFY_${rule}`] ?? 0), 0);
   return {
