@@ -82,12 +82,11 @@ function decisionLines(action: JudgedAction, authorisation: Authorisation, netwo
       const more =
         made.decision === 'approve'
           ? `until ${made.expires}`
-          : made.reason === undefined
+          : made.decision === 'withdraw' || made.reason === undefined
             ? ''
             : `(${made.reason})`;
-      return [
-        `${made.decision === 'approve' ? 'approved' : 'rejected'} by ${made.principal} ${more}`.trimEnd(),
-      ];
+      const done = { approve: 'approved', reject: 'rejected', withdraw: 'taken back' }[made.decision];
+      return [`${done} by ${made.principal} ${more}`.trimEnd()];
     } catch {
       return []; // Named among what was ignored.
     }

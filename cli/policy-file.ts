@@ -1,4 +1,5 @@
 // Policies that people write in YAML: the same document stands as JSON inside records.
+import { describeRule } from '../protocol/policy/explain.ts';
 import { type Policy, policySchema } from '../protocol/policy/schema.ts';
 import { CliError } from './errors.ts';
 import { complaint, readYaml } from './yaml-file.ts';
@@ -14,13 +15,5 @@ export async function readPolicy(path: string): Promise<Policy> {
 
 /** A policy's rules, one a line. */
 export function describePolicy(policy: Policy): string[] {
-  return policy.rules.map(({ id, effect, when, require, reject }) => {
-    const what =
-      when === undefined ? (effect === 'deny' ? 'everything' : 'transactions') : when.kind.join(', ');
-    const quorum = ({ k, of }: { k: number; of: 'owners' | string[] }): string =>
-      of === 'owners' ? `${k} of all owners` : `${k} of ${of.join(', ')}`;
-    const approvals = require === undefined ? '' : `, approved by ${quorum(require)}`;
-    const rejections = reject === undefined ? '' : `, refused by ${quorum(reject)}`;
-    return `${id}: ${effect} ${what}${approvals}${rejections}`;
-  });
+  return policy.rules.map((rule) => describeRule(policy, rule));
 }

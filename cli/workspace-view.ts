@@ -11,7 +11,10 @@ export function workspaceLines(workspace: Workspace): string[] {
     ['id', workspace.id],
     ['owners', workspace.owners.map(({ name, credentials }) => `${name} ${credentials.join(' ')}`)],
     ['keyrings', [...workspace.keyrings]],
-    ['sign policy', describePolicy(workspace.signPolicy)],
+    [
+      'sign policy',
+      workspace.signPolicy === undefined ? ['the parent workspace’s'] : describePolicy(workspace.signPolicy),
+    ],
     ['', isDefault ? 'warning: this is the default, any one owner alone can spend' : undefined],
     ['admin policy', describePolicy(workspace.adminPolicy)],
     ['log head', `${workspace.head.seq} ${workspace.head.id}`],

@@ -1,6 +1,6 @@
 // Builders of the records that people and services sign: defaults for what nobody wants to think about (nonces, times,
 // sequence numbers), and the checks that every verifier will make anyway.
-import { maxRequestLifetime } from '../protocol/authorize.ts';
+import { defaultRequestLifetime, maxRequestLifetime } from '../protocol/authorize.ts';
 import { type Hex, toHex } from '../protocol/hex.ts';
 import type { KeyType } from '../protocol/keys/key-type.ts';
 import type { Payload } from '../protocol/payloads/payload.ts';
@@ -152,12 +152,12 @@ function pick({ created, nonce }: { created: string; nonce: Hex }): { created: s
 export interface RequestOptions extends BuildOptions {
   /** The workspace as its verified log tells it (`openWorkspace`): the request is void under any other state of it. */
   readonly workspace: Pick<Workspace, 'id' | 'head' | 'owners'>;
-  /** Milliseconds until the request ends; default, and at most, 24 hours. */
+  /** Milliseconds until the request ends; default 24 hours, at most 30 days: rules may end it before. */
   readonly lifetimeMs?: number;
 }
 
 function requestBase(options: RequestOptions, signer: Signer) {
-  const { networkId, workspace, lifetimeMs = maxRequestLifetime } = options;
+  const { networkId, workspace, lifetimeMs = defaultRequestLifetime } = options;
   const { now, created, nonce } = fresh(options);
   return {
     networkId,

@@ -10,25 +10,42 @@ import {
   type VerifiedKey,
 } from './key-proofs.ts';
 import { type DecodedPayload, decodePayload } from './payloads/payload.ts';
-import { evaluatePolicy, type Missing } from './policy/evaluate.ts';
-import type { Kind } from './policy/schema.ts';
+import {
+  type Deciders,
+  kindsOfCredentials,
+  type Positions,
+  positionsOn,
+  readDecisionOn,
+} from './decisions.ts';
+import { keyRequestFacts, policyFacts } from './policy/facts.ts';
+import { type Hold, judgePlan, type Ledger, type Missing } from './policy/judge.ts';
+import { type Plan, planPolicy, type PlannedFor, type PolicyLevel } from './policy/plan.ts';
+import { type CredentialType, unmeetable } from './policy/schema.ts';
 import { type Decision, decision as decisionRecord } from './records/decision.ts';
-import { type Envelope, envelopeSchema, readContent, RecordError, verifyRecord } from './records/envelope.ts';
+import { type Envelope, envelopeSchema, readContent, verifyRecord } from './records/envelope.ts';
 import { sameLogHead, timeOf } from './records/fields.ts';
 import { type Keyring, openKeyring } from './records/keyring-roster.ts';
 import { type Request, request as requestRecord, type SignRequest } from './records/request.ts';
 import { openWorkspace, ownerOf, type Workspace } from './records/workspace.ts';
+import type { Principal } from './records/workspace-genesis.ts';
 import { Refused, type RefusalReason } from './refusal.ts';
 
-/** Longest life of a request, whatever it says itself. */
-export const maxRequestLifetime = 24 * 3600_000;
+/** Longest life of a request under a rule that says nothing of it, in milliseconds. */
+export const defaultRequestLifetime = 24 * 3600_000;
+/** Longest life of any request, whatever it and the rules say. */
+export const maxRequestLifetime = 30 * 24 * 3600_000;
 /** How far ahead of a verifier's clock a record may have been made. */
 export const maxClockAhead = 5 * 60_000;
 
+/** Envelopes of a workspace's log, decisions among them. */
+export const maxLogEnvelopes = 2000;
+
 /** Everything signed that a request needs to be judged. Form only; `authorize` verifies. */
 export const evidenceSchema = z.strictObject({
-  /** The workspace's log, genesis first. */
-  log: z.array(envelopeSchema).min(1).max(1000),
+  /** The workspace's log: genesis, then every change followed by its decisions. */
+  log: z.array(envelopeSchema).min(1).max(maxLogEnvelopes),
+  /** Of a child workspace: its parent's log. */
+  parentLog: z.array(envelopeSchema).min(1).max(maxLogEnvelopes).exactOptional(),
   roster: envelopeSchema,
   request: envelopeSchema,
   decisions: z.array(envelopeSchema).max(400),
@@ -48,8 +65,14 @@ export interface AuthorisedItem {
 export interface Authorisation {
   readonly requestId: Hex;
   readonly request: Request;
+  /** Kinds of the credentials with which its initiator signed it. */
+  readonly signedWith: readonly CredentialType[];
   readonly workspace: Workspace;
+  /** Of a child workspace. */
+  readonly parent?: Workspace;
   readonly keyring: Keyring;
+  /** What the policies in force want for it. */
+  readonly plan: Plan;
   /** Empty for a key request. */
   readonly items: readonly AuthorisedItem[];
   /** Of a request for a derived key: its proven parent, and the one key result that a party can have. */
@@ -58,6 +81,7 @@ export interface Authorisation {
   readonly expires: number;
 }
 
+export { type Positions, prevails } from './decisions.ts';
 export type { RefusalReason } from './refusal.ts';
 
 export type Verdict =
@@ -65,12 +89,18 @@ export type Verdict =
       readonly verdict: 'authorised';
       readonly authorisation: Authorisation;
       readonly ignored: readonly string[];
+      /** When time alone may make it another verdict; milliseconds since 1970. */
+      readonly until?: number;
     }
   | {
       readonly verdict: 'waiting';
       readonly authorisation: Authorisation;
+      /** Approvals that rules still want. */
       readonly missing: readonly Missing[];
+      /** What rules wait for that nobody decides: delays, hours, limits. */
+      readonly holds: readonly Hold[];
       readonly ignored: readonly string[];
+      readonly until?: number;
     }
   | {
       readonly verdict: 'refused';
@@ -88,6 +118,13 @@ export interface Trust {
   readonly now: number;
   /** The keyring the verifier itself trusts, from its own file; without it the roster in the evidence is checked alone. */
   readonly keyringId?: Hex;
+  /**
+   * When the verifier first saw the request, in milliseconds since 1970: delays count from then. Default: now, so that no
+   * delay is over.
+   */
+  readonly firstSeen?: number;
+  /** What the verifier knows to be taken from the workspace's limits. Default: limits allow nothing. */
+  readonly ledger?: Ledger;
 }
 
 /** What a request asks for, once its form, workspace, keyring and keys are proven. Decisions are not looked at. */
@@ -114,6 +151,11 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
   if (!sameLogHead(content.logHead, workspace.head)) {
     throw new Refused('stale_log_head', 'the request was made for another state of the workspace', false);
   }
+  const parent = openParent(evidence, workspace, content, trust);
+  if (workspace.frozen || parent?.frozen === true) {
+    const which = workspace.frozen ? workspace : (parent ?? workspace);
+    throw new Refused('frozen', `workspace ${which.id} is frozen by its owners`, true);
+  }
   const keyring = openKeyring(evidence.roster, trust.networkId);
   if (trust.keyringId !== undefined && keyring.id !== trust.keyringId) {
     throw new Refused('bad_evidence', `the roster is of keyring ${keyring.id}`, false);
@@ -133,15 +175,129 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
       true,
     );
   }
-  const expires = Math.min(timeOf(content.expires), timeOf(content.created) + maxRequestLifetime);
-  const base = { requestId: record.id, request: content, workspace, keyring, expires };
+  const base = {
+    requestId: record.id,
+    request: content,
+    signedWith: kindsOfCredentials(record.signedBy),
+    workspace,
+    ...(parent && { parent }),
+    keyring,
+  };
   const proofs = new KeyProofs(evidence.keys, keyring, trust.networkId);
-  if (content.kind === 'sign')
-    return { ...base, items: openItems(content.items, workspace, keyring, proofs) };
+  const planned = (items: readonly PlannedFor[]): { plan: Plan; expires: number } => {
+    const plan = planPolicy(items);
+    if ('reason' in plan) throw new Refused('policy_denied', plan.reason, true);
+    const ends = timeOf(content.created) + Math.min(plan.lifetimeMs, maxRequestLifetime);
+    return { plan, expires: Math.min(timeOf(content.expires), ends) };
+  };
+  if (content.kind === 'sign') {
+    const items = openItems(content.items, workspace, keyring, proofs);
+    const keys = proofs.all();
+    const plan = planned(
+      items.map(({ key, payload }) => ({
+        keyId: key.id,
+        facts: policyFacts(payload.facts),
+        levels: levelsFor(workspace, parent, policyOfKey(key, workspace, keys)),
+      })),
+    );
+    return { ...base, ...plan, items };
+  }
+  if (content.policy !== undefined) {
+    const [complaint] = unmeetable(content.policy, namesOf(workspace));
+    if (complaint !== undefined)
+      throw new Refused('bad_payload', `the key's policy could not be met: ${complaint}`, true);
+  }
   const derived = proofs.derivedBy(content);
   // Everything that is kept beside a request is proven, also what it has no need of.
   if (derived !== undefined) proofs.all();
-  return { ...base, items: [], ...(derived && { derived }) };
+  const plan = planned([{ facts: keyRequestFacts, levels: levelsFor(workspace, parent) }]);
+  return { ...base, ...plan, items: [], ...(derived && { derived }) };
+}
+
+const namesOf = ({ owners }: Pick<Workspace, 'owners'>): readonly string[] => owners.map(({ name }) => name);
+
+/** The parent of a child workspace, as the request's initiator knew it. */
+function openParent(
+  { parentLog }: Evidence,
+  workspace: Workspace,
+  { parentHead }: Request,
+  { networkId }: Trust,
+): Workspace | undefined {
+  const refuse = (detail: string): never => {
+    throw new Refused('bad_evidence', detail, false);
+  };
+  if (workspace.parent === undefined) {
+    if (parentLog !== undefined || parentHead !== undefined)
+      refuse(`workspace ${workspace.id} has no parent, and one is named`);
+    return undefined;
+  }
+  if (parentLog === undefined) return refuse(`the log of parent workspace ${workspace.parent} is missing`);
+  const parent = openWorkspace(parentLog, networkId);
+  if (parent.id !== workspace.parent)
+    refuse(`the parent's log is of workspace ${parent.id}, the parent is ${workspace.parent}`);
+  if (parentHead === undefined || !sameLogHead(parentHead, parent.head))
+    throw new Refused(
+      'stale_log_head',
+      'the request was made for another state of the parent workspace',
+      false,
+    );
+  if (!parent.children.has(workspace.id))
+    throw new Refused(
+      'not_served',
+      `workspace ${parent.id} does not name ${workspace.id} as its child`,
+      true,
+    );
+  const odd = parent.owners.find((owner) =>
+    workspace.owners.some(
+      (own) =>
+        (own.name === owner.name) !==
+        own.credentials.some((credential) => owner.credentials.includes(credential)),
+    ),
+  );
+  if (odd !== undefined)
+    throw new Refused(
+      'not_served',
+      `${odd.name} is not the same in workspace ${parent.id} and its child`,
+      true,
+    );
+  return parent;
+}
+
+/** The sign policy of a key by itself: the log's, else its request's, else that of the key from which it is derived. */
+function policyOfKey(
+  key: VerifiedKey,
+  workspace: Workspace,
+  keys: ReadonlyMap<Hex, ProvenKey>,
+): PolicyLevel['policy'] | undefined {
+  const own = workspace.keyPolicies.get(key.id) ?? key.policy;
+  if (own !== undefined || key.origin === undefined) return own;
+  return workspace.keyPolicies.get(key.origin.parent) ?? keys.get(key.origin.parent)?.key.policy;
+}
+
+/** The policies in force, nearest first: allowed is what the first allows, denied what any of them denies. */
+function levelsFor(
+  workspace: Workspace,
+  parent: Workspace | undefined,
+  ofKey?: PolicyLevel['policy'],
+): PolicyLevel[] {
+  const owners = namesOf(workspace);
+  const own = [ofKey, workspace.signPolicy].flatMap((policy) =>
+    policy === undefined ? [] : [{ policy, owners }],
+  );
+  if (parent?.signPolicy === undefined) return own;
+  return [...own, { policy: parent.signPolicy, owners: namesOf(parent) }];
+}
+
+/** Those who may decide on a request: owners of its workspace, and of the parent whose policy is in force in it. */
+function decidersOf({ workspace, parent }: Pick<Authorisation, 'workspace' | 'parent'>): Deciders {
+  const { id, head, owners } = workspace;
+  if (workspace.signPolicy !== undefined || parent === undefined) return { id, head, owners };
+  const more = parent.owners.flatMap(({ name, credentials }): Principal[] => {
+    const own = owners.find((owner) => owner.name === name);
+    return [{ name, credentials: [...new Set([...credentials, ...(own?.credentials ?? [])])] }];
+  });
+  const others = owners.filter(({ name }) => !more.some((owner) => owner.name === name));
+  return { id, head, owners: [...more, ...others] };
 }
 
 function openItems(
@@ -167,6 +323,11 @@ function openItems(
         true,
       );
     }
+    const disabled = [key.id, key.origin?.parent].find(
+      (id) => id !== undefined && workspace.disabledKeys.has(id),
+    );
+    if (disabled !== undefined)
+      throw new Refused('key_disabled', `item ${index}: key ${disabled} is disabled by the owners`, true);
     try {
       return {
         key,
@@ -191,81 +352,15 @@ export function verifyDecision(
   authorisation: Authorisation,
   networkId: string,
 ): Decision {
-  const { workspace, requestId } = authorisation;
-  const { content, signedBy } = verifyRecord(decisionRecord, envelope, networkId);
-  const fail = (message: string): never => {
-    throw new RecordError('missing_signature', 'decision', message);
-  };
-  if (content.subject !== requestId)
-    fail(`is about ${content.subject}, not about ${requestId}: send it where it belongs`);
-  const principal = workspace.owners.find((owner) => owner.name === content.principal);
-  if (principal === undefined)
-    fail(`${content.principal} is no owner of workspace ${workspace.id}: an owner must decide`);
-  if (!signedBy.every((credential) => principal?.credentials.includes(credential))) {
-    fail(`signed by somebody else than ${content.principal}: only credentials of that owner may sign it`);
-  }
-  if (!sameLogHead(content.logHead, workspace.head)) {
-    fail('was made for another state of the workspace: read the workspace again and decide anew');
-  }
-  return content;
-}
-
-/** Which of two decisions of one principal counts: never a matter of the order in which they arrive. */
-export function prevails(next: Decision, held: Decision): boolean {
-  if (next.seq !== held.seq) return next.seq > held.seq;
-  // Two under one seq contradict each other: the rejection counts, and of approvals the one that runs out first.
-  if (held.decision === 'reject') return false;
-  return next.decision === 'reject' || next.expires < held.expires;
-}
-
-/** The latest decision of each principal. */
-function latestDecisions(
-  evidence: Evidence,
-  authorisation: Authorisation,
-  networkId: string,
-  ignored: string[],
-) {
-  const latest = new Map<string, Decision>();
-  for (const [index, envelope] of evidence.decisions.entries()) {
-    try {
-      const next = verifyDecision(envelope, authorisation, networkId);
-      const held = latest.get(next.principal);
-      if (held === undefined || prevails(next, held)) latest.set(next.principal, next);
-    } catch (error) {
-      ignored.push(`decision ${index}: ${(error as Error).message}`);
-    }
-  }
-  return latest;
-}
-
-/** Where owners stand on a request, by their last decisions, and what was not counted, and why. */
-export interface Positions {
-  /** Those whose approval holds, the initiator among them unless it has taken the request back. */
-  readonly approved: ReadonlySet<string>;
-  readonly rejected: ReadonlySet<string>;
-  readonly ignored: string[];
+  return readDecisionOn(authorisation.requestId, envelope, decidersOf(authorisation), networkId).decision;
 }
 
 /** The decisions in evidence, each verified, the last of each principal counted as it stands at `trust.now`. */
 export function positionsOf(authorisation: Authorisation, evidence: Evidence, trust: Trust): Positions {
-  const ignored: string[] = [];
-  const latest = latestDecisions(evidence, authorisation, trust.networkId, ignored);
-  const approved = new Set([authorisation.request.initiator]);
-  const rejected = new Set<string>();
-  for (const [principal, made] of latest) {
-    if (made.decision === 'reject') {
-      rejected.add(principal);
-      approved.delete(principal);
-    } else if (timeOf(made.expires) > trust.now) approved.add(principal);
-    else ignored.push(`the approval of ${principal} ran out at ${made.expires}`);
-  }
-  return { approved, rejected, ignored };
-}
-
-/** Kinds of a request's items, as policies name them. */
-export function kindsOf(authorisation: Authorisation): readonly Kind[] {
-  if (authorisation.request.kind === 'key') return ['key.request'];
-  return authorisation.items.map((item) => item.payload.kind);
+  const { requestId, request, signedWith } = authorisation;
+  const initiator = { name: request.initiator, signedWith };
+  const deciders = decidersOf(authorisation);
+  return positionsOn(requestId, initiator, evidence.decisions, deciders, trust.networkId, trust.now);
 }
 
 /**
@@ -299,24 +394,26 @@ function verdictOf(proven: { readonly requestId?: Hex }, work: () => Verdict): V
 }
 
 function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): Verdict {
-  const { request, workspace } = authorisation;
-  if (timeOf(request.created) > trust.now + maxClockAhead) {
+  const { request, plan, requestId } = authorisation;
+  const created = timeOf(request.created);
+  if (created > trust.now + maxClockAhead) {
     throw new Refused('too_early', `made at ${request.created}: check the clocks`, false);
   }
   const { approved, rejected, ignored } = positionsOf(authorisation, evidence, trust);
-  if (rejected.has(request.initiator)) {
-    throw new Refused('cancelled', `cancelled by ${request.initiator}`, false);
-  }
-  const owners = workspace.owners.map((owner) => owner.name);
-  const judged = evaluatePolicy(workspace.signPolicy, kindsOf(authorisation), { owners, approved, rejected });
-  if (judged.verdict === 'denied') throw new Refused('policy_denied', judged.reason, true);
+  const { initiator } = request;
+  if (rejected.has(initiator)) throw new Refused('cancelled', `cancelled by ${initiator}`, false);
+  const { now, firstSeen = now, ledger } = trust;
+  const moment = { requestId, now, created, firstSeen, ...(ledger && { ledger }) };
+  const judged = judgePlan(plan, { initiator, approved, rejected }, moment);
   if (judged.verdict === 'rejected') throw new Refused('approvers', judged.reason, false);
   if (trust.now >= authorisation.expires) {
     throw new Refused('expired', `ended at ${new Date(authorisation.expires).toISOString()}`, true);
   }
-  if (judged.verdict === 'waiting')
-    return { verdict: 'waiting', authorisation, missing: judged.missing, ignored };
-  return { verdict: 'authorised', authorisation, ignored };
+  if (judged.verdict === 'over') throw new Refused('expired', judged.reason, false);
+  const until = judged.until === undefined ? {} : { until: judged.until };
+  if (judged.verdict === 'satisfied') return { verdict: 'authorised', authorisation, ignored, ...until };
+  const { missing, holds } = judged;
+  return { verdict: 'waiting', authorisation, missing, holds, ignored, ...until };
 }
 
 /**
@@ -325,7 +422,8 @@ function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): 
  */
 export function verdictHoldsUntil(evidence: Evidence, verdict: Verdict, trust: Trust): number {
   if (verdict.verdict === 'refused' && verdict.reason === 'too_early') return trust.now;
-  const ends = verdict.verdict === 'refused' ? [] : [verdict.authorisation.expires];
+  const ends =
+    verdict.verdict === 'refused' ? [] : [verdict.authorisation.expires, verdict.until ?? Infinity];
   for (const envelope of evidence.decisions) {
     try {
       const { content } = readContent(decisionRecord, envelope, trust.networkId);

@@ -6,6 +6,7 @@ import { sameKeyResult, verifyCertificate } from './keys/certificate.ts';
 import { DerivationError, derivedResult } from './keys/derivation.ts';
 import type { KeyType } from './keys/key-type.ts';
 import { envelopeId, envelopeSchema, verifyRecord } from './records/envelope.ts';
+import type { Policy } from './policy/schema.ts';
 import type { Keyring } from './records/keyring-roster.ts';
 import type { KeyResult } from './records/party-result.ts';
 import {
@@ -34,6 +35,8 @@ export interface VerifiedKey {
   readonly label: string;
   /** Of a derived key. */
   readonly origin?: Origin;
+  /** The sign policy that its own request gave it. */
+  readonly policy?: Policy;
 }
 
 /** A key with what its parties have certified of it. */
@@ -97,6 +100,7 @@ export class KeyProofs {
         publicKey: result.publicKey,
         label,
         ...(origin && { origin }),
+        ...(content.policy && { policy: content.policy }),
       },
       result,
     };

@@ -8,6 +8,8 @@ export type RefusalReason =
   | 'wrong_parent' // a key cannot be derived from this one: of another workspace, keyring or type, or no key at all
   | 'parent_is_derived' // keys are derived from generated ones only, by one path
   | 'bad_payload' // an item cannot be what it says
+  | 'key_disabled' // by its workspace's owners
+  | 'frozen' // the workspace or its parent, by its owners
   | 'policy_denied'
   | 'approvers' // rejected by approvers
   | 'cancelled' // rejected by its initiator

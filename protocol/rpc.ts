@@ -168,7 +168,7 @@ export const eventSchema = z.discriminatedUnion('type', [
     requestId: recordIdSchema,
     decisionId: recordIdSchema,
     principal: z.string(),
-    decision: z.enum(['approve', 'reject']),
+    decision: z.enum(['approve', 'reject', 'withdraw']),
     at: timestampSchema,
   }),
   z.strictObject({

@@ -36,7 +36,7 @@ async function checkOptions(options: Options): Promise<{ readonly seconds: numbe
   }
   if (options.out !== undefined) await requireFree(options.out);
   if (options.expires !== undefined && options.expires > maxRequestLifetime) {
-    throw new CliError('usage', 'no request lives longer than 24h', 'give --expires 24h or less');
+    throw new CliError('usage', 'no request lives longer than 30 days', 'give --expires 30d or less');
   }
   return { seconds };
 }
@@ -101,7 +101,11 @@ export const signCommand: CommandFactory = (context) =>
         ]),
       )
       .option('--wait [seconds]', 'wait until the request is final, at most so long')
-      .option('--expires <duration>', 'when the request ends (default, and at most: 24h)', parseDuration)
+      .option(
+        '--expires <duration>',
+        'when the request ends (default: 24h; rules of the policy may end it before)',
+        parseDuration,
+      )
       .option(
         '--out <file>',
         'write the signed transaction or message to this file (EVM: in 0x-hex; Bitcoin: in hex, or a PSBT; others: base64)',

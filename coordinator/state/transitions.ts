@@ -1,10 +1,10 @@
 // The state machine of requests: (request, command, now) -> new request and events, or StateError. Pure; what it may
 // conclude it derives from signed records through `authorize`, as every node does again for itself.
-import { authorize, kindsOf, maxClockAhead, reconsider, verifyDecision } from '../../protocol/authorize.ts';
+import { authorize, maxClockAhead, reconsider, verifyDecision } from '../../protocol/authorize.ts';
 import type { Authorisation, RefusalReason, Verdict } from '../../protocol/authorize.ts';
 import { sameLogHead, timeOf, timestamp } from '../../protocol/records/fields.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import { approversOf } from '../../protocol/policy/evaluate.ts';
+import { approversOf } from '../../protocol/policy/plan.ts';
 import { type Envelope, envelopeId, readContent, RecordError } from '../../protocol/records/envelope.ts';
 import { type Decision, decision as decisionRecord } from '../../protocol/records/decision.ts';
 import { originOf, type Request, request as requestRecord } from '../../protocol/records/request.ts';
@@ -26,6 +26,8 @@ const refusals: Record<RefusalReason, [StateErrorCode, string]> = {
   wrong_parent: ['forbidden', 'derive from a key of the same workspace, keyring and type'],
   parent_is_derived: ['invalid_params', 'make the request anew, with that root and that path'],
   bad_payload: ['invalid_params', 'correct the payload'],
+  key_disabled: ['wrong_state', 'use another key, or let the owners enable it'],
+  frozen: ['wrong_state', 'let the owners unfreeze the workspace'],
   policy_denied: ['policy_denied', 'ask for something that a rule of the sign policy allows'],
   approvers: ['wrong_state', 'make a new request'],
   cancelled: ['wrong_state', 'make a new request'],
@@ -183,11 +185,7 @@ export function decide(
       'decide while it is partial; only approvals can be renewed while it is pending',
     );
   }
-  const approvers = approversOf(
-    before.workspace.signPolicy,
-    kindsOf(before),
-    before.workspace.owners.map((owner) => owner.name),
-  );
+  const approvers = approversOf(before.plan);
   const cancels = content.decision === 'reject' && content.principal === before.request.initiator;
   if (!approvers.has(content.principal) && !cancels) {
     throw new StateError(

@@ -1,4 +1,4 @@
-// `decision`: a principal approves or rejects an action. The one with the highest seq of a principal counts.
+// `decision`: a principal approves or rejects an action, or takes what it decided before back. The one with the highest seq of a principal counts.
 import * as z from 'zod';
 import type { RecordType } from './envelope.ts';
 import {
@@ -12,7 +12,7 @@ import {
 
 const base = {
   networkId: networkIdSchema,
-  /** Id of the request decided on. */
+  /** Id of the request or workspace change decided on. */
   subject: recordIdSchema,
   principal: nameSchema,
   /** Rises with every decision of this principal on this subject, from 1. */
@@ -24,6 +24,8 @@ const schema = z.discriminatedUnion('decision', [
   // An approval withheld by a coordinator must not be usable much later; a rejection never runs out.
   z.strictObject({ ...base, decision: z.literal('approve'), expires: timestampSchema }),
   z.strictObject({ ...base, decision: z.literal('reject'), reason: labelSchema.optional() }),
+  // As if the principal had not decided: an initiator too no longer approves its own action.
+  z.strictObject({ ...base, decision: z.literal('withdraw') }),
 ]);
 export type Decision = z.infer<typeof schema>;
 

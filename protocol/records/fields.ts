@@ -1,6 +1,7 @@
 // Field schemas that several record types share.
 import * as z from 'zod';
 import { hexBytes } from '../hex.ts';
+import type { CredentialType } from '../policy/schema.ts';
 
 /** Name of a network, in every record: nothing signed for one network is valid on another. */
 export const networkIdSchema = z
@@ -43,6 +44,11 @@ export const credentialSchema = z
   .string()
   .regex(/^ed25519:0x[0-9a-f]{64}$/, 'expected a credential like ed25519:0x<64 hex digits>');
 export type Credential = z.infer<typeof credentialSchema>;
+
+/** What kind of credential it is. */
+export function credentialType(credential: Credential): CredentialType {
+  return credential.slice(0, credential.indexOf(':')) as CredentialType;
+}
 
 /** Fresh bytes that make a record unique. */
 export const nonceSchema = hexBytes(16, 32);

@@ -5,6 +5,7 @@ import { derivationPathSchema } from '../keys/derivation.ts';
 import type { Hex } from '../hex.ts';
 import { keyTypeSchema } from '../keys/key-type.ts';
 import { payloadSchema } from '../payloads/payload.ts';
+import { policySchema } from '../policy/schema.ts';
 import type { RecordType } from './envelope.ts';
 import {
   labelSchema,
@@ -23,6 +24,8 @@ const base = {
   initiator: nameSchema,
   /** The workspace's log as the initiator knew it: another policy than the one meant here makes the request void. */
   logHead: logHeadSchema,
+  /** Of a request in a child workspace: its parent's log as the initiator knew it. */
+  parentHead: logHeadSchema.exactOptional(),
   created: timestampSchema,
   expires: timestampSchema,
   nonce: nonceSchema,
@@ -37,6 +40,8 @@ const keyRequestSchema = z.strictObject({
   /** A derived key: the id of the generated key it is derived from, and how. Both or neither. */
   parent: recordIdSchema.exactOptional(),
   path: derivationPathSchema.exactOptional(),
+  /** The sign policy of this key alone, until the workspace's log gives it another. */
+  policy: policySchema.exactOptional(),
 });
 
 const signRequestSchema = z.strictObject({

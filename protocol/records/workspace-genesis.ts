@@ -1,6 +1,6 @@
 // `workspace.genesis`: the first entry of a workspace's log; its record id is the workspace's id.
 import * as z from 'zod';
-import { policySchema, type Rule } from '../policy/schema.ts';
+import { adminPolicySchema, policySchema, unmeetable } from '../policy/schema.ts';
 import type { RecordType } from './envelope.ts';
 import {
   credentialSchema,
@@ -27,8 +27,11 @@ const schema = z
     owners: z.array(principalSchema).min(1).max(100),
     /** Keyrings whose keys this workspace may make and use. */
     keyrings: z.array(recordIdSchema).min(1).max(20),
-    adminPolicy: policySchema,
-    signPolicy: policySchema,
+    adminPolicy: adminPolicySchema,
+    /** A child workspace may leave it out: then its parent's is in force, whatever that becomes. */
+    signPolicy: policySchema.exactOptional(),
+    /** Of a child workspace: the workspace whose log names it. What its parent's sign policy denies is denied here too. */
+    parent: recordIdSchema.exactOptional(),
     created: timestampSchema,
     nonce: nonceSchema,
   })
@@ -38,28 +41,20 @@ const schema = z
     'a credential may occur once in a workspace',
   )
   .refine((genesis) => distinct(genesis.keyrings), 'keyrings must be distinct')
+  .refine(
+    (genesis) => genesis.signPolicy !== undefined || genesis.parent !== undefined,
+    'only a child workspace can be without a sign policy',
+  )
   .superRefine((genesis, context) => {
     const names = genesis.owners.map((owner) => owner.name);
     for (const field of ['adminPolicy', 'signPolicy'] as const) {
-      for (const message of genesis[field].rules.flatMap((rule) => unmeetable(rule, names))) {
+      const policy = genesis[field];
+      for (const message of policy === undefined ? [] : unmeetable(policy, names)) {
         context.addIssue({ code: 'custom', path: [field], message });
       }
     }
   });
 export type WorkspaceGenesis = z.infer<typeof schema>;
-
-/** Why a rule could never be met by these owners. */
-function unmeetable(rule: Rule, owners: readonly string[]): string[] {
-  return [rule.require, rule.reject].flatMap((quorum) => {
-    if (quorum === undefined) return [];
-    if (quorum.of === 'owners') {
-      return quorum.k > owners.length ? [`rule ${rule.id} wants ${quorum.k} of ${owners.length} owners`] : [];
-    }
-    return quorum.of
-      .filter((name) => !owners.includes(name))
-      .map((name) => `rule ${rule.id} names ${name}, who is not an owner`);
-  });
-}
 
 export const workspaceGenesis: RecordType<WorkspaceGenesis> = {
   type: 'workspace.genesis',

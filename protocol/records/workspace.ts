@@ -1,34 +1,33 @@
-// A workspace as its log tells it. The log is a hash chain whose first entry is the genesis; replaying it gives owners
-// and policies at its head.
+// A workspace as its log tells it. The log is a hash chain whose first entry is the genesis; each later entry is a change
+// followed by the decisions that the admin policy wanted for it. Replaying it gives owners and policies at its head.
+import { type Deciders, kindsOfCredentials, type Positions, positionsOn } from '../decisions.ts';
 import type { Hex } from '../hex.ts';
-import type { Policy } from '../policy/schema.ts';
-import { type Envelope, RecordError, verifyRecord } from './envelope.ts';
+import { changeFacts } from '../policy/facts.ts';
+import { judgePlan, type PolicyVerdict } from '../policy/judge.ts';
+import { type Plan, planPolicy } from '../policy/plan.ts';
+import type { ChangeKind } from '../policy/schema.ts';
+import { decision as decisionRecord } from './decision.ts';
+import { type Envelope, RecordError, verifyRecord, type VerifiedRecord } from './envelope.ts';
 import type { Credential, LogHead } from './fields.ts';
+import { introducedBy, type WorkspaceChange, workspaceChange } from './workspace-change.ts';
 import { type Principal, workspaceGenesis } from './workspace-genesis.ts';
+import { applyChange, ChangeError, type WorkspaceState } from './workspace-state.ts';
 
-export interface Workspace {
-  readonly id: Hex;
-  readonly name: string;
-  readonly owners: readonly Principal[];
-  readonly keyrings: readonly Hex[];
-  readonly adminPolicy: Policy;
-  readonly signPolicy: Policy;
+export interface Workspace extends WorkspaceState {
   readonly head: LogHead;
+  /** The id of every entry, the genesis first: `chain[seq]`. */
+  readonly chain: readonly Hex[];
+  /** By the id of an entry after which two stood: the one that its owners said stands. */
+  readonly resolved: ReadonlyMap<Hex, Hex>;
+  /** Genesis, then every change followed by its decisions. */
   readonly log: readonly Envelope[];
 }
 
-/** Replays a workspace's log from its genesis. Throws RecordError naming the first entry that is wrong. */
-export function openWorkspace(log: readonly Envelope[], networkId: string): Workspace {
-  const [first, ...later] = log;
-  if (first === undefined)
-    throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
-  if (later.length > 0) {
-    throw new RecordError(
-      'malformed',
-      'workspace.genesis',
-      `the log has ${later.length} entries that this version cannot replay: use a newer one`,
-    );
-  }
+function fail(message: string): never {
+  throw new RecordError('malformed', workspaceChange.type, message);
+}
+
+function openGenesis(first: Envelope, networkId: string): Workspace {
   const { id, content, signedBy } = verifyRecord(workspaceGenesis, first, networkId);
   const credentials = new Set(content.owners.flatMap((owner) => owner.credentials));
   if (!signedBy.every((credential) => credentials.has(credential))) {
@@ -38,11 +37,178 @@ export function openWorkspace(log: readonly Envelope[], networkId: string): Work
       'signed by somebody who is not one of its owners: only owners may sign it',
     );
   }
-  const { name, owners, keyrings, adminPolicy, signPolicy } = content;
-  return { id, name, owners, keyrings, adminPolicy, signPolicy, head: { seq: 0, id }, log };
+  const { name, owners, keyrings, adminPolicy, signPolicy, parent } = content;
+  return {
+    id,
+    name,
+    owners,
+    keyrings,
+    adminPolicy,
+    ...(signPolicy !== undefined && { signPolicy }),
+    ...(parent !== undefined && { parent }),
+    keyPolicies: new Map(),
+    disabledKeys: new Set(),
+    children: new Set(),
+    frozen: false,
+    head: { seq: 0, id },
+    chain: [id],
+    resolved: new Map(),
+    log: [first],
+  };
+}
+
+/** The plan of a change under the admin policy in force. Throws RecordError when no decision could allow it. */
+export function planChange(workspace: WorkspaceState, kind: ChangeKind): Plan {
+  const owners = workspace.owners.map((owner) => owner.name);
+  const levels = [{ policy: workspace.adminPolicy, owners }];
+  const plan = planPolicy([{ levels, facts: changeFacts(kind) }]);
+  if ('reason' in plan) fail(`the admin policy allows no ${kind}: ${plan.reason}`);
+  return plan;
+}
+
+/** A change that fits onto the head of a log, with what its initiator signed it with. */
+export interface OpenedChange {
+  readonly record: VerifiedRecord<WorkspaceChange>;
+  readonly plan: Plan;
+  /** The workspace as it is once the change is in force. */
+  readonly next: WorkspaceState;
+}
+
+/**
+ * A change to this state of the workspace: verified, by one of its owners, countersigned by whoever it brings in. Whether
+ * it is decided is another question. Throws RecordError.
+ */
+export function openChange(workspace: Workspace, envelope: Envelope, networkId: string): OpenedChange {
+  const record = verifyRecord(workspaceChange, envelope, networkId);
+  const { workspaceId, seq, prev, initiator, change } = record.content;
+  const { head } = workspace;
+  if (workspaceId !== workspace.id) fail(`the change is of workspace ${workspaceId}, not of ${workspace.id}`);
+  if (prev !== head.id || seq !== head.seq + 1)
+    fail(`entry ${seq} after ${prev} does not follow the head, which is entry ${head.seq} ${head.id}`);
+  const owner = workspace.owners.find(({ name }) => name === initiator);
+  const others = record.signedBy.filter((credential) => !introducedBy(record.content).includes(credential));
+  if (owner === undefined || others.length === 0 || !others.every((one) => owner.credentials.includes(one))) {
+    throw new RecordError(
+      'missing_signature',
+      workspaceChange.type,
+      `not signed by its initiator ${initiator}: an owner must propose it`,
+    );
+  }
+  try {
+    return { record, plan: planChange(workspace, change.kind), next: applyChange(workspace, change) };
+  } catch (error) {
+    if (!(error instanceof ChangeError)) throw error;
+    return fail(`${change.kind} cannot be: ${error.message}`);
+  }
+}
+
+/** Where owners stand on a change, and what its policy says of that. `now`: as `positionsOn` has it. */
+export function judgeChange(
+  workspace: Deciders,
+  { record: { id, content, signedBy }, plan }: OpenedChange,
+  decisions: readonly Envelope[],
+  networkId: string,
+  now: number | undefined,
+): { readonly judged: PolicyVerdict; readonly positions: Positions } {
+  const own = workspace.owners.find(({ name }) => name === content.initiator)?.credentials ?? [];
+  const signedWith = kindsOfCredentials(signedBy.filter((credential) => own.includes(credential)));
+  const initiator = { name: content.initiator, signedWith };
+  const positions = positionsOn(id, initiator, decisions, workspace, networkId, now);
+  // An admin policy has nothing that time could change.
+  const moment = { requestId: id, now: 0, created: 0, firstSeen: 0 };
+  const judged = judgePlan(plan, { initiator: content.initiator, ...positions }, moment);
+  if (content.change.kind !== 'resolve' || judged.verdict !== 'satisfied') return { judged, positions };
+  const need = Math.floor(workspace.owners.length / 2) + 1;
+  const have = [...positions.approved.keys()];
+  if (have.length >= need) return { judged, positions };
+  const from = workspace.owners
+    .map(({ name }) => name)
+    .filter((name) => !have.includes(name) && !positions.rejected.has(name));
+  const missing = [{ rule: 'majority of owners', need, have, from }];
+  return { judged: { verdict: 'waiting', missing, holds: [] }, positions };
+}
+
+/** The workspace after a change that was decided. Throws RecordError when these decisions do not suffice. */
+function follow(
+  workspace: Workspace,
+  envelope: Envelope,
+  decisions: readonly Envelope[],
+  stands: Hex | undefined,
+  networkId: string,
+): Workspace {
+  const opened = openChange(workspace, envelope, networkId);
+  const { id, content } = opened.record;
+  const { judged } = judgeChange(workspace, opened, decisions, networkId, undefined);
+  if (judged.verdict !== 'satisfied')
+    fail(`entry ${content.seq} ${id} was not decided by the owners it takes`);
+  const log = [...workspace.log, envelope, ...decisions];
+  if (content.change.kind === 'resolve') {
+    if (stands !== undefined) fail(`two entries say which entry ${content.seq} stands: one is enough`);
+    const resolved = new Map([...workspace.resolved, [content.prev, content.change.stands]]);
+    return { ...workspace, resolved, log };
+  }
+  if (stands !== undefined && stands !== id)
+    fail(`entry ${content.seq} is ${id}, its owners said that ${stands} stands`);
+  return {
+    ...opened.next,
+    head: { seq: content.seq, id },
+    chain: [...workspace.chain, id],
+    resolved: workspace.resolved,
+    log,
+  };
+}
+
+/** Replays a workspace's log from its genesis. Throws RecordError naming the first entry that is wrong. */
+export function openWorkspace(log: readonly Envelope[], networkId: string): Workspace {
+  const [first, ...later] = log;
+  if (first === undefined)
+    throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
+  return extendWorkspace(openGenesis(first, networkId), later, networkId);
+}
+
+/** Replays further entries on top of what was replayed. Throws RecordError. */
+export function extendWorkspace(
+  workspace: Workspace,
+  later: readonly Envelope[],
+  networkId: string,
+): Workspace {
+  let current = workspace;
+  for (let index = 0; index < later.length;) {
+    const after = later.findIndex((envelope, at) => at > index && envelope.type !== decisionRecord.type);
+    const end = after < 0 ? later.length : after;
+    const stands = current.resolved.get(current.head.id);
+    current = follow(current, later[index]!, later.slice(index + 1, end), stands, networkId);
+    index = end;
+  }
+  return current;
+}
+
+/** How one log of a workspace stands to another that is known: `fork` when owners have to say which of two entries stands. */
+export type LogRelation =
+  | { readonly relation: 'same' | 'newer' | 'older' }
+  | { readonly relation: 'fork'; readonly common: LogHead; readonly known: Hex; readonly received: Hex };
+
+/** Compares a log with one that is known, both replayed and of one workspace. */
+export function compareLogs(known: Workspace, received: Workspace): LogRelation {
+  const differs = known.chain.findIndex(
+    (id, seq) => received.chain[seq] !== undefined && received.chain[seq] !== id,
+  );
+  if (differs < 0) {
+    const [ours, theirs] = [known, received].map(
+      ({ chain, resolved }) => chain.length * 1000 + resolved.size,
+    );
+    return { relation: theirs! > ours! ? 'newer' : theirs! < ours! ? 'older' : 'same' };
+  }
+  const common = { seq: differs - 1, id: known.chain[differs - 1]! };
+  const pair = { known: known.chain[differs]!, received: received.chain[differs]! };
+  if (received.resolved.get(common.id) === pair.received && known.resolved.get(common.id) !== pair.known)
+    return { relation: 'newer' };
+  if (known.resolved.get(common.id) === pair.known && received.resolved.get(common.id) !== pair.received)
+    return { relation: 'older' };
+  return { relation: 'fork', common, ...pair };
 }
 
 /** The owner one of whose credentials this is. */
-export function ownerOf(workspace: Workspace, credential: Credential): Principal | undefined {
+export function ownerOf(workspace: Pick<Workspace, 'owners'>, credential: Credential): Principal | undefined {
   return workspace.owners.find((owner) => owner.credentials.includes(credential));
 }

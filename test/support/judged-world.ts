@@ -51,13 +51,20 @@ export const judgeRequest = (
 ): Verdict =>
   judge({ request: envelope, decisions: [approve(world, idOf(envelope), 'bob')], ...parts }, more);
 
+/** For messages of failed assertions. */
+const shown = (verdict: Verdict): string =>
+  JSON.stringify(verdict, (_, value: unknown) => (typeof value === 'bigint' ? String(value) : value)).slice(
+    0,
+    300,
+  );
+
 export function authorised(verdict: Verdict, ignored = 0): void {
-  assert.equal(verdict.verdict, 'authorised', JSON.stringify(verdict).slice(0, 300));
-  assert.ok(verdict.verdict === 'authorised' && verdict.ignored.length === ignored, JSON.stringify(verdict));
+  assert.equal(verdict.verdict, 'authorised', shown(verdict));
+  assert.ok(verdict.verdict === 'authorised' && verdict.ignored.length === ignored, shown(verdict));
 }
 
 export function waiting(verdict: Verdict, from: readonly string[], ignored = 0): void {
-  assert.ok(verdict.verdict === 'waiting', JSON.stringify(verdict).slice(0, 300));
+  assert.ok(verdict.verdict === 'waiting', shown(verdict));
   assert.deepEqual(
     verdict.missing.flatMap((missing) => missing.from),
     from,
@@ -83,7 +90,7 @@ export function otherWorkspace(change: Record<string, unknown>): World {
       owners: [...owners],
       keyrings: [...keyrings],
       adminPolicy,
-      signPolicy,
+      ...(signPolicy && { signPolicy }),
       created: timestamp(start),
       nonce: `0x${'77'.repeat(16)}`,
       ...change,

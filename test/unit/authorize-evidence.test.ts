@@ -49,7 +49,12 @@ describe('evidence: the log', () => {
     refused(judge({ log: [foreign.genesis] }), 'bad_evidence', false, /the log is of workspace/);
     const renamed = otherWorkspace({ name: 'another' });
     refused(judge({ log: [renamed.genesis] }), 'bad_evidence', false);
-    refused(judge({ log: [world.genesis, world.genesis] }), 'bad_evidence', false, /cannot replay/);
+    refused(
+      judge({ log: [world.genesis, world.genesis] }),
+      'bad_evidence',
+      false,
+      /a workspace.change record belongs here/,
+    );
     refused(judge({ log: [request] }), 'bad_evidence', false);
     refused(judge({ log: [{ ...world.genesis, signatures: [] }] }), 'bad_evidence', false, /nobody signed/);
   });
@@ -303,7 +308,7 @@ describe('evidence: items', () => {
     const makes = makeKey(denying);
     const asked = signRequest(denying, [{ keyId: makes.id, payload }]);
     const parts = { log: [denying.genesis], request: asked, keys: [makes.entry], decisions: [] };
-    refused(judge(parts), 'policy_denied', true, /no rule allows message/);
+    refused(judge(parts), 'policy_denied', true, /no rule allows this message/);
     // No approval changes a denial, nor does the time.
     const decisions = ['alice', 'bob', 'carol'].map((name) => approve(denying, idOf(asked), name));
     refused(judge({ ...parts, decisions }), 'policy_denied', true);
@@ -345,7 +350,7 @@ describe('evidence: items', () => {
       [note, transfer],
       [transfer, note],
     ]) {
-      refused(ask(items), 'policy_denied', true, /no rule allows message/);
+      refused(ask(items), 'policy_denied', true, /no rule allows this message/);
     }
   });
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { authorize, maxClockAhead, maxRequestLifetime } from '../../protocol/authorize.ts';
+import { defaultAdminPolicy } from '../../protocol/policy/schema.ts';
+import { authorize, maxClockAhead, defaultRequestLifetime } from '../../protocol/authorize.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
 import { decision } from '../../protocol/records/decision.ts';
 import { addSignature, createRecord, type Envelope } from '../../protocol/records/envelope.ts';
@@ -250,7 +251,7 @@ describe('authorize', () => {
     it('of an owner whom the workspace no longer has do not count', () => {
       const smaller = otherWorkspace({
         owners: world.workspace.owners.filter((owner) => owner.name !== 'bob'),
-        adminPolicy: world.workspace.signPolicy,
+        adminPolicy: defaultAdminPolicy(2),
       });
       const asks = signRequest(smaller, [{ keyId: key.id, payload }]);
       const makes = makeKey(smaller);
@@ -270,7 +271,7 @@ describe('authorize', () => {
         expires: start + 400 * 24 * hour,
       });
       const decisions = [approve(world, idOf(stretched), 'bob', { expires: start + 300 * 24 * hour })];
-      const last = start + maxRequestLifetime - 1;
+      const last = start + defaultRequestLifetime - 1;
       authorised(judge({ request: stretched, decisions }, { now: last }));
       refused(judge({ request: stretched, decisions }, { now: last + 1 }), 'expired', true);
       const verdict = judge({ request: stretched, decisions });

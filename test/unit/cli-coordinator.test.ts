@@ -202,7 +202,7 @@ describe('countersign, with a coordinator', () => {
     fails(await run(`request show ${id} --wait`), 5, /rejected/);
     fails(await run(`action approve ${id} --as bob --yes`), 1, /cannot be approved \(approvers\)/);
     fails(await run(`${sign} --out ${path('x')}`), 2, /--out has nothing to write without --wait/);
-    fails(await run(`${sign} --expires 48h`), 2, /24h/);
+    fails(await run(`${sign} --expires 31d`), 2, /30 days/);
     fails(await run(`${sign} --wait --out ${path('text')}`), 1, /already exists/);
   });
 

@@ -12,7 +12,7 @@ import {
   verifyKeyView,
   verifySignatures,
 } from '../../client/verify.ts';
-import { authorize, maxRequestLifetime } from '../../protocol/authorize.ts';
+import { authorize, defaultRequestLifetime, maxRequestLifetime } from '../../protocol/authorize.ts';
 import { messagePayload } from '../../protocol/payloads/message.ts';
 import { decision } from '../../protocol/records/decision.ts';
 import {
@@ -86,8 +86,8 @@ describe('record builders', () => {
     const built = buildGenesis(options, alice);
     const { id, content } = verifyRecord(workspaceGenesis, built.envelope, networkId);
     assert.equal(id, built.id);
-    assert.equal(content.adminPolicy.rules[0]?.require?.k, 2);
-    assert.equal(content.signPolicy.rules[0]?.id, 'any-owner');
+    assert.deepEqual(content.adminPolicy.rules[0]?.require, { k: 2, of: 'owners' });
+    assert.equal(content.signPolicy?.rules[0]?.id, 'any-owner');
     assert.throws(
       () => buildGenesis(options, mallory),
       isRecordError('missing_signature', /not one of its owners/),
@@ -135,7 +135,7 @@ describe('record builders', () => {
       const { content } = readContent(request, buildKeyRequest(options, alice).envelope, networkId);
       return timeOf(content.expires) - timeOf(content.created);
     };
-    assert.equal(lifetime(), maxRequestLifetime);
+    assert.equal(lifetime(), defaultRequestLifetime);
     assert.equal(lifetime(60_000), 60_000);
     assert.equal(lifetime(10 * maxRequestLifetime), maxRequestLifetime);
     assert.throws(() => lifetime(0), isRecordError('malformed', /expires is not after created/));

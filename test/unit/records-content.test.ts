@@ -115,7 +115,7 @@ describe('who signs what', () => {
     refuses(
       'malformed',
       () => openWorkspace([genesis.envelope, genesis.envelope], networkId),
-      /cannot replay/,
+      /a workspace.change record belongs here/,
     );
     refuses('malformed', () => openWorkspace([roster.envelope], networkId));
   });

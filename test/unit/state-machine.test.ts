@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { evidenceOf } from '../../coordinator/state/request.ts';
 import { requestView } from '../../coordinator/state/views.ts';
-import { evidenceSchema, maxClockAhead, maxRequestLifetime } from '../../protocol/authorize.ts';
+import { evidenceSchema, maxClockAhead, defaultRequestLifetime } from '../../protocol/authorize.ts';
 import { requestViewSchema } from '../../protocol/rpc.ts';
 import { alonePolicy, Coordinated, payload, refusesCommand, Signing } from '../support/coordinated.ts';
 import {
@@ -90,7 +90,11 @@ describe('a new request', () => {
         ],
       },
     });
-    refusesCommand('policy_denied', () => new Signing(keysOnly, makeKey(keysOnly)), /no rule allows message/);
+    refusesCommand(
+      'policy_denied',
+      () => new Signing(keysOnly, makeKey(keysOnly)),
+      /no rule allows this message/,
+    );
   });
 
   it("with another workspace's key beside an own one is refused", () => {
@@ -120,9 +124,9 @@ describe('a new request', () => {
 
   it('cannot stretch its life beyond 24 hours', () => {
     const long = partial({ expires: start + 1000 * hour });
-    assert.equal(long.request.expires, start + maxRequestLifetime);
-    assert.equal(long.expire(start + maxRequestLifetime - 1).request.state, 'partial');
-    assert.equal(long.expire(start + maxRequestLifetime).request.reason?.code, 'approval_timeout');
+    assert.equal(long.request.expires, start + defaultRequestLifetime);
+    assert.equal(long.expire(start + defaultRequestLifetime - 1).request.state, 'partial');
+    assert.equal(long.expire(start + defaultRequestLifetime).request.reason?.code, 'approval_timeout');
     assert.equal(partial({ expires: start + 2 * hour }).request.expires, start + 2 * hour);
   });
 });

@@ -1,0 +1,30 @@
+// Addresses as policies list them, and when two spellings are one.
+import { keccak_256 } from '@noble/hashes/sha3.js';
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
+import * as z from 'zod';
+
+/** Whether hex digits in mixed case have the checksum of EIP-55. Digits in one case have none, and pass. */
+function hasChecksum(address: string): boolean {
+  const digits = address.slice(2);
+  const lower = digits.toLowerCase();
+  if (digits === lower || digits === digits.toUpperCase()) return true;
+  const hash = bytesToHex(keccak_256(utf8ToBytes(lower)));
+  return [...digits].every((digit, index) =>
+    Number.parseInt(hash[index]!, 16) >= 8 ? digit === digit.toUpperCase() : digit === digit.toLowerCase(),
+  );
+}
+
+/** An address of any chain, a program, a token, or a Bitcoin script in hex. */
+export const addressSchema = z
+  .string()
+  .regex(/^[0-9A-Za-z]{14,200}$/, 'expected an address, without spaces')
+  .refine(
+    (text) => !/^0x[0-9a-fA-F]{40}$/.test(text) || hasChecksum(text),
+    'the checksum of this address is wrong',
+  );
+
+/** One spelling for all that name one place: hex in lower case, also of what Bitcoin writes with letters of one case. */
+export function plainAddress(address: string): string {
+  if (address.startsWith('0x') || /^(bc|tb|bcrt)1/i.test(address)) return address.toLowerCase();
+  return address;
+}
