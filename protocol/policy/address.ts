@@ -9,9 +9,11 @@ function hasChecksum(address: string): boolean {
   const lower = digits.toLowerCase();
   if (digits === lower || digits === digits.toUpperCase()) return true;
   const hash = bytesToHex(keccak_256(utf8ToBytes(lower)));
-  return [...digits].every((digit, index) =>
-    Number.parseInt(hash[index]!, 16) >= 8 ? digit === digit.toUpperCase() : digit === digit.toLowerCase(),
-  );
+  return digits
+    .split('')
+    .every((digit, index) =>
+      Number.parseInt(hash[index]!, 16) >= 8 ? digit === digit.toUpperCase() : digit === digit.toLowerCase(),
+    );
 }
 
 /** An address of any chain, a program, a token, or a Bitcoin script in hex. */
