@@ -18,12 +18,12 @@ const stateSchema = z.object({
   reason: z.object({ code: z.string() }).optional(),
 });
 
-const types: Readonly<Partial<Record<string, WebhookType>>> = {
-  partial: 'action.created',
-  pending: 'request.pending',
-  fulfilled: 'request.fulfilled',
-  rejected: 'request.rejected',
-};
+const types: ReadonlyMap<string, WebhookType> = new Map([
+  ['partial', 'action.created'],
+  ['pending', 'request.pending'],
+  ['fulfilled', 'request.fulfilled'],
+  ['rejected', 'request.rejected'],
+]);
 
 export interface Message {
   /** The same for the same event, whenever and by whichever run of the coordinator it is sent. */
@@ -39,7 +39,7 @@ export function messageOf(workspaceId: Hex, { sequence, event }: StreamEvent): M
   const parsed = stateSchema.safeParse(event);
   if (!parsed.success) return undefined;
   const { requestId, kind, state, at, reason } = parsed.data;
-  const type = types[state];
+  const type = types.get(state);
   if (type === undefined) return undefined;
   const data = { workspaceId, requestId, kind, state, ...(reason && { reason: reason.code }) };
   // What it is about is hashed too: in a store that was restored from a backup a sequence can come to mean another event.

@@ -1,6 +1,7 @@
 // Delivers to one receiver what happens in its workspaces: each workspace in order, one message at a time, at least once. A
 // workspace whose message is not taken waits, and others go on; what waits is a position in a stream, so that a receiver that
 // is dead for days costs a few numbers for each workspace, and never more than `maxAtOnce` connections.
+import { setMaxListeners } from 'node:events';
 import type { Hex } from '../../protocol/hex.ts';
 import type { WebhookObserver } from '../observer.ts';
 import { workspaceStream } from '../repository.ts';
@@ -72,6 +73,8 @@ export class WebhookSender {
     this.#options = options;
     this.#cursors = new Cursors(options.store, webhook.name);
     this.#wanted = webhook.workspaces && new Set(webhook.workspaces);
+    // As many may wait as there are workspaces.
+    setMaxListeners(0, this.#ended.signal);
   }
 
   /** Called before anything can change. Throws StoreError. */
