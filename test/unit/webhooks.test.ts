@@ -2,6 +2,7 @@
 // is slow, dead or hostile can do, which is nothing to anybody else.
 import assert from 'node:assert/strict';
 import { verifyWebhook } from '../../client/mod.ts';
+import { createCoordinatorMetrics } from '../../coordinator/metrics.ts';
 import { MemoryStore } from '../../coordinator/store/memory.ts';
 import { type Commit, type Store, StoreError } from '../../coordinator/store/store.ts';
 import { messageOf } from '../../coordinator/webhooks/message.ts';
@@ -266,8 +267,8 @@ describe('a receiver that does not take a message', () => {
 
   it('gets what is older than three days at least once', async () => {
     const store = new MemoryStore();
-    let request: Hex | undefined;
-    await withWebhooks([webhook('a')], async (at) => void (await at.workspace(workspace)), store);
+    const request = idOf(77);
+    await withWebhooks([webhook('a')], (at) => at.workspace(workspace), store);
     // Nothing is sent while the coordinator is down.
     await store.commit({
       append: [
@@ -275,7 +276,7 @@ describe('a receiver that does not take a message', () => {
           stream: `workspaces/${workspace}`,
           event: {
             type: 'request.state',
-            requestId: (request = idOf(77)),
+            requestId: request,
             kind: 'key',
             state: 'fulfilled',
             at: new Date(webhookStart - 200 * hour).toISOString(),
@@ -285,8 +286,10 @@ describe('a receiver that does not take a message', () => {
     });
     await withWebhooks(
       [webhook('a')],
-      async (at) =>
-        void (await at.reaches(1, workspace, 'a').then(() => assert.deepEqual(at.requests(), [request]))),
+      async (at) => {
+        await at.reaches(1, workspace, 'a');
+        assert.deepEqual(at.requests(), [request]);
+      },
       store,
     );
   });
@@ -314,7 +317,7 @@ describe('a receiver that does not take a message', () => {
       store,
     );
     assert.equal(await store.get(`webhook/gone/${workspace}`), undefined);
-    await withWebhooks([webhook('gone')], async (at) => void (await at.reaches(2, workspace, 'gone')), store);
+    await withWebhooks([webhook('gone')], (at) => at.reaches(2, workspace, 'gone'), store);
   });
 });
 
@@ -553,6 +556,43 @@ describe('what a webhook has told', () => {
       },
       store,
     );
+  });
+});
+
+describe('metrics of webhooks', () => {
+  it('count attempts by outcome, and tell of the age of what waits', async () => {
+    const metrics = createCoordinatorMetrics(
+      () => undefined,
+      () => webhookStart,
+    );
+    try {
+      const at = new WebhookWorld([webhook('a'), webhook('b')], new MemoryStore(), {
+        observer: metrics.webhooks,
+      });
+      metrics.read({
+        load: () => ({ connections: 0, streams: 0, answering: 0, bodyBytes: 0 }),
+        presence: () => [],
+        requests: () => undefined,
+        webhooks: () => at.webhooks.backlog(),
+      });
+      await at.webhooks.start();
+      at.reply = ({ url }) => (url.includes('b.example') ? 503 : 204);
+      await at.state(workspace);
+      await at.reaches(1, workspace, 'a');
+      await at.waits(2 * seconds);
+      at.clock.pass(1500);
+      const text = await metrics.instruments.text();
+      for (const line of [
+        'webhook_deliveries_total{webhook="a",outcome="delivered"} 1',
+        'webhook_deliveries_total{webhook="b",outcome="refused"} 1',
+        'webhook_backlog_seconds{webhook="a"} 0',
+        'webhook_backlog_seconds{webhook="b"} 1.5',
+      ])
+        assert.ok(text.includes(`countersign_coordinator_${line}\n`), `${line}\n${text}`);
+      await at.webhooks.stop();
+    } finally {
+      metrics.stop();
+    }
   });
 });
 
