@@ -18,7 +18,7 @@ function number(text: string | undefined): number | string | undefined {
 }
 
 /**
- * The configuration in `path`, with `dir` absolute: what the file says is relative to the file, what was typed is relative to
+ * The configuration in `path`, with absolute paths: what the file says is relative to the file, what was typed is relative to
  * where it was typed. Throws CliError.
  */
 export async function readCoordinatorConfig(
@@ -45,5 +45,14 @@ export async function readCoordinatorConfig(
       ...(overrides.listen !== undefined && { listen: { ...(file.values.listen as object), ...listen } }),
     }),
   );
-  return { ...config, dir: resolve(overrides.dir === undefined ? file.folder : '.', config.dir) };
+  return {
+    ...config,
+    dir: resolve(overrides.dir === undefined ? file.folder : '.', config.dir),
+    ...(config.webhooks && {
+      webhooks: config.webhooks.map((webhook) => ({
+        ...webhook,
+        secretFile: resolve(file.folder, webhook.secretFile),
+      })),
+    }),
+  };
 }

@@ -124,6 +124,7 @@ const known: Readonly<Record<string, Known>> = {
   },
   StoreError: { outcomes: { default: 'failed' } },
   ListenError: { outcomes: { default: 'failed' } },
+  WebhookSecretError: { outcomes: { default: 'usage' } },
 };
 
 function codeOf(error: Error): string {

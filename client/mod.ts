@@ -29,6 +29,8 @@ export {
   verifyKeyView,
   verifySignatures,
 } from './verify.ts';
+export { type ReceivedWebhook, verifyWebhook, type WebhookMessage, webhookTolerance } from './webhook.ts';
+export { WebhookError, type WebhookErrorCode, type WebhookType, webhookTypes } from '../protocol/webhook.ts';
 export {
   authorize,
   type Authorisation,

@@ -6,6 +6,7 @@ import { credentialSchema, networkIdSchema } from '../protocol/records/fields.ts
 import { corsSchema } from './rpc/cors.ts';
 import { limitsSchema, timeoutsSchema } from './rpc/limits.ts';
 import { defaultEventsPerStream } from './retention.ts';
+import { webhookSchema, webhooksSchema } from './webhooks/config.ts';
 
 const listenSchema = z.strictObject({
   host: z
@@ -44,6 +45,8 @@ const schema = z.strictObject({
   retention: retentionSchema.prefault({}),
   /** Where Prometheus may read this coordinator's metrics; none are kept without it. */
   metrics: metricsSchema.optional(),
+  /** Who is told of requests that await approvers, become pending, or end. */
+  webhooks: webhooksSchema.optional(),
 });
 /** For tests that hold the documentation to it. */
 export { schema as coordinatorConfigSchema };
@@ -73,6 +76,7 @@ const allowedKeys: Readonly<Record<string, readonly string[]>> = {
   timeouts: Object.keys(timeoutsSchema.shape),
   retention: Object.keys(retentionSchema.shape),
   metrics: Object.keys(metricsSchema.shape),
+  webhooks: Object.keys(webhookSchema.shape),
   'limits.addressRate': ['requests', 'perSeconds'],
   'limits.credentialRate': ['requests', 'perSeconds'],
 };
@@ -104,7 +108,8 @@ export function parseCoordinatorConfig(value: unknown): CoordinatorConfig {
   const where = path === '' ? 'configuration' : `configuration, ${path}`;
   if (issue.code === 'unrecognized_keys') {
     const unknown = issue.keys.map((key) => JSON.stringify(key)).join(', ');
-    const allowed = allowedKeys[path]?.join(', ') ?? 'none';
+    // Of an element of a list: those of any element.
+    const allowed = allowedKeys[path.replaceAll(/\.[0-9]+/g, '')]?.join(', ') ?? 'none';
     throw new ConfigError('unknown_key', path, `${where}: unknown key ${unknown}; allowed are: ${allowed}`);
   }
   const message =

@@ -10,6 +10,7 @@ import { ListenError } from './rpc/listen.ts';
 import { createRpcServer, type RpcServer, type RpcTiming } from './rpc/server.ts';
 import type { Log } from './rpc/json-rpc.ts';
 import { createCoordinatorService } from './service.ts';
+import { heardStore } from './store/heard.ts';
 import { LevelStore } from './store/level.ts';
 import { timedStore } from './store/timed.ts';
 import { RequestCensus } from './request-census.ts';
@@ -117,13 +118,21 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
 
   try {
     signal?.throwIfAborted();
+    // Loaded only where they are wanted; a secret that cannot be read stops the start before anything else.
+    const hooks = config.webhooks && (await import('./webhooks/webhooks.ts'));
+    const receivers = await hooks?.loadWebhooks(config.webhooks ?? []);
     await makeFolder(dir);
     // Loaded only where they are wanted.
     const metrics = config.metrics && (await import('./metrics.ts')).createCoordinatorMetrics(log, now);
     if (metrics) undo.push(async () => metrics.stop());
     const opened = await LevelStore.open({ folder: join(dir, 'db') });
     undo.push(() => opened.close());
-    const store = metrics ? timedStore(opened, metrics.onWrite) : opened;
+    const timed = metrics ? timedStore(opened, metrics.onWrite) : opened;
+    const webhooks =
+      hooks &&
+      receivers &&
+      new hooks.Webhooks({ webhooks: receivers, store: timed, now, log, observer: metrics?.webhooks });
+    const store = webhooks ? heardStore(timed, (stream) => webhooks.heard(stream)) : timed;
     const census = new RequestCensus(store);
     // The folder is ours now: a file of a run that was killed must not be taken for this one's.
     await rm(readyFile, { force: true });
@@ -146,6 +155,11 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
         },
       }),
     });
+    if (webhooks) {
+      undo.push(() => webhooks.stop());
+      // Before anybody can change anything.
+      await webhooks.start();
+    }
     undo.push(() => service.stop());
     service.start();
     const { server, url } = await listen(
@@ -173,6 +187,7 @@ export async function startCoordinator(options: StartOptions): Promise<RunningCo
         load: () => server.load(),
         presence: () => service.registry.presence(),
         requests: () => (census.complete ? census.counts() : undefined),
+        ...(webhooks && { webhooks: () => webhooks.backlog() }),
       });
       const counting = countAll(census, service.registry, log);
       undo.push(() => counting.stop());

@@ -2,7 +2,7 @@
 // holds at each scrape. Nothing here can fail a call: see metrics/instruments.ts.
 import { Instruments, longBuckets, textOf } from '../metrics/instruments.ts';
 import { addProcessMetrics } from '../metrics/process.ts';
-import type { RpcObserver, ServiceObserver } from './observer.ts';
+import type { RpcObserver, ServiceObserver, WebhookObserver } from './observer.ts';
 import type { Presence } from './registry.ts';
 import type { Counted } from './request-census.ts';
 import type { RpcLoad } from './rpc/server.ts';
@@ -17,12 +17,15 @@ export interface CoordinatorSources {
   readonly presence: () => readonly Presence[];
   /** Every request of the store; undefined until they are all counted. */
   readonly requests: () => readonly (readonly [Counted, number])[] | undefined;
+  /** Of each webhook the age of the oldest event that was not taken yet, in milliseconds. */
+  readonly webhooks?: () => readonly { readonly name: string; readonly ageMs: number }[];
 }
 
 export interface CoordinatorMetrics {
   readonly instruments: Instruments;
   readonly service: ServiceObserver;
   readonly rpc: RpcObserver;
+  readonly webhooks: WebhookObserver;
   readonly onWrite: OnWrite;
   /** From now on scrapes read from these. */
   read(sources: CoordinatorSources): void;
@@ -50,6 +53,7 @@ export function createCoordinatorMetrics(log: Log, now: () => number): Coordinat
     },
     rpc: rpcCounters(instruments),
     onWrite: storeTimes(instruments),
+    webhooks: webhookCounters(instruments),
     read: (given) => {
       sources = given;
     },
@@ -140,6 +144,17 @@ function storeTimes(instruments: Instruments): OnWrite {
   return (what, outcome, ms) => writes.observe({ what, outcome }, ms / 1000);
 }
 
+function webhookCounters(instruments: Instruments): WebhookObserver {
+  const deliveries = instruments.counter<'webhook' | 'outcome'>({
+    name: 'webhook_deliveries_total',
+    labels: ['webhook', 'outcome'],
+    meaning:
+      'Attempts to deliver to a webhook by outcome: `delivered`, `refused`, `timeout`, `unreachable`, `gone`. Beside them `dropped` (given up after three days) and `lost` (forgotten by the store before).',
+    worry: '`dropped`, `lost` or `gone` at any time; the others while nothing is delivered.',
+  });
+  return { attempted: (webhook, outcome) => deliveries.add({ webhook, outcome }) };
+}
+
 function addGauges(
   instruments: Instruments,
   sources: () => CoordinatorSources | undefined,
@@ -182,6 +197,17 @@ function addGauges(
     (set) => {
       for (const { keyringId, name, nodeUp } of sources()?.presence() ?? [])
         set(nodeUp ? 1 : 0, { keyring: keyringId, party: name });
+    },
+  );
+  instruments.gauge<'webhook'>(
+    {
+      name: 'webhook_backlog_seconds',
+      labels: ['webhook'],
+      meaning: 'Age of the oldest event that the receiver of a webhook has not taken yet; 0 without one.',
+      worry: 'it is above 300: the receiver is down, or refuses what it gets. The log has the reason.',
+    },
+    (set) => {
+      for (const { name, ageMs } of sources()?.webhooks?.() ?? []) set(ageMs / 1000, { webhook: name });
     },
   );
   const held = (name: string, meaning: string, worry: string, of: (load: RpcLoad) => number): void => {

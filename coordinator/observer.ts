@@ -16,3 +16,11 @@ export interface RpcObserver {
   /** A connection was closed because there are too many. */
   connectionRefused(): void;
 }
+
+/** What became of an attempt to deliver a webhook's message, or of events that will not be sent. */
+export type WebhookOutcome =
+  'delivered' | 'refused' | 'timeout' | 'unreachable' | 'gone' | 'dropped' | 'lost';
+
+export interface WebhookObserver {
+  attempted(webhook: string, outcome: WebhookOutcome): void;
+}

@@ -22,7 +22,10 @@ export interface StoredKeyring {
 export const keyringStream = (id: Hex): string => `keyrings/${id}`;
 export const workspaceStream = (id: Hex): string => `workspaces/${id}`;
 
-const workspaceKey = (id: Hex): string => `workspace/${id}`;
+/** Begins the keys of all workspaces; their ids follow. */
+export const workspacePrefix = 'workspace/';
+
+const workspaceKey = (id: Hex): string => `${workspacePrefix}${id}`;
 const keyringKey = (id: Hex): string => `keyring/${id}`;
 const requestKey = (id: Hex): string => `request/${id}`;
 const ownerKey = (credential: string, id: Hex): string => `owner/${credential}/${id}`;

@@ -47,10 +47,11 @@ export async function examineCoordinator(findings: Findings, machine: Machine, p
     return;
   }
   const { dir, listen, networkId } = config;
+  const secrets = (config.webhooks ?? []).map(({ secretFile }) => secretFile);
   const folder = await nearest(dir);
   if (!(await checkFolder(findings, folder))) return;
   if (folder === dir) {
-    await checkPermissions(findings, { folder, private: [dir], unwritable: [path] });
+    await checkPermissions(findings, { folder, private: [dir, ...secrets], unwritable: [path] });
   } else findings.ok('permissions', `${dir} is not there yet: its first start makes it`);
   await checkDisk(findings, machine, folder);
   const loopback = /^(localhost|127\.[0-9.]+|::1)$/.test(listen.host);

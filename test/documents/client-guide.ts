@@ -1,8 +1,11 @@
-// Fills docs/client.md from the program that it shows: each block named after a region of test/documents/client-example.ts.
+// Fills docs/client.md and docs/webhooks.md from the programs that they show: each block is named after a region of one.
 import { readFile } from 'node:fs/promises';
 import { format } from 'prettier';
 
 const style = { printWidth: 110, singleQuote: true, trailingComma: 'all' } as const;
+
+/** What a program imports, as one who has installed the package writes it. */
+const installed = (text: string): string => text.replace("'../../client/mod.ts'", "'countersign/client'");
 
 /** The lines of a region, as far to the left as they go. */
 function region(program: string, name: string): string {
@@ -10,30 +13,35 @@ function region(program: string, name: string): string {
   if (body === undefined) throw new TypeError(`there is no region ${name}`);
   const lines = body.split('\n');
   const indent = Math.min(...lines.filter((line) => line.trim() !== '').map((line) => line.search(/\S/)));
-  return lines.map((line) => line.slice(indent)).join('\n');
+  return installed(lines.map((line) => line.slice(indent)).join('\n'));
 }
 
-/** What the program imports, as one who has installed the package writes it. */
 function imports(program: string): string {
   const found = /^import \{[^}]*\} from '\.\.\/\.\.\/client\/mod\.ts';$/m.exec(program);
   if (found === null) throw new TypeError('the program imports nothing');
-  return found[0].replace('../../client/mod.ts', 'countersign/client');
+  return installed(found[0]);
 }
 
-/** docs/client.md, with every block as the program has it, and how many there are. */
-export async function clientGuide(): Promise<{
+export interface Guide {
   readonly file: URL;
   readonly text: string;
+  /** How many blocks there are. */
   readonly blocks: number;
-}> {
-  const file = new URL('../../docs/client.md', import.meta.url);
+}
+
+/** A document with every block as the program has it. */
+async function guide(name: string, source: string): Promise<Guide> {
+  const file = new URL(`../../docs/${name}`, import.meta.url);
   const document = await readFile(file, 'utf8');
-  const program = await readFile(new URL('client-example.ts', import.meta.url), 'utf8');
+  const program = await readFile(new URL(source, import.meta.url), 'utf8');
   let blocks = 0;
-  const filled = document.replaceAll(/^```ts (\w+)\n[^]*?^```$/gm, (_, name: string) => {
+  const filled = document.replaceAll(/^```ts (\w+)\n[^]*?^```$/gm, (_, block: string) => {
     blocks += 1;
-    const text = name === 'imports' ? imports(program) : region(program, name);
-    return `\`\`\`ts ${name}\n${text}\n\`\`\``;
+    const text = block === 'imports' ? imports(program) : region(program, block);
+    return `\`\`\`ts ${block}\n${text}\n\`\`\``;
   });
   return { file, text: await format(filled, { ...style, parser: 'markdown' }), blocks };
 }
+
+export const clientGuide = (): Promise<Guide> => guide('client.md', 'client-example.ts');
+export const webhookGuide = (): Promise<Guide> => guide('webhooks.md', 'webhook-receiver.ts');

@@ -1,7 +1,8 @@
-// `npm run docs:rpc`: writes the generated documentation of the RPC, and the program in the client's.
+// `npm run docs:rpc`: writes the generated documentation of the RPC, and the programs in the client's and the webhooks'.
 import { writeFile } from 'node:fs/promises';
-import { clientGuide } from './client-guide.ts';
+import { clientGuide, webhookGuide } from './client-guide.ts';
 import { generateRpc } from './rpc.ts';
 
 const { files } = await generateRpc();
-for (const { file, text } of [...files, await clientGuide()]) await writeFile(file, text);
+for (const { file, text } of [...files, await clientGuide(), await webhookGuide()])
+  await writeFile(file, text);

@@ -22,6 +22,7 @@ import { temporaryFilesUnder } from '../support/crash-network.ts';
 import { commandPoints, firstStartPoints, rarePoints } from '../support/crash-points.ts';
 import { createWorld, networkId as worldNetwork } from '../support/fixture.ts';
 import { ServiceWorld, submitted } from '../support/service-world.ts';
+import { idOf, webhook, WebhookWorld } from '../support/webhook-world.ts';
 import { makeTestBuild, type TestBuild } from '../support/test-build.ts';
 import {
   derivedCase,
@@ -330,6 +331,48 @@ describe('a process that is killed', function () {
         left.map(({ sequence, event }) => [sequence, event]),
         [1, 2, 3, 4, 5].slice(first - 1).map((event) => [event, event]),
       );
+      await again.close();
+    });
+  });
+
+  it('while it notes what a webhook has told: it is told again, or not, with the same id', async () => {
+    await each(names(rarePoints, 'coordinator.commit.webhook'), async (point) => {
+      const folder = await newFolder();
+      const store = await LevelStore.open({ folder });
+      const before = new WebhookWorld([webhook('a')], store);
+      await before.webhooks.start();
+      const workspaceId = idOf(1);
+      await before.workspace(workspaceId);
+      before.reply = () => 500;
+      const requestId = await before.state(workspaceId);
+      await before.receives(1);
+      await before.webhooks.stop();
+      await store.close();
+      const imports = {
+        LevelStore: 'coordinator/store/level.js',
+        Webhooks: 'coordinator/webhooks/webhooks.js',
+      };
+      await dieAt(
+        point,
+        imports,
+        `const store = await LevelStore.open({ folder: ${JSON.stringify(folder)} });
+         const webhooks = [{ name: 'a', url: 'https://a.example/', secrets: [new Uint8Array(32)] }];
+         const post = async () => ({ status: 204, waitMs: 0 });
+         await new Webhooks({ webhooks, store, now: Date.now, log() {}, post }).start();
+         setInterval(() => {}, 1000);`,
+      );
+      const again = await LevelStore.open({ folder });
+      const after = new WebhookWorld([webhook('a')], again);
+      await after.webhooks.start();
+      await after.reaches(1, workspaceId, 'a');
+      // What comes next comes after it.
+      const next = await after.state(workspaceId, 'pending', idOf(200));
+      await after.reaches(2, workspaceId, 'a');
+      const repeated = point.endsWith(':before') ? [requestId] : [];
+      assert.deepEqual(after.requests(), [...repeated, next]);
+      const id = (world: WebhookWorld) => world.received[0]!.headers['webhook-id'];
+      if (repeated.length > 0) assert.equal(id(after), id(before));
+      await after.webhooks.stop();
       await again.close();
     });
   });

@@ -5,8 +5,9 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Client, createClient } from '../../client/mod.ts';
-import { parseCoordinatorConfig } from '../../coordinator/config.ts';
+import { type CoordinatorConfigInput, parseCoordinatorConfig } from '../../coordinator/config.ts';
 import { startCoordinator } from '../../coordinator/main.ts';
+import type { Log } from '../../coordinator/rpc/json-rpc.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { verifyRecord } from '../../protocol/records/envelope.ts';
 import { request as requestRecord } from '../../protocol/records/request.ts';
@@ -81,7 +82,11 @@ class Parties {
 
 /** Starts a coordinator that registers for anybody, a keyring on it, and the keyring's parties. */
 export async function runNetwork(
-  options: { readonly origins?: readonly string[] } = {},
+  options: {
+    readonly origins?: readonly string[];
+    readonly webhooks?: CoordinatorConfigInput['webhooks'];
+    readonly log?: Log;
+  } = {},
 ): Promise<RunningNetwork> {
   const dir = await mkdtemp(join(tmpdir(), 'countersign-acting-'));
   const config = parseCoordinatorConfig({
@@ -90,8 +95,10 @@ export async function runNetwork(
     listen: { port: 0 },
     create: 'open',
     cors: { origins: [...(options.origins ?? [])] },
+    webhooks: options.webhooks,
   });
-  const coordinator = await startCoordinator({ config, log: () => undefined, version: '0.1.0' });
+  const { log = () => undefined } = options;
+  const coordinator = await startCoordinator({ config, log, version: '0.1.0' });
   const controller = new AbortController();
   let running: Promise<void> = Promise.resolve();
   const stop = async (): Promise<void> => {

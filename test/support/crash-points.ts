@@ -55,6 +55,7 @@ export const firstStartPoints = [
 /** Passed by what a network without much to do has no need of: killed in test/integration/crash-points-store.test.ts. */
 export const rarePoints = [
   ...around('coordinator.commit.expiry'),
+  ...around('coordinator.commit.webhook'),
   ...around('coordinator.trim'),
   ...around('node.epoch.erased'),
   'node.epoch-key.erased:before',

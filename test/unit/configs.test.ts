@@ -16,6 +16,7 @@ const folder = fileURLToPath(new URL('../../configs/', import.meta.url));
 interface Schema {
   readonly properties?: Readonly<Record<string, Schema>>;
   readonly required?: readonly string[];
+  readonly items?: Schema;
   readonly anyOf?: readonly Schema[];
   readonly default?: unknown;
 }
@@ -31,7 +32,8 @@ function settingsOf(schema: Schema, prefix = ''): Map<string, Setting> {
   for (const [key, inner] of Object.entries(schema.properties ?? {})) {
     const path = `${prefix}${key}`;
     found.set(path, { required: schema.required?.includes(key) === true, fallback: inner.default });
-    for (const [below, setting] of settingsOf(inner, `${path}.`)) found.set(below, setting);
+    for (const part of [inner, inner.items ?? {}])
+      for (const [below, setting] of settingsOf(part, `${path}.`)) found.set(below, setting);
   }
   for (const branch of schema.anyOf ?? []) {
     for (const [path, setting] of settingsOf(branch, prefix)) found.set(path, setting);
@@ -58,13 +60,17 @@ function read(text: string): { enabled: string; keys: Map<string, Documented> } 
   let comment: string[] = [];
   for (const line of lines) {
     const [, prose] = /^\s*# (.*)$/.exec(line) ?? [];
-    const [, space, key] = /^(\s*)([A-Za-z][\w-]*):( |$)/.exec(line) ?? [];
+    const [, space, key] = /^(\s*(?:- )?)([A-Za-z][\w-]*):( |$)/.exec(line) ?? [];
     if (prose !== undefined) comment.push(prose);
     else if (space !== undefined && key !== undefined) {
       while ((path.at(-1)?.indent ?? -1) >= space.length) path.pop();
       path.push({ indent: space.length, key });
       const names = path.map((part) => part.key);
-      const value = names.reduce<unknown>((at, name) => (at as Record<string, unknown>)[name], whole);
+      const value = names.reduce<unknown>(
+        // Of a list: in its first element.
+        (at, name) => (Array.isArray(at) ? at[0] : at)[name] as unknown,
+        whole,
+      );
       keys.set(names.join('.'), { comment: comment.join(' '), value });
       comment = [];
     } else comment = [];

@@ -183,7 +183,7 @@ describe('coordinator/config', () => {
       [
         { ...least, listn: 1 },
         '',
-        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, cors, limits, timeouts, retention, metrics$/,
+        /^configuration: unknown key "listn"; allowed are: networkId, dir, listen, create, cors, limits, timeouts, retention, metrics, webhooks$/,
       ],
       [
         { ...least, listen: { port: 1, hots: 'x' } },

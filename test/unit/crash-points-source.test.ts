@@ -39,6 +39,7 @@ const mayWrite: Readonly<Record<string, string>> = {
   'storage/atomic-file.ts': 'the one way to write a file',
   'node/store/erase-file.ts': 'overwrites a file before it is removed, between crash points',
   'client/identity/sealed-file.ts': 'opens files to read them',
+  'coordinator/webhooks/secret-file.ts': 'opens files to read them',
   'cli/bounded-file.ts': 'opens files to read them',
   'cli/doctor/disk.ts': 'tries to write, to a file that nobody keeps',
   'cli/payload-file.ts': 'opens files to read them',

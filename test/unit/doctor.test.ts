@@ -536,6 +536,14 @@ describe('countersign doctor', function () {
       `networkId: ${networkId}\ndir: ./coordinator-1\nlisten: { port: 0 }\n`,
     );
     assert.deepEqual(await codes('--coordinator', own), []);
+    const hooked = await cli.write(
+      'hooked.yaml',
+      `networkId: ${networkId}\ndir: ./coordinator-1\nlisten: { port: 0 }\nwebhooks:\n  - { name: a, url: https://a.example/, secretFile: ./hook.secret }\n`,
+    );
+    await writeFile(dir('hook.secret'), 'x', { mode: 0o644 });
+    assert.deepEqual(await codes('--coordinator', hooked), ['file_open']);
+    await chmod(dir('hook.secret'), 0o600);
+    assert.deepEqual(await codes('--coordinator', hooked), []);
     // Its ready.json is gone: it has the folder, and nobody knows where it listens.
     await rename(dir('coordinator-1/ready.json'), dir('ready.json'));
     assert.deepEqual(await codes('--coordinator', own), ['daemon_silent']);
