@@ -5,7 +5,7 @@ import { toHex } from '../hex.ts';
 import { type Envelope, lengthPrefixed } from './envelope.ts';
 
 /** How many logs are remembered, and how many characters all of them together may have. */
-const most = { logs: 64, characters: 64 * 1024 * 1024 } as const;
+const mostKnown = { logs: 64, characters: 64 * 1024 * 1024 };
 
 /** A name of exactly these envelopes, signatures and all, on this network. */
 function nameOf(log: readonly Envelope[], networkId: string): { name: string; characters: number } {
@@ -23,7 +23,12 @@ function nameOf(log: readonly Envelope[], networkId: string): { name: string; ch
 /** What logs came to, each told by all of its bytes and signatures. The log itself is not kept. */
 export class KnownLogs<Outcome extends object> {
   readonly #known = new Map<string, { readonly outcome: Outcome; readonly characters: number }>();
+  readonly #most: { readonly logs: number; readonly characters: number };
   #characters = 0;
+
+  constructor(most = mostKnown) {
+    this.#most = most;
+  }
 
   /** What this very log came to; else what `replay` says. What it throws is not remembered. */
   of(log: readonly Envelope[], networkId: string, replay: () => Outcome): Outcome {
@@ -32,12 +37,12 @@ export class KnownLogs<Outcome extends object> {
     // Put last again: those unused for longest are forgotten first.
     if (held !== undefined) this.#forget(name);
     const outcome = held?.outcome ?? replay();
-    if (characters <= most.characters) {
+    if (characters <= this.#most.characters) {
       this.#known.set(name, { outcome, characters });
       this.#characters += characters;
     }
     for (const [oldest] of this.#known) {
-      if (this.#known.size <= most.logs && this.#characters <= most.characters) break;
+      if (this.#known.size <= this.#most.logs && this.#characters <= this.#most.characters) break;
       this.#forget(oldest);
     }
     return outcome;
