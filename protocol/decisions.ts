@@ -55,6 +55,10 @@ export function readDecisionOn(
   return { decision: content, signedWith: kindsOfCredentials(signedBy) };
 }
 
+const union = <Value>(one: readonly Value[], other: readonly Value[]): readonly Value[] => [
+  ...new Set([...one, ...other]),
+];
+
 const strength = { reject: 2, withdraw: 1, approve: 0 } as const;
 
 /** Which of two decisions of one principal counts: never a matter of the order in which they arrive. */
@@ -90,9 +94,12 @@ export function positionsOn(
   for (const [index, envelope] of envelopes.entries()) {
     try {
       const next = readDecisionOn(subject, envelope, deciders, networkId);
-      const held = latest.get(next.decision.principal);
-      if (held === undefined || prevails(next.decision, held.decision))
-        latest.set(next.decision.principal, next);
+      const { principal } = next.decision;
+      const held = latest.get(principal);
+      if (held === undefined || prevails(next.decision, held.decision)) latest.set(principal, next);
+      else if (!prevails(held.decision, next.decision))
+        // The same again, with another credential of theirs: both have signed it, whichever came first.
+        latest.set(principal, { ...held, signedWith: union(held.signedWith, next.signedWith) });
     } catch (error) {
       ignored.push(`decision ${index}: ${(error as Error).message}`);
     }
@@ -105,7 +112,7 @@ export function positionsOn(
     else if (now === undefined || timeOf(decision.expires) > now) {
       // Whoever asks has approved by asking, with whatever signed that.
       const also = principal === initiator.name ? initiator.signedWith : [];
-      approved.set(principal, [...new Set([...also, ...signedWith])]);
+      approved.set(principal, union(also, signedWith));
     } else ignored.push(`the approval of ${principal} ran out at ${decision.expires}`);
   }
   return { approved, rejected, ignored };

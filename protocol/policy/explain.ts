@@ -74,11 +74,9 @@ export function policyWarnings(policy: Policy, owners: readonly string[]): strin
   const alone = allowing.filter(
     ({ require, when }) =>
       require !== undefined &&
-      'k' in require &&
-      require.k === 1 &&
-      require.excludeInitiator === undefined &&
       owners.length > 1 &&
-      when?.amount === undefined &&
+      owners.some((name) => metByOne(policy, require, name, owners)) &&
+      (when?.amount?.lt ?? when?.amount?.lte) === undefined &&
       when?.change === undefined &&
       !(when?.kind?.every((kind) => kind === 'key.request') ?? false),
   );
@@ -99,6 +97,14 @@ export function policyWarnings(policy: Policy, owners: readonly string[]): strin
     ...fees.map(({ id }) => `rule ${id}: bounds a token's amount, but not the fee: add \`fee\``),
     ...allowing.flatMap((rule) => overlaps(policy, rule, owners)),
   ];
+}
+
+/** Whether one who asks needs nobody else. */
+function metByOne(policy: Policy, tree: Tree, name: string, owners: readonly string[]): boolean {
+  if ('all' in tree) return tree.all.every((branch) => metByOne(policy, branch, name, owners));
+  if ('any' in tree) return tree.any.some((branch) => metByOne(policy, branch, name, owners));
+  const { k, of, excludeInitiator } = tree;
+  return k === 1 && excludeInitiator === undefined && membersOf(policy, of, owners).includes(name);
 }
 
 /** Groups that must all agree, and share members: one person then counts in each. */

@@ -121,12 +121,12 @@ export function policyFacts(facts: PayloadFacts): PolicyFacts {
       };
     }
     case 'evm.typedData': {
-      // What is no known leave to move tokens may be an order of any kind.
+      // What is no known leave to move tokens may be an order of any kind; without a chain, of any token at that address.
       const { chain, approvals } = facts;
       return {
         kind: facts.kind,
         ...(chain !== undefined && { chain }),
-        understood: approvals.length > 0,
+        understood: approvals.length > 0 && chain !== undefined,
         movements: approvals.map(({ asset, spender, amount }) => ({
           chain: chain ?? '',
           address: asset,

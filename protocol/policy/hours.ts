@@ -91,30 +91,40 @@ export function within(hours: Hours, time: number): boolean {
   return (days.includes(dayNames[today]!) && now >= from) || (days.includes(yesterday) && now < to);
 }
 
-/** The moment at which clocks of the zone show `wall`; where they are put on past it, one soon after. */
-function momentOf(tz: string, wall: number, near: number): number {
-  const guess = wall - (wallClock(tz, near) - near);
-  return wall - (wallClock(tz, guess) - guess);
+const offsetOf = (tz: string, time: number): number => wallClock(tz, time) - time;
+
+/** The first minute at which clocks differ from UTC otherwise than at `from`, where they do so at `to`: whole minutes both. */
+function changeOfClocks(tz: string, from: number, to: number): number {
+  const before = offsetOf(tz, from);
+  let [same, other] = [from, to];
+  while (other - same > minute) {
+    const middle = Math.floor((same + other) / 2 / minute) * minute;
+    if (offsetOf(tz, middle) === before) same = middle;
+    else other = middle;
+  }
+  return other;
 }
 
-/** The first whole minute after `time` at which `within` is another, in milliseconds since 1970; undefined: none in nine days. */
+/**
+ * The first whole minute after `time` at which `within` is another, in milliseconds since 1970; undefined: none in nine days.
+ * Between two moments at which clocks are put on or back, it changes only where they show `from` or `to`.
+ */
 export function nextChange(hours: Hours, time: number): number | undefined {
+  const { tz } = hours;
   const now = within(hours, time);
   const start = Math.floor(time / minute) * minute;
-  const midnight = Math.floor(wallClock(hours.tz, start) / day) * day;
+  const days = Array.from({ length: 10 }, (_, index) => start + index * day);
+  const offsets = days.map((at) => offsetOf(tz, at));
+  const put = offsets.flatMap((offset, index) =>
+    index > 0 && offset !== offsets[index - 1] ? [changeOfClocks(tz, days[index - 1]!, days[index]!)] : [],
+  );
   const edges = [minutesOf(hours.from), minutesOf(hours.to)];
-  const candidates = Array.from({ length: 10 }, (_, days) =>
-    edges.map((edge) => midnight + days * day + edge * minute),
-  )
-    .flat()
-    .map((wall) => momentOf(hours.tz, wall, start))
-    .toSorted((one, other) => one - other);
-  for (const candidate of candidates) {
-    if (candidate <= start || within(hours, candidate) === now) continue;
-    let first = candidate;
-    // Where clocks were put on or back meanwhile, it may have changed before.
-    while (first - minute > start && within(hours, first - minute) !== now) first -= minute;
-    return first;
-  }
-  return undefined;
+  const midnight = Math.floor((start + offsets[0]!) / day) * day;
+  const shown = [...new Set(offsets)].flatMap((offset) =>
+    days.flatMap((_, index) => edges.map((edge) => midnight + index * day + edge * minute - offset)),
+  );
+  return [...shown, ...put]
+    .filter((candidate) => candidate > start)
+    .toSorted((one, other) => one - other)
+    .find((candidate) => within(hours, candidate) !== now);
 }

@@ -237,7 +237,8 @@ export const adminPolicySchema = policySchema.superRefine((policy, context) => {
     for (const [name, value] of Object.entries({ delay, ttl, limit, hours })) {
       if (value === undefined) continue;
       const message = `an admin policy has no \`${name}\`: nobody who replays the log could tell whether it was kept`;
-      context.addIssue({ code: 'custom', path: ['rules', index, name], message });
+      const path = name === 'hours' ? ['when', name] : [name];
+      context.addIssue({ code: 'custom', path: ['rules', index, ...path], message });
     }
     for (const other of kind.filter((one) => one !== 'workspace.change')) {
       const message = `an admin policy is about workspace.change alone, not about ${other}`;
@@ -251,18 +252,13 @@ interface Complaint {
   readonly message: string;
 }
 
-/** An entry of a policy's table: a name like `constructor` stands in every object, and is in no table for that. */
-function own<Value>(table: Readonly<Record<string, Value>> | undefined, name: string): Value | undefined {
-  return table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
-}
-
 /** What a rule names that its policy does not have, and amounts that its assets cannot have. */
 function dangling(policy: Pick<Policy, 'groups' | 'lists' | 'assets'>, rule: Rule): Complaint[] {
   const found: Complaint[] = [];
   for (const field of ['require', 'reject'] as const) {
     for (const { k, of } of rule[field] === undefined ? [] : quorumsOf(rule[field])) {
       if (typeof of !== 'string' || of === 'owners') continue;
-      const members = own(policy.groups, of);
+      const members = entryOf(policy.groups, of);
       if (members === undefined) found.push({ path: [field], message: `there is no group ${of}` });
       else if (k > members.length)
         found.push({ path: [field], message: `k is larger than group ${of}: ${k} of ${members.length}` });
@@ -271,24 +267,22 @@ function dangling(policy: Pick<Policy, 'groups' | 'lists' | 'assets'>, rule: Rul
   const { when, limit } = rule;
   if (when?.to !== undefined && !Array.isArray(when.to)) {
     const name = 'in' in when.to ? when.to.in : when.to.notIn;
-    if (own(policy.lists, name) === undefined)
+    if (entryOf(policy.lists, name) === undefined)
       found.push({ path: ['when', 'to'], message: `there is no list ${name}` });
   }
   for (const name of when?.asset ?? []) {
-    const decimals = own(policy.assets, name)?.decimals;
+    const decimals = entryOf(policy.assets, name)?.decimals;
     if (decimals === undefined && isSymbol(name) && !coins.includes(name))
       found.push({ path: ['when', 'asset'], message: `there is no asset ${name} in the table` });
     if (decimals === undefined && !isSymbol(name) && when?.chain?.length !== 1)
       found.push({ path: ['when', 'asset'], message: `${name} needs its one chain beside it, in \`chain\`` });
-    for (const [path, amount] of [...boundsOf(when?.amount), ...boundsOf(limit && { lte: limit.amount })]) {
-      if (!isWhole(amount, decimals ?? 0))
-        found.push({
-          path:
-            limit && path === 'lte' && amount === limit.amount
-              ? ['limit', 'amount']
-              : ['when', 'amount', path],
-          message: `${amount} is no amount of ${name}, which has ${decimals ?? 0} digits after the point`,
-        });
+    const amounts: [(string | number)[], string][] = [
+      ...boundsOf(when?.amount).map(([sign, bound]): [string[], string] => [['when', 'amount', sign], bound]),
+      ...(limit === undefined ? [] : [[['limit', 'amount'], limit.amount] satisfies [string[], string]]),
+    ];
+    for (const [path, amount] of amounts) {
+      const message = `${amount} is no amount of ${name}, which has ${decimals ?? 0} digits after the point`;
+      if (!isWhole(amount, decimals ?? 0)) found.push({ path, message });
     }
   }
   for (const field of ['fee', 'outputs'] as const) {
@@ -297,6 +291,11 @@ function dangling(policy: Pick<Policy, 'groups' | 'lists' | 'assets'>, rule: Rul
         found.push({ path: ['when', field, path], message: `${amount} is not a whole number` });
   }
   return found;
+}
+
+/** What a table has under a name: nothing that every object has, like `constructor`. */
+function entryOf<Entry>(table: Readonly<Record<string, Entry>> | undefined, name: string): Entry | undefined {
+  return table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
 }
 
 /** Coins that can be named without a table, in base units. */
@@ -318,7 +317,7 @@ export function membersOf(
   owners: readonly string[],
 ): readonly string[] {
   if (group === 'owners') return owners;
-  const named = typeof group === 'string' ? (policy.groups?.[group] ?? []) : group;
+  const named = typeof group === 'string' ? (entryOf(policy.groups, group) ?? []) : group;
   return named.filter((name) => owners.includes(name));
 }
 
