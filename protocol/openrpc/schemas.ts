@@ -6,6 +6,7 @@ import { receiptSchema } from '../receipt.ts';
 import { envelopeSchema } from '../records/envelope.ts';
 import {
   credentialSchema,
+  ed25519CredentialSchema,
   epochSchema,
   logHeadSchema,
   networkIdSchema,
@@ -41,7 +42,8 @@ const components: Readonly<Record<string, readonly [z.ZodType, string]>> = {
   NetworkId: [networkIdSchema, 'Name of a network: nothing signed for one is valid on another.'],
   RecordId: [recordIdSchema, 'SHA-256 of a signed record, and so the id of the thing that it made.'],
   Timestamp: [timestampSchema, 'RFC 3339, UTC, with milliseconds: `2030-01-31T12:00:00.000Z`.'],
-  Credential: [credentialSchema, 'A public key that signs.'],
+  Credential: [credentialSchema, 'A public key that signs, in its one spelling.'],
+  Ed25519Credential: [ed25519CredentialSchema, 'The key of a party or connector.'],
   Envelope: [envelopeSchema, 'A signed record: its exact bytes, and the signatures over its id.'],
   LogHead: [logHeadSchema, "A position in a workspace's log."],
   Epoch: [epochSchema, "A version of a keyring's roster and shares."],

@@ -32,4 +32,12 @@ export const decision: RecordType<Decision> = {
   schema,
   // One credential of the principal signs: the workspace's log tells which those are (authorize.ts).
   signers: () => [],
+  readable: (content) => ({
+    action: `${content.decision === 'approve' ? 'Approve' : 'Reject'} the action ${content.subject}`,
+    principal: content.principal,
+    seq: String(content.seq),
+    ...(content.decision === 'approve'
+      ? { until: content.expires }
+      : content.reason !== undefined && { reason: content.reason }),
+  }),
 };
