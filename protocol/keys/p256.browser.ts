@@ -2,7 +2,7 @@
 import { p256 } from '@noble/curves/nist.js';
 import { compactOf, publicKeyLength } from './p256-rules.ts';
 
-export { checkPublicKey, maxDerLength } from './p256-rules.ts';
+export { checkPublicKey, maxDerLength, publicKeyOfInfo } from './p256-rules.ts';
 
 /**
  * Whether a DER signature (at most 72 bytes) of `message` is valid under a compressed public key (33 bytes). False for any

@@ -4,7 +4,7 @@
 import { createPublicKey, type KeyObject, verify as nativeVerify } from 'node:crypto';
 import { compactOf, publicKeyLength } from './p256-rules.ts';
 
-export { checkPublicKey, maxDerLength } from './p256-rules.ts';
+export { checkPublicKey, maxDerLength, publicKeyOfInfo } from './p256-rules.ts';
 
 /** DER before a compressed public key of P-256 (RFC 5480, 2). */
 const publicKeyPrefix = Buffer.from('3039301306072a8648ce3d020106082a8648ce3d030107032200', 'hex');
