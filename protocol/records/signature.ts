@@ -21,7 +21,13 @@ const maxSignatures = 256;
 /** Of wallets and passkeys on one record: each costs as much as many others, and few people sign one record. */
 const maxOutsideSignatures = 32;
 
-const signatureSchema = z.union([
+/** One signature of an envelope. */
+export interface RecordSignature {
+  credential: Credential;
+  signature: Hex;
+}
+
+const signatureSchema: z.ZodType<RecordSignature, RecordSignature> = z.union([
   z.strictObject({ credential: ed25519CredentialSchema, signature: hexBytes(ed25519SignatureLength) }),
   z.strictObject({ credential: eip712CredentialSchema, signature: hexBytes(walletSignatureLength) }),
   z.strictObject({

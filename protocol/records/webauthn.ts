@@ -14,10 +14,13 @@ import { lengthPrefixed, splitLengthPrefixed } from './length-prefixed.ts';
 /** Bytes of the hash of the rpId, of the flags and of the counter (section 6.1), after which extensions may follow. */
 const minAuthenticatorData = 37;
 const maxAuthenticatorData = 1024;
+/** Type, 32 bytes of challenge, and an origin take more. */
+const minClientData = 100;
 const maxClientData = 2048;
+const minSignature = 8;
 const lengths = 3 * 4;
 /** Bytes of the shortest and the longest signature of a passkey, as it stands in an envelope. */
-export const minPasskeySignature = lengths + minAuthenticatorData + 1 + 1;
+export const minPasskeySignature = lengths + minAuthenticatorData + minClientData + minSignature;
 export const maxPasskeySignature = lengths + maxAuthenticatorData + maxClientData + maxDerLength;
 
 const rpIdHashLength = 32;
