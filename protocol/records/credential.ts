@@ -56,10 +56,13 @@ function readPasskey(credential: string): Passkey | undefined {
 export const webauthnCredentialSchema = z
   .string()
   .max(maxCredentialLength)
-  .regex(webauthnPattern, 'expected a credential like webauthn:<rpId>:<host>:0x<66 hex digits>')
+  .regex(
+    /^webauthn:[a-z0-9.-]+:[a-z0-9.:-]+:0x0[23][0-9a-f]{64}$/,
+    'expected a credential like webauthn:<rpId>:<host>:0x<66 hex digits>',
+  )
   .refine(
     (credential) => readPasskey(credential) !== undefined,
-    'the host is neither the rpId nor below it, or names a port that origins leave out',
+    'rpId and host are DNS names, the host the rpId or below it, with a port only where origins have one',
   );
 
 /** Any credential: what an owner may have. */

@@ -21,13 +21,8 @@ const maxSignatures = 256;
 /** Of wallets and passkeys on one record: each costs as much as many others, and few people sign one record. */
 const maxOutsideSignatures = 32;
 
-/** One signature of an envelope. */
-export interface RecordSignature {
-  credential: Credential;
-  signature: Hex;
-}
-
-const signatureSchema: z.ZodType<RecordSignature, RecordSignature> = z.union([
+/** A signature of an envelope: of no other length than its credential makes. */
+export const recordSignatureSchema: z.ZodType<RecordSignature, RecordSignature> = z.xor([
   z.strictObject({ credential: ed25519CredentialSchema, signature: hexBytes(ed25519SignatureLength) }),
   z.strictObject({ credential: eip712CredentialSchema, signature: hexBytes(walletSignatureLength) }),
   z.strictObject({
@@ -36,9 +31,15 @@ const signatureSchema: z.ZodType<RecordSignature, RecordSignature> = z.union([
   }),
 ]);
 
+/** As it is read from an envelope. */
+export interface RecordSignature {
+  credential: Credential;
+  signature: Hex;
+}
+
 /** Signatures of an envelope, bounded in number and each in its length, before anything is computed. */
 export const signaturesSchema = z
-  .array(signatureSchema)
+  .array(recordSignatureSchema)
   .max(maxSignatures)
   .refine(
     (signatures) =>
