@@ -1,4 +1,5 @@
-// Fills docs/client.md from the program that it shows: each block named after a region of test/documents/client-example.ts.
+// Fills documents from the programs that they show: docs/client.md from client-example.ts, docs/credentials.md from
+// credentials-example.ts, each block named after a region of the program.
 import { readFile } from 'node:fs/promises';
 import { format } from 'prettier';
 
@@ -20,20 +21,28 @@ function imports(program: string): string {
   return found[0].replace('../../client/mod.ts', 'countersign/client');
 }
 
-/** docs/client.md, with every block as the program has it, and how many there are. */
-export async function clientGuide(): Promise<{
+export interface Guide {
   readonly file: URL;
+  /** The document, with every block as the program has it. */
   readonly text: string;
   readonly blocks: number;
-}> {
-  const file = new URL('../../docs/client.md', import.meta.url);
+}
+
+async function guide(name: string): Promise<Guide> {
+  const file = new URL(`../../docs/${name}.md`, import.meta.url);
   const document = await readFile(file, 'utf8');
-  const program = await readFile(new URL('client-example.ts', import.meta.url), 'utf8');
+  const program = await readFile(new URL(`${name}-example.ts`, import.meta.url), 'utf8');
   let blocks = 0;
-  const filled = document.replaceAll(/^```ts (\w+)\n[^]*?^```$/gm, (_, name: string) => {
+  const filled = document.replaceAll(/^```ts (\w+)\n[^]*?^```$/gm, (_, block: string) => {
     blocks += 1;
-    const text = name === 'imports' ? imports(program) : region(program, name);
-    return `\`\`\`ts ${name}\n${text}\n\`\`\``;
+    const text = block === 'imports' ? imports(program) : region(program, block);
+    return `\`\`\`ts ${block}\n${text}\n\`\`\``;
   });
   return { file, text: await format(filled, { ...style, parser: 'markdown' }), blocks };
 }
+
+/** docs/client.md, and how many blocks it has. */
+export const clientGuide = (): Promise<Guide> => guide('client');
+
+/** docs/credentials.md, and how many blocks it has. */
+export const credentialsGuide = (): Promise<Guide> => guide('credentials');

@@ -1,7 +1,8 @@
-// `npm run docs:rpc`: writes the generated documentation of the RPC, and the program in the client's.
+// `npm run docs:rpc`: writes the generated documentation of the RPC, and the programs in the client's and of the credentials.
 import { writeFile } from 'node:fs/promises';
-import { clientGuide } from './client-guide.ts';
+import { clientGuide, credentialsGuide } from './client-guide.ts';
 import { generateRpc } from './rpc.ts';
 
 const { files } = await generateRpc();
-for (const { file, text } of [...files, await clientGuide()]) await writeFile(file, text);
+for (const { file, text } of [...files, await clientGuide(), await credentialsGuide()])
+  await writeFile(file, text);
