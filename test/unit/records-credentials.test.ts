@@ -350,7 +350,12 @@ describe('credentials', () => {
       code: 'not_on_curve',
     });
     const { publicKey: k256 } = generateKeyPairSync('ec', { namedCurve: 'secp256k1' });
-    for (const other of [info.slice(0, -1), info.subarray(26), k256.export({ format: 'der', type: 'spki' })])
+    for (const other of [
+      info.slice(0, -1),
+      info.with(22, info[22]! ^ 1),
+      info.subarray(26),
+      k256.export({ format: 'der', type: 'spki' }),
+    ])
       assert.throws(() => passkeyCredential({ ...options, origin, publicKey: other }), {
         code: 'wrong_length',
       });
