@@ -4,6 +4,16 @@ export { type CallOptions, type Client, type ClientOptions, createClient } from 
 export { RpcClientError, type RpcClientErrorCode } from './rpc-error.ts';
 export type { EventStreamName, SequencedEvent, WatchOptions } from './watch.ts';
 export {
+  challengeOf,
+  passkeyCredential,
+  type PasskeyOptions,
+  typedDataOf,
+  walletCredential,
+  withPasskeySignature,
+  withWalletSignature,
+} from './owner-signatures.ts';
+export {
+  type Author,
   buildChange,
   buildDecision,
   buildGenesis,
@@ -101,7 +111,7 @@ export {
   type VerifiedRecord,
   verifyRecord,
 } from '../protocol/records/envelope.ts';
-export type { Credential } from '../protocol/records/fields.ts';
+export { type Credential, type CredentialType, credentialType } from '../protocol/records/fields.ts';
 export { type Keyring, keyringRoster, openKeyring, type Party } from '../protocol/records/keyring-roster.ts';
 export { type PartyResult, partyResult } from '../protocol/records/party-result.ts';
 export {
@@ -125,6 +135,7 @@ export {
   ownerOf,
   type Workspace,
 } from '../protocol/records/workspace.ts';
+export type { Assertion } from '../protocol/records/webauthn.ts';
 export {
   type Access,
   type CoordinatorEvent,

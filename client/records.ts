@@ -47,6 +47,12 @@ export interface BuiltRecord {
   readonly envelope: Envelope;
 }
 
+/**
+ * Who makes a record: a signer, whose signature it then has, or the credential alone of one who signs outside, a wallet or a
+ * passkey: then it is a draft without signature (see owner-signatures.ts).
+ */
+export type Author = Signer | { readonly credential: Credential; readonly sign?: never };
+
 const nonceBytes = 16;
 
 function fresh(options: BuildOptions): { now: number; created: string; nonce: Hex } {
@@ -58,14 +64,14 @@ function fresh(options: BuildOptions): { now: number; created: string; nonce: He
 function build<Content extends { networkId: string }>(
   kind: RecordType<Content>,
   content: Content,
-  signer: Signer,
+  author: Author,
 ): BuiltRecord {
-  const envelope = createRecord(kind, content, signer);
+  const envelope = createRecord(kind, content, ...(author.sign === undefined ? [] : [author]));
   return { id: envelopeId(envelope, content.networkId), envelope };
 }
 
 /** The owner as whom `signer` acts. Throws RecordError `missing_signature`. */
-function ownerWith(workspace: Pick<Workspace, 'id' | 'owners'>, signer: Signer, type: string): Principal {
+function ownerWith(workspace: Pick<Workspace, 'id' | 'owners'>, signer: Author, type: string): Principal {
   const owner = ownerOf(workspace as Workspace, signer.credential);
   if (owner !== undefined) return owner;
   const message = `${signer.credential} is no owner of workspace ${workspace.id}: sign as one of its owners`;
@@ -90,7 +96,7 @@ export interface GenesisOptions extends BuildOptions {
 }
 
 /** A workspace's genesis, signed by one of its owners. Throws RecordError when no verifier would accept it. */
-export function buildGenesis(options: GenesisOptions, signer: Signer): BuiltRecord {
+export function buildGenesis(options: GenesisOptions, signer: Author): BuiltRecord {
   const { networkId, name, owners, keyrings, parent } = options;
   const { created, nonce } = fresh(options);
   const adminPolicy = options.adminPolicy ?? defaultAdminPolicy(owners.length);
@@ -110,7 +116,8 @@ export function buildGenesis(options: GenesisOptions, signer: Signer): BuiltReco
     },
     signer,
   );
-  openWorkspace([built.envelope], networkId);
+  if (signer.sign !== undefined) openWorkspace([built.envelope], networkId);
+  else ownerWith({ id: built.id, owners }, signer, workspaceGenesis.type);
   return built;
 }
 
@@ -168,7 +175,7 @@ export interface RequestOptions extends BuildOptions {
   readonly lifetimeMs?: number;
 }
 
-function requestBase(options: RequestOptions, signer: Signer) {
+function requestBase(options: RequestOptions, signer: Author) {
   const { networkId, workspace, parent, lifetimeMs = defaultRequestLifetime } = options;
   const { now, created, nonce } = fresh(options);
   return {
@@ -196,7 +203,7 @@ export interface KeyRequestOptions extends RequestOptions {
 }
 
 /** Asks for a new key; the record's id is the key's id. Throws RecordError. */
-export function buildKeyRequest(options: KeyRequestOptions, signer: Signer): BuiltRecord {
+export function buildKeyRequest(options: KeyRequestOptions, signer: Author): BuiltRecord {
   const { keyringId, keyType, label, origin, policy } = options;
   const base = requestBase(options, signer);
   const content: Request = {
@@ -217,7 +224,7 @@ export interface SignRequestOptions extends RequestOptions {
 }
 
 /** Asks for signatures. Throws RecordError. */
-export function buildSignRequest(options: SignRequestOptions, signer: Signer): BuiltRecord {
+export function buildSignRequest(options: SignRequestOptions, signer: Author): BuiltRecord {
   const items = options.items.map(({ keyId, payload }) => ({ keyId, payload }));
   const content: SignRequest = { ...requestBase(options, signer), kind: 'sign', items };
   return build<Request>(requestRecord, content, signer);
@@ -301,7 +308,7 @@ function highestSeq(options: DecisionBase, principal: Principal): number {
 }
 
 /** The decider as whom `signer` acts. Throws RecordError `missing_signature`. */
-function deciderWith({ workspace, parent }: DecisionBase, signer: Signer): Principal {
+function deciderWith({ workspace, parent }: DecisionBase, signer: Author): Principal {
   const owner =
     (parent && ownerOf(parent, signer.credential)) ?? ownerWith(workspace, signer, decisionRecord.type);
   // Who is an owner of both signs with credentials of either.
@@ -310,7 +317,7 @@ function deciderWith({ workspace, parent }: DecisionBase, signer: Signer): Princ
 }
 
 /** Decides as the owner who has the signer's credential, after all decisions of that owner so far. Throws RecordError. */
-export function buildDecision(options: DecisionOptions, signer: Signer): BuiltRecord {
+export function buildDecision(options: DecisionOptions, signer: Author): BuiltRecord {
   const { networkId, workspace, subject } = options;
   const { now } = fresh(options);
   const principal = deciderWith(options, signer);

@@ -3,7 +3,7 @@ import { join, resolve } from 'node:path';
 import { multiaddr } from '@multiformats/multiaddr';
 import * as z from 'zod';
 import { metricsSchema } from '../metrics/listen.ts';
-import { credentialSchema, nameSchema, networkIdSchema } from '../protocol/records/fields.ts';
+import { ed25519CredentialSchema, nameSchema, networkIdSchema } from '../protocol/records/fields.ts';
 
 /** Presignatures that one party keeps at most, and for a key and set when its configuration says nothing. */
 export const maxPooled = 64;
@@ -62,7 +62,9 @@ const schema = z.strictObject({
   name: nameSchema,
   listen: z.array(listenSchema).min(1).max(8).default([defaultListen]),
   /** Addresses by party name or party key; they replace those of the roster. */
-  peers: z.record(z.union([nameSchema, credentialSchema]), z.array(addressSchema).min(1).max(8)).default({}),
+  peers: z
+    .record(z.union([nameSchema, ed25519CredentialSchema]), z.array(addressSchema).min(1).max(8))
+    .default({}),
   timing: timingSchema.default({}),
   /** Worker threads for cryptography and for judging evidence; default: one fewer than there are processors. */
   workers: z.int().min(1).max(64).optional(),

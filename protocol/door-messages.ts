@@ -3,7 +3,7 @@
 import * as z from 'zod';
 import { evidenceSchema } from './authorize.ts';
 import { envelopeSchema } from './records/envelope.ts';
-import { credentialSchema, networkIdSchema, recordIdSchema } from './records/fields.ts';
+import { ed25519CredentialSchema, networkIdSchema, recordIdSchema } from './records/fields.ts';
 
 /** Longest a node holds a `results` request open, in milliseconds. */
 export const maxResultsWaitMs = 25_000;
@@ -46,7 +46,7 @@ export const doorResponseSchemas = {
   status: z.strictObject({
     networkId: networkIdSchema,
     keyringId: recordIdSchema,
-    party: credentialSchema,
+    party: ed25519CredentialSchema,
     peersUp: z.int(),
     peers: z.int(),
   }),

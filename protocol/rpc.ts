@@ -9,7 +9,7 @@ import { keyTypeSchema } from './keys/key-type.ts';
 import { receiptSchema } from './receipt.ts';
 import { envelopeSchema } from './records/envelope.ts';
 import {
-  credentialSchema,
+  ed25519CredentialSchema,
   epochSchema,
   logHeadSchema,
   networkIdSchema,
@@ -144,7 +144,7 @@ export const keyringViewSchema = z.strictObject({
   roster: envelopeSchema,
   /** When each party's connector was last heard of. */
   presence: z.array(
-    z.strictObject({ party: credentialSchema, seen: timestampSchema.optional(), nodeUp: z.boolean() }),
+    z.strictObject({ party: ed25519CredentialSchema, seen: timestampSchema.optional(), nodeUp: z.boolean() }),
   ),
 });
 export type KeyringView = z.infer<typeof keyringViewSchema>;
@@ -175,7 +175,7 @@ export const eventSchema = z.discriminatedUnion('type', [
     type: z.literal('request.result'),
     requestId: recordIdSchema,
     resultId: recordIdSchema,
-    party: credentialSchema,
+    party: ed25519CredentialSchema,
     result: z.enum(['signatures', 'key', 'refusal']),
     votes: votesSchema,
     at: timestampSchema,

@@ -12,7 +12,7 @@ import {
   publicKeyOfCredential,
   type Signer,
 } from './records/envelope.ts';
-import { type Credential, credentialSchema, timestampSchema } from './records/fields.ts';
+import { type Credential, ed25519CredentialSchema, timestampSchema } from './records/fields.ts';
 
 /** A signature is accepted this many milliseconds before and after the server's time; nonces are kept twice as long. */
 export const timestampTolerance = 60_000;
@@ -114,7 +114,7 @@ export function verifyHttp(
   const timestamp = timestampSchema.safeParse(headers[httpHeaders.timestamp]);
   const nonce = nonceSchema.safeParse(headers[httpHeaders.nonce]);
   const signature = signatureSchema.safeParse(headers[httpHeaders.signature]);
-  const key = credentialSchema.safeParse(credential);
+  const key = ed25519CredentialSchema.safeParse(credential);
   if (!timestamp.success || !nonce.success || !signature.success || !key.success) {
     throw new SignedHttpError(
       'malformed',

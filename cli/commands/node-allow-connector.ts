@@ -3,7 +3,7 @@ import { Command } from 'commander';
 import { callControl, ControlError } from '../../node/control.ts';
 import { connectorGrant } from '../../protocol/records/connector-grant.ts';
 import { createRecord, ed25519Signer, type Envelope, verifyRecord } from '../../protocol/records/envelope.ts';
-import { credentialSchema, timestamp } from '../../protocol/records/fields.ts';
+import { ed25519CredentialSchema, timestamp } from '../../protocol/records/fields.ts';
 import type { CommandFactory } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { parseDuration } from '../duration.ts';
@@ -90,7 +90,7 @@ export const nodeAllowConnector: CommandFactory = (context) =>
       .option('--expires <duration>', 'how long the grant holds (default: 365d)', parseDuration)
       .option('--out <file>', 'where to write the grant for the connector')
       .action(async (key: string, options: Options) => {
-        if (!credentialSchema.safeParse(key).success) {
+        if (!ed25519CredentialSchema.safeParse(key).success) {
           const remedy = 'give the credential that countersign connector init printed, ed25519:0x...';
           throw new CliError('usage', `${JSON.stringify(key)} is not a connector's key`, remedy);
         }

@@ -38,7 +38,7 @@ function parseOwners(texts: readonly string[]): Principal[] {
     const [name = '', credential = ''] = text.split(/=(.*)/s);
     if (!nameSchema.safeParse(name).success || !credentialSchema.safeParse(credential).success) {
       const remedy =
-        'write NAME=ed25519:0x..., with the credential that countersign identity show NAME prints';
+        'write NAME=CREDENTIAL: ed25519:0x... as countersign identity show NAME prints it, or that of a wallet or passkey (docs/credentials.md)';
       throw new CliError('usage', `--owner ${JSON.stringify(text)} is not an owner`, remedy);
     }
     owners.set(name, [...(owners.get(name) ?? []), credential]);

@@ -2,7 +2,7 @@
 // party and connector keys are kept the same way.
 import { randomBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
-import { type Credential, credentialSchema, nameSchema } from '../../protocol/records/fields.ts';
+import { type Credential, ed25519CredentialSchema, nameSchema } from '../../protocol/records/fields.ts';
 import { ed25519Signer } from '../../protocol/records/envelope.ts';
 import { IdentityError } from './error.ts';
 import type { RandomBytes, Sealed } from './seal.ts';
@@ -11,7 +11,7 @@ import { createSealedFile, openSealedFile, readSealedFile } from './sealed-file.
 const kind = 'identity';
 const seedLength = 32;
 
-const publicSchema = z.strictObject({ name: nameSchema, credential: credentialSchema });
+const publicSchema = z.strictObject({ name: nameSchema, credential: ed25519CredentialSchema });
 
 export interface PublicIdentity {
   readonly name: string;

@@ -2,7 +2,12 @@
 import type { Hex } from '../../protocol/hex.ts';
 import { RecordError, verifyRecord, type Envelope } from '../../protocol/records/envelope.ts';
 import { type ConnectorGrant, connectorGrant } from '../../protocol/records/connector-grant.ts';
-import { type Credential, credentialSchema, timeOf, timestamp } from '../../protocol/records/fields.ts';
+import {
+  type Credential,
+  ed25519CredentialSchema,
+  timeOf,
+  timestamp,
+} from '../../protocol/records/fields.ts';
 import {
   httpHeaders,
   type HttpRequestParts,
@@ -54,7 +59,7 @@ export class Authenticator {
    * `rate_limited`, `forbidden` (another connector's grant), `expired` (the grant), `bad_signature` (the grant).
    */
   async authenticate(request: SignedRequest): Promise<Authenticated> {
-    const claim = credentialSchema.safeParse(request.headers[httpHeaders.credential]);
+    const claim = ed25519CredentialSchema.safeParse(request.headers[httpHeaders.credential]);
     if (claim.success) await this.#claimed.spend(`${request.address} ${claim.data}`, request.calls);
     const now = this.#now();
     // A replay costs no verification: what is remembered was verified once.

@@ -5,7 +5,7 @@ import { decode, encode } from 'cborg';
 import * as z from 'zod';
 import { publicKeyOfCredential, type Signer } from '../../protocol/records/envelope.ts';
 import {
-  credentialSchema,
+  ed25519CredentialSchema,
   epochSchema,
   logHeadSchema,
   recordIdSchema,
@@ -49,7 +49,7 @@ const bodySchemas = {
     requestId: recordIdSchema,
     keyringId: recordIdSchema,
     epoch: epochSchema,
-    leader: credentialSchema,
+    leader: ed25519CredentialSchema,
     /** The leader's random boot id and its counter: no attempt id ever repeats. */
     boot: z.string().regex(/^[0-9a-f]{32}$/),
     counter: z.int().min(1).max(0xffffffff),
@@ -59,7 +59,7 @@ const bodySchemas = {
     /** H(leader's own ACCEPT, salt): the leader's entropy is fixed before it sees anybody else's. */
     commitment: bytes(32),
     /** All parties, those the leader prefers first. */
-    order: z.array(credentialSchema).min(2).max(maxParties),
+    order: z.array(ed25519CredentialSchema).min(2).max(maxParties),
     /**
      * Signing by ECDSA only, there always: sets that could sign at once, preferred ones first, each with the id of a
      * presignature for every item. They are named before anybody's entropy is known.
@@ -81,7 +81,7 @@ const bodySchemas = {
   /** Party -> leader, signed: 32 fresh bytes, and for signing by FROST a nonce pair's commitments per item. */
   accept: z.strictObject({
     attemptId: attemptIdSchema,
-    party: credentialSchema,
+    party: ed25519CredentialSchema,
     entropy: bytes(32),
     nonces: z.array(z.strictObject({ hiding: point, binding: point })).max(maxItems),
     logHead: logHeadSchema,
@@ -96,7 +96,7 @@ const bodySchemas = {
       .max(maxListedSets)
       .optional(),
     /** Signing by ECDSA: parties with which this one cannot presign, because it bans them or has no pair setup. */
-    excludes: z.array(credentialSchema).max(maxParties).optional(),
+    excludes: z.array(ed25519CredentialSchema).max(maxParties).optional(),
   }),
   /** Leader -> all, signed: the PROPOSE and the ACCEPTs of the set verbatim; its hash goes into the session id. */
   start: z.strictObject({
@@ -128,8 +128,8 @@ const bodySchemas = {
     attemptId: attemptIdSchema,
     requestId: recordIdSchema,
     code: z.string().regex(/^[a-z_]{1,40}$/),
-    awaited: z.array(credentialSchema).max(maxParties),
-    culprit: credentialSchema.optional(),
+    awaited: z.array(ed25519CredentialSchema).max(maxParties),
+    culprit: ed25519CredentialSchema.optional(),
   }),
   /** Confirmations of a key generation, as JSON records; `want` asks for those the receiver has. */
   confirm: z.strictObject({
@@ -142,7 +142,7 @@ const bodySchemas = {
     attemptId: attemptIdSchema,
     requestId: recordIdSchema,
     commitments: z
-      .array(z.strictObject({ party: credentialSchema, frame: bytesUpTo(1024) }))
+      .array(z.strictObject({ party: ed25519CredentialSchema, frame: bytesUpTo(1024) }))
       .min(1)
       .max(maxParties),
   }),

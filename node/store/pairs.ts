@@ -4,7 +4,7 @@
 // longer does.
 import * as z from 'zod';
 import { fromHex, type Hex, hexBytes, toHex } from '../../protocol/hex.ts';
-import { type Epoch, credentialSchema, sameEpoch } from '../../protocol/records/fields.ts';
+import { type Epoch, ed25519CredentialSchema, sameEpoch } from '../../protocol/records/fields.ts';
 import { type EpochOfKeyring, epochOfKeyringSchema } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
 import type { Change, Journal, Kind } from './journal.ts';
@@ -25,8 +25,8 @@ const banSchema = z.strictObject({
 export type StoredBan = Readonly<z.infer<typeof banSchema>>;
 
 const recordSchema = z.strictObject({
-  self: credentialSchema,
-  peer: credentialSchema,
+  self: ed25519CredentialSchema,
+  peer: ed25519CredentialSchema,
   ban: banSchema.optional(),
   checking: z.literal(true).optional(),
   incidents: z.array(z.int()).max(keptIncidents),
@@ -237,7 +237,7 @@ function setupId(id: Uint8Array): Hex {
 /** Throws `invalid`. */
 export function pairScope(self: string, keyringId: string, epoch: Epoch): PairScope {
   const parsed = epochOfKeyringSchema.safeParse({ keyringId, epoch });
-  if (!parsed.success || !credentialSchema.safeParse(self).success)
+  if (!parsed.success || !ed25519CredentialSchema.safeParse(self).success)
     throw new NodeStoreError('invalid', 'pairs are of a party key, a keyring id and an epoch');
   return { self, ...parsed.data };
 }

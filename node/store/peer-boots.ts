@@ -2,7 +2,7 @@
 // same for another start, was restored from an old backup: no folder gives one number to two starts.
 import * as z from 'zod';
 import { hexBytes } from '../../protocol/hex.ts';
-import { credentialSchema } from '../../protocol/records/fields.ts';
+import { ed25519CredentialSchema } from '../../protocol/records/fields.ts';
 import type { Kind } from './journal.ts';
 
 export interface PeerBoot {
@@ -14,7 +14,7 @@ export interface PeerBoot {
 export const peerBootKind: Kind<{ party: string; highest: number; bootId?: string | undefined }> = {
   name: 'peer-boot',
   schema: z.strictObject({
-    party: credentialSchema,
+    party: ed25519CredentialSchema,
     highest: z.int().min(0),
     bootId: hexBytes(16).optional(),
   }),

@@ -1,5 +1,5 @@
-// Ed25519 (RFC 8032) keys and signatures. The only file of protocol/ that touches node:crypto: native verification is
-// about fifteen times faster than JavaScript's. In a browser, ed25519.browser.ts stands in its place (package.json,
+// Ed25519 (RFC 8032) keys and signatures. With p256.ts the only file of protocol/ that touches node:crypto: native
+// verification is about fifteen times faster than JavaScript's. In a browser, ed25519.browser.ts stands in its place (package.json,
 // `browser`): it exports the same, and accepts the same.
 //
 // Native code accepts degenerate public keys: under a key of small order, one signature verifies for many messages.

@@ -4,8 +4,10 @@ import { evidenceSchema } from '../authorize.ts';
 import { keyTypeSchema } from '../keys/key-type.ts';
 import { receiptSchema } from '../receipt.ts';
 import { envelopeSchema } from '../records/envelope.ts';
+import { recordSignatureSchema } from '../records/signature.ts';
 import {
   credentialSchema,
+  ed25519CredentialSchema,
   epochSchema,
   logHeadSchema,
   networkIdSchema,
@@ -41,7 +43,9 @@ const components: Readonly<Record<string, readonly [z.ZodType, string]>> = {
   NetworkId: [networkIdSchema, 'Name of a network: nothing signed for one is valid on another.'],
   RecordId: [recordIdSchema, 'SHA-256 of a signed record, and so the id of the thing that it made.'],
   Timestamp: [timestampSchema, 'RFC 3339, UTC, with milliseconds: `2030-01-31T12:00:00.000Z`.'],
-  Credential: [credentialSchema, 'A public key that signs.'],
+  Credential: [credentialSchema, 'A public key that signs, in its one spelling.'],
+  Ed25519Credential: [ed25519CredentialSchema, 'The key of a party or connector.'],
+  Signature: [recordSignatureSchema, 'A signature on a record, by the type of its credential.'],
   Envelope: [envelopeSchema, 'A signed record: its exact bytes, and the signatures over its id.'],
   LogHead: [logHeadSchema, "A position in a workspace's log."],
   Epoch: [epochSchema, "A version of a keyring's roster and shares."],

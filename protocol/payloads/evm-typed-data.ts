@@ -55,6 +55,14 @@ function libraryForm({ types, primaryType, domain, message }: TypedData) {
   } as unknown as TypedDataDefinition;
 }
 
+/**
+ * keccak256(0x1901 || hashStruct(domain) || hashStruct(message)), 32 bytes: what is signed of typed data. Typed data of
+ * foreign origin must have passed `checkTypedData`.
+ */
+export function typedDataDigest(data: TypedData): Uint8Array {
+  return fromHex(hashTypedData(libraryForm(data)));
+}
+
 /** All types as they are hashed: the primary one first, those it uses after it in the order of their names. */
 function encodedType({ types, primaryType }: TypedData): string {
   const others = Object.keys(types).filter((name) => name !== primaryType);
@@ -143,6 +151,6 @@ export function decodeEvmTypedData(payload: EvmTypedDataPayload, publicKey: Uint
     message: data.message,
     approvals: approvalsOf(data),
   };
-  const digest = fromHex(hashTypedData(libraryForm(data)));
+  const digest = typedDataDigest(data);
   return { kind: 'evm.typedData', message: digest, publicKey, facts, summary: summarize(data, facts) };
 }

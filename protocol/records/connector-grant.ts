@@ -2,13 +2,13 @@
 // party key itself never leaves the node.
 import * as z from 'zod';
 import type { RecordType } from './envelope.ts';
-import { credentialSchema, networkIdSchema, recordIdSchema, timestampSchema } from './fields.ts';
+import { ed25519CredentialSchema, networkIdSchema, recordIdSchema, timestampSchema } from './fields.ts';
 
 const schema = z.strictObject({
   networkId: networkIdSchema,
   keyringId: recordIdSchema,
-  party: credentialSchema,
-  connector: credentialSchema,
+  party: ed25519CredentialSchema,
+  connector: ed25519CredentialSchema,
   expires: timestampSchema,
 });
 export type ConnectorGrant = z.infer<typeof schema>;

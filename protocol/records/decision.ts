@@ -29,9 +29,23 @@ const schema = z.discriminatedUnion('decision', [
 ]);
 export type Decision = z.infer<typeof schema>;
 
+const words = {
+  approve: 'Approve the action',
+  reject: 'Reject the action',
+  withdraw: 'Take back what you decided on the action',
+} as const;
+
 export const decision: RecordType<Decision> = {
   type: 'decision',
   schema,
   // One credential of the principal signs: the workspace's log tells which those are (authorize.ts).
   signers: () => [],
+  readable: (content) => ({
+    action: `${words[content.decision]} ${content.subject}`,
+    principal: content.principal,
+    seq: String(content.seq),
+    ...(content.decision === 'approve'
+      ? { until: content.expires }
+      : content.decision === 'reject' && content.reason !== undefined && { reason: content.reason }),
+  }),
 };

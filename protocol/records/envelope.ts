@@ -4,15 +4,18 @@ import { sha256 } from '@noble/hashes/sha2.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { base64urlnopad } from '@scure/base';
 import * as z from 'zod';
-import { fromHex, type Hex, hexBytes, toHex } from '../hex.ts';
-import { checkPublicKeyOnce } from '../keys/checked-keys.ts';
-import { publicKeyOf, signing, verify } from '../keys/ed25519.ts';
+import { fromHex, type Hex, toHex } from '../hex.ts';
+import { publicKeyOf, signing } from '../keys/ed25519.ts';
 import { type CanonicalError, decodeCanonical, encodeCanonical } from './canonical.ts';
-import { type Credential, credentialSchema } from './fields.ts';
+import type { Credential } from './credential.ts';
+import { lengthPrefixed } from './length-prefixed.ts';
+import { type Readable, readableContent } from './readable.ts';
+import { checkCredential, signatureProblem, type SignedRecord, signaturesSchema } from './signature.ts';
+
+export { lengthPrefixed } from './length-prefixed.ts';
 
 /** Largest record, in bytes before base64url: 50 items of Solana's largest transaction fit. */
 export const maxRecordBytes = 256 * 1024;
-const maxSignatures = 256;
 
 export const envelopeSchema = z.strictObject({
   type: z.string().regex(/^[a-z.]{1,40}$/),
@@ -20,9 +23,7 @@ export const envelopeSchema = z.strictObject({
     .string()
     .max(Math.ceil((maxRecordBytes * 4) / 3))
     .regex(/^[A-Za-z0-9_-]+$/),
-  signatures: z
-    .array(z.strictObject({ credential: credentialSchema, signature: hexBytes(64) }))
-    .max(maxSignatures),
+  signatures: signaturesSchema,
 });
 export type Envelope = z.infer<typeof envelopeSchema>;
 
@@ -52,6 +53,11 @@ export interface RecordType<Content extends { networkId: string }> {
   introduces?(content: Content): readonly Credential[];
   /** Credentials that must have signed, as far as the record alone tells; the rest is judged where evidence is. */
   signers(content: Content): readonly Credential[];
+  /**
+   * What a wallet shows of the record when it signs it, made of the content alone. Once records of the type are signed, it
+   * stays as it is: what wallets signed is made again from it. Without it: everything in the record.
+   */
+  readable?(content: Content): Readable;
 }
 
 /** A record whose form and signatures were checked. Whether its signers had the right is the caller's question. */
@@ -61,17 +67,6 @@ export interface VerifiedRecord<Content> {
   /** Credentials whose signatures verified: all of the envelope's. */
   readonly signedBy: readonly Credential[];
   readonly envelope: Envelope;
-}
-
-/** The parts one after the other, each after its length (u32, big endian): a list of byte strings has one encoding. */
-export function lengthPrefixed(...parts: readonly Uint8Array[]): Uint8Array {
-  return concatBytes(
-    ...parts.flatMap((part) => {
-      const length = new Uint8Array(4);
-      new DataView(length.buffer).setUint32(0, part.length);
-      return [length, part];
-    }),
-  );
 }
 
 /** Begins what a record's id and signatures are made over: records of another version are other records. */
@@ -93,7 +88,7 @@ export function credentialOf(publicKey: Uint8Array): Credential {
   return `ed25519:${toHex(publicKey)}`;
 }
 
-/** The 32-byte public key of an ed25519 credential. */
+/** The 32-byte public key of an ed25519 credential. Throws TypeError for any other. */
 export function publicKeyOfCredential(credential: Credential): Uint8Array {
   return fromHex(credential.slice('ed25519:'.length));
 }
@@ -157,11 +152,26 @@ export function readContent<Content extends { networkId: string }>(
 function checkIntroducedKeys(type: string, credentials: readonly Credential[]): void {
   for (const credential of credentials) {
     try {
-      checkPublicKeyOnce(publicKeyOfCredential(credential));
+      checkCredential(credential);
     } catch (error) {
       throw new RecordError('bad_key', type, `${credential}: ${(error as Error).message}`);
     }
   }
+}
+
+/** A record of this id and content as credentials of any type sign it. */
+export function signedRecord<Content extends { networkId: string }>(
+  kind: RecordType<Content>,
+  id: Hex,
+  content: Content,
+): SignedRecord {
+  return {
+    type: kind.type,
+    networkId: content.networkId,
+    id,
+    message: signingBytes(kind.type, id),
+    readable: () => kind.readable?.(content) ?? readableContent(kind.type, content),
+  };
 }
 
 /**
@@ -182,7 +192,7 @@ export function verifyRecord<Content extends { networkId: string }>(
     kind.type,
     introduced.filter((credential) => signers.has(credential)),
   );
-  const message = signingBytes(kind.type, id);
+  const record = signedRecord(kind, id, content);
   const signedBy = new Set<Credential>();
   for (const { credential, signature } of envelope.signatures) {
     if (signedBy.has(credential))
@@ -191,11 +201,12 @@ export function verifyRecord<Content extends { networkId: string }>(
         kind.type,
         `${credential} signed twice: remove the second signature`,
       );
-    if (!verify(publicKeyOfCredential(credential), message, fromHex(signature))) {
+    const problem = signatureProblem(record, credential, signature);
+    if (problem !== undefined) {
       throw new RecordError(
         'bad_signature',
         kind.type,
-        `the signature of ${credential} does not verify: it must sign these very bytes`,
+        `the signature of ${credential} does not verify: ${problem}`,
       );
     }
     signedBy.add(credential);

@@ -1,7 +1,14 @@
 // Field schemas that several record types share.
 import * as z from 'zod';
 import { hexBytes } from '../hex.ts';
-import type { CredentialType } from '../policy/schema.ts';
+
+export {
+  type Credential,
+  credentialSchema,
+  type CredentialType,
+  credentialType,
+  ed25519CredentialSchema,
+} from './credential.ts';
 
 /** Name of a network, in every record: nothing signed for one network is valid on another. */
 export const networkIdSchema = z
@@ -38,17 +45,6 @@ export const timestampSchema = z
     const time = Date.parse(text);
     return !Number.isNaN(time) && new Date(time).toISOString() === text;
   }, 'expected a time like 2030-01-31T12:00:00.000Z');
-
-/** `ed25519:0x<32 bytes>`: a public key of a principal, party or connector. */
-export const credentialSchema = z
-  .string()
-  .regex(/^ed25519:0x[0-9a-f]{64}$/, 'expected a credential like ed25519:0x<64 hex digits>');
-export type Credential = z.infer<typeof credentialSchema>;
-
-/** What kind of credential it is. */
-export function credentialType(credential: Credential): CredentialType {
-  return credential.slice(0, credential.indexOf(':')) as CredentialType;
-}
 
 /** Fresh bytes that make a record unique. */
 export const nonceSchema = hexBytes(16, 32);

@@ -10,7 +10,7 @@ import {
   verifyRecord,
 } from './envelope.ts';
 import {
-  credentialSchema,
+  ed25519CredentialSchema,
   distinct,
   type Epoch,
   labelSchema,
@@ -30,7 +30,7 @@ const addressSchema = z
 export const partySchema = z.strictObject({
   name: nameSchema,
   /** The party key: signs results, and is the node's libp2p identity. */
-  key: credentialSchema,
+  key: ed25519CredentialSchema,
   /** Multiaddresses; hints, which a node's own configuration overrides. */
   addresses: z.array(addressSchema).max(8),
 });
@@ -40,7 +40,7 @@ const schema = z
   .strictObject({
     networkId: networkIdSchema,
     name: labelSchema,
-    admins: z.array(credentialSchema).min(1).max(10),
+    admins: z.array(ed25519CredentialSchema).min(1).max(10),
     parties: z.array(partySchema).min(2).max(50),
     threshold: z.int().min(2),
     /** The roster's number. Successors of a first roster are a later protocol version's matter. */

@@ -4,7 +4,7 @@ import * as z from 'zod';
 import { hexBytes } from '../hex.ts';
 import { keyTypeSchema } from '../keys/key-type.ts';
 import type { RecordType } from './envelope.ts';
-import { credentialSchema, epochSchema, networkIdSchema, recordIdSchema } from './fields.ts';
+import { ed25519CredentialSchema, epochSchema, networkIdSchema, recordIdSchema } from './fields.ts';
 
 export const keyResultSchema = z.strictObject({
   kind: z.literal('key'),
@@ -33,7 +33,7 @@ const schema = z.strictObject({
   subject: recordIdSchema,
   keyringId: recordIdSchema,
   epoch: epochSchema,
-  party: credentialSchema,
+  party: ed25519CredentialSchema,
   result: z.discriminatedUnion('kind', [
     /** One signature an item, in the request's order. */
     z.strictObject({ kind: z.literal('signatures'), signatures: z.array(hexBytes(64, 72)).min(1).max(50) }),

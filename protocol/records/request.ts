@@ -7,6 +7,7 @@ import { keyTypeSchema } from '../keys/key-type.ts';
 import { payloadSchema } from '../payloads/payload.ts';
 import { policySchema } from '../policy/schema.ts';
 import type { RecordType } from './envelope.ts';
+import type { Readable } from './readable.ts';
 import {
   labelSchema,
   logHeadSchema,
@@ -79,9 +80,32 @@ export function originOf(content: Request): Origin | undefined {
   return { parent: content.parent, path: content.path };
 }
 
+/** What is asked for: of a payload its kind, which says how to read the rest; the record's id binds its bytes. */
+function askedFor(content: Request): Readable {
+  if (content.kind === 'sign') {
+    const { length } = content.items;
+    return {
+      action: `Ask for ${length} signature${length === 1 ? '' : 's'}`,
+      items: content.items.map(({ keyId, payload }) => `${payload.kind} by key ${keyId}`),
+    };
+  }
+  const origin = originOf(content);
+  return {
+    action: `Ask for a new key of type ${content.keyType}`,
+    label: content.label,
+    keyring: content.keyringId,
+    ...(origin && { derived: `${origin.path} from key ${origin.parent}` }),
+  };
+}
+
 export const request: RecordType<Request> = {
   type: 'request',
   schema,
   // The initiator signs: which credentials are the initiator's, the workspace's log tells (authorize.ts).
   signers: () => [],
+  readable: (content) => {
+    const { action, ...asked } = askedFor(content);
+    const { workspaceId, initiator, expires } = content;
+    return { action: action!, workspace: workspaceId, initiator, ...asked, until: expires };
+  },
 };

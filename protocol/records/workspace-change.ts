@@ -1,8 +1,10 @@
 // `workspace.change`: a later entry of a workspace's log. It is in force once decisions satisfy the admin policy that was in
 // force before it; workspace.ts replays it. Its record id is the entry's, and the next one's `prev`.
 import * as z from 'zod';
+import { describeRule } from '../policy/explain.ts';
 import { adminPolicySchema, policySchema } from '../policy/schema.ts';
 import type { RecordType } from './envelope.ts';
+import type { Readable } from './readable.ts';
 import {
   credentialSchema,
   nameSchema,
@@ -70,10 +72,52 @@ export function introducedBy({ change }: WorkspaceChange): readonly string[] {
   return change.kind === 'credential.add' ? [change.credential] : [];
 }
 
+/** What is changed, as a wallet shows it. */
+function changed(change: Change): Readable {
+  switch (change.kind) {
+    case 'owner.add':
+      return { owner: change.owner.name, credentials: change.owner.credentials };
+    case 'owner.remove':
+      return { owner: change.owner };
+    case 'credential.add':
+    case 'credential.remove':
+      return { owner: change.owner, credential: change.credential };
+    case 'keyring.add':
+    case 'keyring.remove':
+      return { keyring: change.keyringId };
+    case 'policy.admin':
+    case 'policy.sign':
+    case 'policy.key': {
+      const { policy } = change;
+      const rules = policy?.rules.map((rule) => describeRule(policy, rule)) ?? ['none of its own'];
+      return { ...(change.kind === 'policy.key' && { key: change.keyId }), policy: rules };
+    }
+    case 'key.disable':
+    case 'key.enable':
+      return { key: change.keyId };
+    case 'child.add':
+    case 'child.remove':
+      return { child: change.workspaceId };
+    case 'resolve':
+      return { stands: change.stands };
+    case 'freeze':
+    case 'unfreeze':
+      return {};
+  }
+}
+
 export const workspaceChange: RecordType<WorkspaceChange> = {
   type: 'workspace.change',
   schema,
   introduces: introducedBy,
   // And its initiator: which credentials are the initiator's, the log before it tells.
   signers: introducedBy,
+  readable: ({ workspaceId, seq, prev, initiator, change, expires }) => ({
+    action: `Change the workspace: ${change.kind}`,
+    workspace: workspaceId,
+    ...changed(change),
+    entry: `${seq} after ${prev}`,
+    initiator,
+    until: expires,
+  }),
 };

@@ -1,6 +1,7 @@
 // `workspace.genesis`: the first entry of a workspace's log; its record id is the workspace's id.
 import * as z from 'zod';
 import { adminPolicySchema, policySchema, unmeetable } from '../policy/schema.ts';
+import { keyOf } from './credential.ts';
 import type { RecordType } from './envelope.ts';
 import {
   credentialSchema,
@@ -37,7 +38,7 @@ const schema = z
   })
   .refine((genesis) => distinct(genesis.owners.map((owner) => owner.name)), 'owner names must be distinct')
   .refine(
-    (genesis) => distinct(genesis.owners.flatMap((owner) => owner.credentials)),
+    (genesis) => distinct(genesis.owners.flatMap((owner) => owner.credentials.map(keyOf))),
     'a credential may occur once in a workspace',
   )
   .refine((genesis) => distinct(genesis.keyrings), 'keyrings must be distinct')
@@ -62,4 +63,13 @@ export const workspaceGenesis: RecordType<WorkspaceGenesis> = {
   introduces: (genesis) => genesis.owners.flatMap((owner) => owner.credentials),
   // Its creator signs: that it is one of the owners is checked by `openWorkspace`.
   signers: () => [],
+  readable: ({ name, owners, keyrings, adminPolicy, signPolicy, parent }) => ({
+    action: 'Make a workspace',
+    name,
+    owners: owners.map((owner) => `${owner.name}: ${owner.credentials.join(', ')}`),
+    keyrings,
+    adminPolicy: adminPolicy.rules.map((rule) => rule.id),
+    signPolicy: signPolicy?.rules.map((rule) => rule.id) ?? ['that of the parent workspace'],
+    ...(parent !== undefined && { parent }),
+  }),
 };

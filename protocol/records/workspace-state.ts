@@ -1,6 +1,7 @@
 // What a workspace's log comes to, and what a change makes of it. Pure: whether a change was decided is judged before.
 import type { Hex } from '../hex.ts';
 import { type Policy, unmeetable } from '../policy/schema.ts';
+import { keyOf } from './credential.ts';
 import { distinct } from './fields.ts';
 import type { Change } from './workspace-change.ts';
 import type { Principal } from './workspace-genesis.ts';
@@ -146,9 +147,8 @@ export function applyChange(state: WorkspaceState, change: Change): WorkspaceSta
   require(next.owners.length <= most.owners, `a workspace has at most ${most.owners} owners`);
   for (const { name, credentials } of next.owners)
     require(credentials.length <= most.credentials, `${name} has at most ${most.credentials} credentials`);
-  require(distinct(
-    next.owners.flatMap(({ credentials }) => credentials),
-  ), 'a credential may occur once in a workspace');
+  const keys = next.owners.flatMap(({ credentials }) => credentials.map(keyOf));
+  require(distinct(keys), 'a credential may occur once in a workspace');
   require(next.keyrings.length <= most.keyrings, `a workspace has at most ${most.keyrings} keyrings`);
   require(next.keyPolicies.size <=
     most.keyPolicies, `at most ${most.keyPolicies} keys have policies of their own`);

@@ -1,4 +1,5 @@
-// Fills docs/client.md and docs/webhooks.md from the programs that they show: each block is named after a region of one.
+// Fills documents from the programs that they show: docs/client.md, docs/webhooks.md and docs/credentials.md; each block is named
+// after a region of one.
 import { readFile } from 'node:fs/promises';
 import { format } from 'prettier';
 
@@ -24,12 +25,12 @@ function imports(program: string): string {
 
 export interface Guide {
   readonly file: URL;
+  /** The document, with every block as the program has it. */
   readonly text: string;
   /** How many blocks there are. */
   readonly blocks: number;
 }
 
-/** A document with every block as the program has it. */
 async function guide(name: string, source: string): Promise<Guide> {
   const file = new URL(`../../docs/${name}`, import.meta.url);
   const document = await readFile(file, 'utf8');
@@ -45,3 +46,4 @@ async function guide(name: string, source: string): Promise<Guide> {
 
 export const clientGuide = (): Promise<Guide> => guide('client.md', 'client-example.ts');
 export const webhookGuide = (): Promise<Guide> => guide('webhooks.md', 'webhook-receiver.ts');
+export const credentialsGuide = (): Promise<Guide> => guide('credentials.md', 'credentials-example.ts');

@@ -119,8 +119,10 @@ describe('the client as a package', function () {
     const whole = await bundle('package', true);
     for (const { builtins, own } of [scenario, whole]) {
       assert.deepEqual(builtins, []);
-      assert.ok(own.includes('dist/protocol/keys/ed25519.browser.js'), own.join(' '));
-      assert.ok(!own.includes('dist/protocol/keys/ed25519.js'));
+      for (const name of ['ed25519', 'p256']) {
+        assert.ok(own.includes(`dist/protocol/keys/${name}.browser.js`), own.join(' '));
+        assert.ok(!own.includes(`dist/protocol/keys/${name}.js`));
+      }
     }
     const kilobytes = (bytes: number): string => `${Math.round(bytes / 1024)} KiB`;
     const bytes = Buffer.from(whole.text);

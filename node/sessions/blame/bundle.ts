@@ -8,7 +8,11 @@ import { keyEntrySchema } from '../../../protocol/key-proofs.ts';
 import { hexBytes } from '../../../protocol/hex.ts';
 import { decodeCanonical, encodeCanonical } from '../../../protocol/records/canonical.ts';
 import { envelopeSchema } from '../../../protocol/records/envelope.ts';
-import { credentialSchema, networkIdSchema, recordIdSchema } from '../../../protocol/records/fields.ts';
+import {
+  ed25519CredentialSchema,
+  networkIdSchema,
+  recordIdSchema,
+} from '../../../protocol/records/fields.ts';
 import { taggedHash } from '../../mpc/hash.ts';
 import { BlameError } from './error.ts';
 
@@ -50,7 +54,7 @@ export const blameSchema = z.strictObject({
   networkId: networkIdSchema,
   /** The keyring, as its admin and all its parties signed it. */
   roster: envelopeSchema,
-  accused: credentialSchema,
+  accused: ed25519CredentialSchema,
   code: z.enum(Object.keys(faults) as [FaultCode, ...FaultCode[]]),
   requestId: recordIdSchema,
   attemptId: z.string().regex(/^[0-9a-f]{64}$/),
