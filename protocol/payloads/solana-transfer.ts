@@ -2,7 +2,8 @@
 import { type Blockhash, address, getCompiledTransactionMessageEncoder } from '@solana/kit';
 import { base58 } from '@scure/base';
 import { PayloadError } from './error.ts';
-import { systemProgram, systemTransferBytes, systemTransferTag } from './solana-instruction.ts';
+import { systemTransferBytes, systemTransferTag } from './solana-instruction.ts';
+import { systemProgram } from './solana-program.ts';
 
 const maxLamports = 2n ** 64n - 1n;
 
