@@ -40,19 +40,11 @@ export function isOnCurve(bytes: Uint8Array): boolean {
   }
 }
 
-/**
- * Base58 address of the associated token account of a wallet for the tokens of a mint. `program` is the token program that
- * the mint belongs to. That this account is still the wallet's, only the chain knows: who owns a token account can give it
- * away. Costs one or a few decompressions of a point, about 0.1 ms each.
- *
- * @throws {PayloadError} `invalid_argument` when an address is not base58 of 32 bytes
- */
-export function associatedTokenAccount(wallet: string, mint: string, program: string = tokenProgram): string {
-  const seeds = [
-    bytesOfAddress(wallet, 'the wallet'),
-    bytesOfAddress(program, 'the token program'),
-    bytesOfAddress(mint, 'the mint'),
-  ];
+/** Accounts that were derived, least recently used first: one transaction is decoded many times. */
+const derivedAccounts = new Map<string, string>();
+const maxDerivedAccounts = 4096;
+
+function derive(seeds: readonly Uint8Array[]): string | undefined {
   const owner = base58.decode(associatedTokenProgram);
   for (let bump = maxBump; bump >= 0; bump -= 1) {
     const hash = sha256.create();
@@ -60,9 +52,31 @@ export function associatedTokenAccount(wallet: string, mint: string, program: st
     const address = hash.digest();
     if (!isOnCurve(address)) return base58.encode(address);
   }
+  return undefined;
+}
+
+/**
+ * Base58 address of the associated token account of a wallet for the tokens of a mint. `program` is the token program that
+ * the mint belongs to. That this account is still the wallet's, only the chain knows: who owns a token account can give it
+ * away. The first time it costs one or a few decompressions of a point, about 0.1 ms each.
+ *
+ * @throws {PayloadError} `invalid_argument` when an address is not base58 of 32 bytes
+ */
+export function associatedTokenAccount(wallet: string, mint: string, program: string = tokenProgram): string {
+  const name = `${wallet} ${program} ${mint}`;
+  const known = derivedAccounts.get(name);
+  const account =
+    known ??
+    derive([
+      bytesOfAddress(wallet, 'the wallet'),
+      bytesOfAddress(program, 'the token program'),
+      bytesOfAddress(mint, 'the mint'),
+    ]);
   // Each bump fails with probability one half: nobody has met this, and the program would refuse as well.
-  throw new PayloadError(
-    'invalid_argument',
-    `the wallet ${wallet} has no token account for the mint ${mint}`,
-  );
+  if (account === undefined)
+    throw new PayloadError('invalid_argument', `the wallet ${wallet} has no account for mint ${mint}`);
+  derivedAccounts.delete(name);
+  derivedAccounts.set(name, account);
+  if (derivedAccounts.size > maxDerivedAccounts) derivedAccounts.delete(derivedAccounts.keys().next().value!);
+  return account;
 }
