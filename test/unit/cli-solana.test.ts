@@ -196,6 +196,40 @@ describe('countersign, with Solana', function () {
     );
   });
 
+  it('does what docs/solana.md and docs/commands.md show', async () => {
+    await net.world.write(
+      'transaction.txt',
+      base64.encode(transferMessage({ from: own, to, lamports: 5n, recentBlockhash: nonce })),
+    );
+    const values: Record<string, string> = {
+      TO: to,
+      MINT: mint,
+      NONCE_ACCOUNT: nonceAccount,
+      NONCE: nonce,
+      AUTHORITY: second,
+      HASH: nonce,
+      'transaction.txt': net.world.path('transaction.txt'),
+    };
+    const shown = [];
+    for (const name of ['solana', 'commands']) {
+      const text = await readFile(new URL(`../../docs/${name}.md`, import.meta.url), 'utf8');
+      const part = name === 'solana' ? text : /^## Solana\n[^]*?(?=^## )/m.exec(text)![0];
+      shown.push(...[...part.matchAll(/^ {4}countersign (.+)$/gm)].map(([, words]) => words!));
+    }
+    assert.equal(shown.length, 7);
+    const signatures: Hex[] = [];
+    for (const line of shown) {
+      // The parties of this test answer only afterwards.
+      const words = line.replace(/ --wait --out .*$/, '').split(' ');
+      const result = await net.world.run([...words.map((word) => values[word] ?? word), '--json']);
+      assert.equal(result.exitCode, 0, `${line}: ${result.stderr}`);
+      if (words[0] === 'sign') signatures.push(await requestOf(result));
+    }
+    assert.equal(signatures.length, 6);
+    await close(...signatures);
+    for (const id of signatures) assert.equal((await net.json(`request show ${id}`)).state, 'fulfilled');
+  });
+
   describe('a nonce that is used twice', () => {
     const warned = new RegExp(
       `WARNING.* uses nonce ${nonce} of account ${nonceAccount} as well: only one of these`,
