@@ -89,25 +89,28 @@ async function sign(context: CommandContext, options: Options): Promise<void> {
   });
 }
 
+const described = (): Command =>
+  withWorkspace(new Command('sign'))
+    .description('Ask for a signature by a key of the workspace; with --wait, verify and print it.')
+    .requiredOption('--key <key>', 'key that signs: its id, the beginning of it, or its label')
+    .option(
+      '--payload <file>',
+      'unsigned EVM transaction in 0x-hex, PSBT, unsigned Solana transaction as base64, typed data (EIP-712) or payload as JSON, or a text with --kind message or evm.message',
+    )
+    .addOption(
+      new Option('--kind <kind>', 'what the file holds').choices([
+        'solana.transaction',
+        'bitcoin.psbt',
+        'evm.transaction',
+        'message',
+        'evm.message',
+        'evm.typedData',
+      ]),
+    );
+
 export const signCommand: CommandFactory = (context) =>
   withExample(
-    withTransfer(withWorkspace(new Command('sign')))
-      .description('Ask for a signature by a key of the workspace; with --wait, verify and print it.')
-      .requiredOption('--key <key>', 'key that signs: its id, the beginning of it, or its label')
-      .option(
-        '--payload <file>',
-        'unsigned EVM transaction in 0x-hex, PSBT, unsigned Solana transaction as base64, typed data (EIP-712) or payload as JSON, or a text with --kind message or evm.message',
-      )
-      .addOption(
-        new Option('--kind <kind>', 'what the file holds').choices([
-          'solana.transaction',
-          'bitcoin.psbt',
-          'evm.transaction',
-          'message',
-          'evm.message',
-          'evm.typedData',
-        ]),
-      )
+    withTransfer(described())
       .option('--wait [seconds]', 'wait until the request is final, at most so long')
       .option('--expires <duration>', 'when the request ends (default, and at most: 24h)', parseDuration)
       .option(
