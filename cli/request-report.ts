@@ -76,7 +76,7 @@ async function warningsOf(
   if (content.kind !== 'sign' || isFinal(view)) return [];
   const items: NonceItem[] = [];
   for (const { keyId, payload } of content.items) {
-    if (payload.kind !== 'evm.transaction') continue;
+    if (payload.kind !== 'evm.transaction' && payload.kind !== 'solana.transaction') continue;
     const { key } = await fetchKey(context, session, workspace, keyId);
     items.push({ keyId, key: { keyType: key.keyType, publicKey: fromHex(key.publicKey) }, payload });
   }

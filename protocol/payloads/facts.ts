@@ -18,33 +18,106 @@ interface SolanaInstructionParts {
   readonly data: Hex;
 }
 
-/** An instruction. `name` is present only when the whole effect of the instruction is known. */
-export type SolanaInstruction =
-  | (SolanaInstructionParts & { readonly name?: never })
-  | (SolanaInstructionParts & {
+/** What an instruction of the System Program does, where it is known. */
+export type SystemInstruction =
+  | {
       readonly name: 'system.transfer';
       readonly from: string;
       readonly to: string;
       readonly lamports: string;
-    })
-  | (SolanaInstructionParts & {
-      readonly name:
-        | 'computeBudget.requestHeapFrame'
-        | 'computeBudget.setComputeUnitLimit'
-        | 'computeBudget.setComputeUnitPrice'
-        | 'computeBudget.setLoadedAccountsDataSizeLimit';
-      readonly value: string;
-    });
+    }
+  | {
+      readonly name: 'system.advanceNonce';
+      readonly nonceAccount: string;
+      readonly authority: string;
+    };
+
+/** Tokens that move from one token account to another. */
+export interface TokenTransfer {
+  readonly name: 'token.transferChecked';
+  readonly mint: string;
+  /** Token accounts, not wallets. */
+  readonly from: string;
+  readonly to: string;
+  /** Who must sign: the owner of `from`, or whom it gave leave. */
+  readonly authority: string;
+  /** Base units. */
+  readonly amount: string;
+  /** Of one token. The program refuses the instruction when the mint has others. */
+  readonly decimals: number;
+}
+
+/**
+ * The making of a wallet's associated token account. `create` fails when there is one; `createIdempotent` leaves it, and
+ * fails when it is not the wallet's any more.
+ */
+export interface TokenAccountCreation {
+  readonly name: 'associatedToken.create' | 'associatedToken.createIdempotent';
+  /** Who pays for the account. */
+  readonly payer: string;
+  readonly account: string;
+  readonly wallet: string;
+  readonly mint: string;
+}
+
+/** An instruction. `name` is present only when the whole effect of the instruction is known. */
+export type SolanaInstruction = SolanaInstructionParts &
+  (
+    | { readonly name?: never }
+    | SystemInstruction
+    | TokenTransfer
+    | TokenAccountCreation
+    | { readonly name: 'memo'; readonly text: string }
+    | {
+        readonly name:
+          | 'computeBudget.requestHeapFrame'
+          | 'computeBudget.setComputeUnitLimit'
+          | 'computeBudget.setComputeUnitPrice'
+          | 'computeBudget.setLoadedAccountsDataSizeLimit';
+        readonly value: string;
+      }
+  );
+
+/**
+ * How long the network takes a Solana transaction. `blockhash`: about 150 slots, a minute, from the block of that hash.
+ * `durableNonce`: until the nonce account is advanced, which this transaction does itself, also when the rest of it fails.
+ * Whether an account holds that nonce is not in the bytes.
+ */
+export type SolanaLifetime =
+  | { readonly kind: 'blockhash'; readonly blockhash: string }
+  | {
+      readonly kind: 'durableNonce';
+      readonly nonceAccount: string;
+      /** Who must sign for the nonce account. */
+      readonly authority: string;
+      readonly nonce: string;
+    };
 
 /** A movement of value, in base units of `asset`. */
 export interface Transfer {
-  /** `native` is the own coin of an EVM chain, as ether is of Ethereum; a token there is told by its contract's address. */
-  readonly asset: 'SOL' | 'BTC' | 'native' | Hex;
+  /**
+   * `SOL`, `BTC`, or `native` for the own coin of an EVM chain, as ether is of Ethereum. A token is told by its address: on an
+   * EVM chain its contract's, in 0x-hex, on Solana its mint's, in base58.
+   */
+  readonly asset: string;
   /** Of a Bitcoin transaction: the address of the key that signs, whoever else's coins are spent with its own. */
   readonly from: string;
-  /** An address; the script in hex where Bitcoin has no address for it. */
+  /** An address; the script in hex where Bitcoin has no address for it; of a token on Solana a token account. */
   readonly to: string;
   readonly amount: string;
+}
+
+/** A movement of SPL tokens. `from` and `to` are token accounts, which are not the wallets that own them. */
+export interface SplTransfer extends Transfer {
+  /** The token program: `to` is the wallet's if it is `associatedTokenAccount(wallet, asset, tokenProgram)`. */
+  readonly tokenProgram: string;
+  readonly authority: string;
+  readonly decimals: number;
+  /**
+   * The wallet whose associated token account `to` is, when it is one that the transaction names: it makes the account for
+   * it, or has it as a signer. Absent otherwise: the bytes do not say whose the account is.
+   */
+  readonly toOwner?: string;
 }
 
 /** Together, these say everything that is in the message bytes: the bytes can be rebuilt from them. */
@@ -54,19 +127,22 @@ export interface SolanaTransactionFacts {
   readonly version: 'legacy' | 0;
   readonly feePayer: string;
   readonly requiredSigners: readonly string[];
-  readonly recentBlockhash: string;
+  readonly lifetime: SolanaLifetime;
   /** Every account of the message, in order. */
   readonly accounts: readonly SolanaAccount[];
   /** Every program that runs, each once, in order of its first instruction. */
   readonly programs: readonly string[];
   readonly instructions: readonly SolanaInstruction[];
   /** Transfers that are instructions of this transaction. All of them only if `understood`. */
-  readonly transfers: readonly Transfer[];
+  readonly transfers: readonly (Transfer | SplTransfer)[];
   /**
-   * Lamports the fee payer can lose in fees: 5000 a signature, and the priority fee at the largest number of compute
-   * units the transaction may use. A priority fee is paid to a validator and can be as large as a transfer.
+   * Lamports the fee payer can lose beside the transfers: 5000 a signature, the priority fee at the largest number of compute
+   * units the transaction may use, and `accountRent`, whoever pays that. A priority fee is paid to a validator and can be as
+   * large as a transfer.
    */
   readonly maximumFee: string;
+  /** Lamports that the token accounts cost that it makes, at most: those that are there already cost nothing. */
+  readonly accountRent: string;
   /** Whether the effect of every instruction is known. If not, value may move that is not among `transfers`. */
   readonly understood: boolean;
 }
@@ -222,6 +298,7 @@ export interface DigestFacts {
   readonly message: Hex;
   readonly feePayer: string;
   readonly requiredSigners: readonly string[];
+  readonly lifetime: SolanaLifetime;
   readonly programs: readonly string[];
   readonly lookupTables: readonly string[];
 }

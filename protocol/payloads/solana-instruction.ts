@@ -1,15 +1,26 @@
-// Instructions of Solana programs whose whole effect is known here: System Program transfers and the compute budget.
-// Every other instruction is handed on with its program, accounts and data, and without a name.
-// Layouts: solana-system-interface and solana-compute-budget-interface (little-endian integers after a tag).
+// Instructions of Solana programs whose whole effect is known here: of the System Program transfers and the advance of a
+// nonce, the compute budget, memos, and what solana-token.ts knows of tokens. Every other instruction is handed on with its
+// program, accounts and data, and without a name.
+// Layouts: solana-system-interface and solana-compute-budget-interface (little-endian integers after a tag); a memo's data is
+// its text (spl-memo).
 import { toHex } from '../hex.ts';
-import type { SolanaInstruction } from './facts.ts';
-
-export const systemProgram = '11111111111111111111111111111111';
-export const computeBudgetProgram = 'ComputeBudget111111111111111111111111111111';
+import type { SolanaInstruction, SystemInstruction } from './facts.ts';
+import {
+  associatedTokenProgram,
+  computeBudgetProgram,
+  memoProgram,
+  recentBlockhashesSysvar,
+  systemProgram,
+  tokenProgram,
+} from './solana-program.ts';
+import { readAssociatedToken, readToken } from './solana-token.ts';
 
 /** u32 tag of SystemInstruction::Transfer, followed by u64 lamports. */
 export const systemTransferTag = 2;
 export const systemTransferBytes = 12;
+/** u32 tag of SystemInstruction::AdvanceNonceAccount, followed by nothing. */
+export const advanceNonceTag = 4;
+export const advanceNonceBytes = 4;
 
 /** Name and bytes, tag included, by the u8 tag of ComputeBudgetInstruction. Tag 0 is retired. */
 const computeBudgetLayouts = {
@@ -31,28 +42,66 @@ const lamportsPerSignature = 5000n;
 const maxComputeUnits = 1_400_000n;
 const microLamports = 1_000_000n;
 
+function readSystem(accounts: readonly string[], data: Uint8Array): SystemInstruction | undefined {
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const tag = data.length < 4 ? undefined : view.getUint32(0, true);
+  if (tag === systemTransferTag && data.length === systemTransferBytes) {
+    const [from, to] = accounts;
+    // More accounts than two are allowed: payment requests use them as markers, and the program ignores them.
+    if (from === undefined || to === undefined) return undefined;
+    return { name: 'system.transfer', from, to, lamports: view.getBigUint64(4, true).toString() };
+  }
+  if (tag === advanceNonceTag && data.length === advanceNonceBytes) {
+    const [nonceAccount, sysvar, authority] = accounts;
+    // The program takes any signer of the instruction for the authority: with one account in its place, there is no other.
+    if (accounts.length !== 3 || sysvar !== recentBlockhashesSysvar) return undefined;
+    return { name: 'system.advanceNonce', nonceAccount: nonceAccount!, authority: authority! };
+  }
+  return undefined;
+}
+
+function readComputeBudget(data: Uint8Array) {
+  const layout = computeBudgetLayouts[data[0] as keyof typeof computeBudgetLayouts];
+  if (layout === undefined || data.length !== layout.length) return undefined;
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
+  const value = layout.length === 9 ? view.getBigUint64(1, true) : BigInt(view.getUint32(1, true));
+  return { name: layout.name, value: value.toString() };
+}
+
+/** The program refuses what is not UTF-8, and does nothing with what is. */
+function readMemo(data: Uint8Array) {
+  try {
+    const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data);
+    return { name: 'memo' as const, text };
+  } catch {
+    return undefined;
+  }
+}
+
+function meaningOf(program: string, accounts: readonly string[], data: Uint8Array) {
+  switch (program) {
+    case systemProgram:
+      return readSystem(accounts, data);
+    case computeBudgetProgram:
+      return readComputeBudget(data);
+    case tokenProgram:
+      return readToken(accounts, data);
+    case associatedTokenProgram:
+      return readAssociatedToken(accounts, data);
+    case memoProgram:
+      return readMemo(data);
+    default:
+      return undefined;
+  }
+}
+
 /** The instruction with its name and arguments when its whole effect is known. */
 export function readInstruction(
   program: string,
   accounts: readonly string[],
   data: Uint8Array,
 ): SolanaInstruction {
-  const parts = { program, accounts, data: toHex(data) };
-  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
-  if (program === systemProgram) {
-    const [from, to] = accounts;
-    // More accounts than two are allowed: payment requests use them as markers, and the program ignores them.
-    if (data.length !== systemTransferBytes || view.getUint32(0, true) !== systemTransferTag) return parts;
-    if (from === undefined || to === undefined) return parts;
-    return { ...parts, name: 'system.transfer', from, to, lamports: view.getBigUint64(4, true).toString() };
-  }
-  if (program === computeBudgetProgram) {
-    const layout = computeBudgetLayouts[data[0] as keyof typeof computeBudgetLayouts];
-    if (layout === undefined || data.length !== layout.length) return parts;
-    const value = layout.length === 9 ? view.getBigUint64(1, true) : BigInt(view.getUint32(1, true));
-    return { ...parts, name: layout.name, value: value.toString() };
-  }
-  return parts;
+  return { program, accounts, data: toHex(data), ...meaningOf(program, accounts, data) };
 }
 
 /** The largest of the named instructions' values; the runtime refuses a transaction that has two of one name. */

@@ -9,6 +9,7 @@ import {
   getCompiledTransactionMessageEncoder,
 } from '@solana/kit';
 import { PayloadError } from './error.ts';
+import type { SolanaAccount } from './facts.ts';
 
 /** Bytes of the largest transaction the network carries: signature count, signatures and message. */
 export const maxWireBytes = 1232;
@@ -28,6 +29,17 @@ export function requiredSigners(message: SolanaMessage): string[] {
 /** Lookup tables of a version 0 message: accounts it uses are in them, not in the message. */
 export function lookupsOf(message: SolanaMessage) {
   return message.version === 0 ? (message.addressTableLookups ?? []) : [];
+}
+
+/** Every account that stands in the message itself, in order, and what the transaction may do with it. */
+export function accountsOf({ header, staticAccounts }: SolanaMessage): SolanaAccount[] {
+  const { numSignerAccounts: signers, numReadonlySignerAccounts, numReadonlyNonSignerAccounts } = header;
+  const writableSigners = signers - numReadonlySignerAccounts;
+  const writableOthers = staticAccounts.length - numReadonlyNonSignerAccounts;
+  return staticAccounts.map((address, index) => {
+    const signer = index < signers;
+    return { address, signer, writable: index < (signer ? writableSigners : writableOthers) };
+  });
 }
 
 function decode(bytes: Uint8Array): SolanaMessage {

@@ -7,20 +7,25 @@ import { PayloadError } from './error.ts';
 import type {
   DecodedPayload,
   DigestFacts,
-  SolanaAccount,
   SolanaInstruction,
   SolanaTransactionFacts,
+  SplTransfer,
   Transfer,
 } from './facts.ts';
 import { maximumFee, readInstruction } from './solana-instruction.ts';
+import { lifetimeOf } from './solana-lifetime.ts';
 import {
   type SolanaMessage,
+  accountsOf,
   lookupsOf,
   maxWireBytes,
   parseSolanaMessage,
   requiredSigners,
   solanaSignatureBytes,
 } from './solana-message.ts';
+import { tokenProgram } from './solana-program.ts';
+import { summarize, summarizeDigest } from './solana-summary.ts';
+import { accountRent, walletsOf } from './solana-token.ts';
 
 /** At most 1232 bytes, and so that the transaction with all its signatures has at most 1232 bytes. */
 export const solanaTransactionSchema = z.strictObject({
@@ -28,20 +33,6 @@ export const solanaTransactionSchema = z.strictObject({
   message: hexBytes(1, maxWireBytes),
 });
 export type SolanaTransactionPayload = z.infer<typeof solanaTransactionSchema>;
-
-/** Bytes of an instruction's data that a summary shows; the facts have them all. */
-const summaryDataBytes = 64;
-const lamportsPerSol = 1_000_000_000n;
-
-function accountsOf({ header, staticAccounts }: SolanaMessage): SolanaAccount[] {
-  const { numSignerAccounts: signers, numReadonlySignerAccounts, numReadonlyNonSignerAccounts } = header;
-  const writableSigners = signers - numReadonlySignerAccounts;
-  const writableOthers = staticAccounts.length - numReadonlyNonSignerAccounts;
-  return staticAccounts.map((address, index) => {
-    const signer = index < signers;
-    return { address, signer, writable: index < (signer ? writableSigners : writableOthers) };
-  });
-}
 
 function programsOf(message: SolanaMessage): string[] {
   return [
@@ -61,29 +52,49 @@ function instructionsOf({ staticAccounts, instructions }: SolanaMessage): Solana
   );
 }
 
-function transfersOf(instructions: readonly SolanaInstruction[]): Transfer[] {
-  return instructions.flatMap((entry) =>
-    entry.name === 'system.transfer'
-      ? [{ asset: 'SOL' as const, from: entry.from, to: entry.to, amount: entry.lamports }]
-      : [],
-  );
+function transfersOf(
+  instructions: readonly SolanaInstruction[],
+  signers: readonly string[],
+): (Transfer | SplTransfer)[] {
+  const walletOf = walletsOf(instructions, signers);
+  return instructions.flatMap((entry): (Transfer | SplTransfer)[] => {
+    if (entry.name === 'system.transfer')
+      return [{ asset: 'SOL', from: entry.from, to: entry.to, amount: entry.lamports }];
+    if (entry.name !== 'token.transferChecked') return [];
+    const { mint, from, to, amount, authority, decimals } = entry;
+    const toOwner = walletOf(to, mint);
+    return [
+      {
+        asset: mint,
+        from,
+        to,
+        amount,
+        authority,
+        decimals,
+        tokenProgram,
+        ...(toOwner !== undefined && { toOwner }),
+      },
+    ];
+  });
 }
 
 function factsOf(message: SolanaMessage): SolanaTransactionFacts {
   const signers = requiredSigners(message);
   const instructions = instructionsOf(message);
+  const rent = accountRent(instructions);
   return {
     kind: 'solana.transaction',
     chain: 'solana',
     version: message.version,
     feePayer: signers[0]!,
     requiredSigners: signers,
-    recentBlockhash: message.lifetimeToken,
+    lifetime: lifetimeOf(message),
     accounts: accountsOf(message),
     programs: programsOf(message),
     instructions,
-    transfers: transfersOf(instructions),
-    maximumFee: maximumFee(signers.length, instructions).toString(),
+    transfers: transfersOf(instructions, signers),
+    maximumFee: (maximumFee(signers.length, instructions) + rent).toString(),
+    accountRent: rent.toString(),
     understood: instructions.every(({ name }) => name !== undefined),
   };
 }
@@ -97,56 +108,10 @@ function digestFactsOf(message: SolanaMessage, bytes: Uint8Array): DigestFacts {
     message: toHex(bytes),
     feePayer: signers[0]!,
     requiredSigners: signers,
+    lifetime: lifetimeOf(message),
     programs: programsOf(message),
     lookupTables: lookupsOf(message).map(({ lookupTableAddress }) => lookupTableAddress),
   };
-}
-
-/** `1500000000` as `1.5 SOL (1500000000 lamports)`. */
-function formatLamports(lamports: string): string {
-  const amount = BigInt(lamports);
-  const fraction = (amount % lamportsPerSol).toString().padStart(9, '0').replace(/0+$/, '');
-  return `${amount / lamportsPerSol}${fraction && `.${fraction}`} SOL (${lamports} lamports)`;
-}
-
-function describeInstruction(entry: SolanaInstruction, label: (address: string) => string): string {
-  if (entry.name === 'system.transfer') {
-    return `transfer ${formatLamports(entry.lamports)} from ${label(entry.from)} to ${label(entry.to)}`;
-  }
-  if (entry.name !== undefined) return `${entry.name} ${entry.value}`;
-  const length = (entry.data.length - 2) / 2;
-  const shown = entry.data.slice(0, 2 + 2 * summaryDataBytes);
-  const accounts = entry.accounts.map(label).join(', ') || 'none';
-  const data = length > summaryDataBytes ? `${shown}... (${length} bytes)` : shown;
-  return `NOT UNDERSTOOD: program ${entry.program}, accounts ${accounts}, data ${data}`;
-}
-
-function summarize(facts: SolanaTransactionFacts, own: string): string[] {
-  const label = (address: string) => (address === own ? `${address} (this key)` : address);
-  return [
-    `Solana transaction, ${facts.version === 'legacy' ? 'legacy' : `version ${facts.version}`}`,
-    ...facts.instructions.map((entry, index) => `${index + 1}. ${describeInstruction(entry, label)}`),
-    ...(facts.understood
-      ? []
-      : ['Instructions that are not understood can move anything these signers control.']),
-    `Fee payer: ${label(facts.feePayer)}, at most ${formatLamports(facts.maximumFee)}`,
-    ...facts.requiredSigners
-      .filter((address) => address !== own)
-      .map((address) => `Also needs the signature of ${address}`),
-    `Recent blockhash: ${facts.recentBlockhash}`,
-  ];
-}
-
-function summarizeDigest(facts: DigestFacts, own: string): string[] {
-  return [
-    'Solana transaction, version 0, WITH ADDRESS LOOKUP TABLES: its recipients are not in the signed bytes',
-    ...facts.programs.map((program) => `Runs program ${program}`),
-    ...facts.lookupTables.map((table) => `Takes accounts from the lookup table ${table}`),
-    `Fee payer: ${facts.feePayer}${facts.feePayer === own ? ' (this key)' : ''}`,
-    ...facts.requiredSigners
-      .filter((address) => address !== own)
-      .map((address) => `Also needs the signature of ${address}`),
-  ];
 }
 
 /** The message of a payload, which `publicKey` (32 bytes) must be asked to sign. */

@@ -49,6 +49,8 @@ const places: readonly (readonly [line: string, offered: readonly string[]])[] =
     'countersign sign --kind ',
     ['bitcoin.psbt', 'evm.message', 'evm.transaction', 'evm.typedData', 'message', 'solana.transaction'],
   ],
+  ['countersign sign --non', ['--nonce', '--nonce-account', '--nonce-authority']],
+  ['countersign sign --transfer 1.5 --bl', ['--blockhash']],
   ['countersign sign --as ', ['alice', 'bob-2']],
   ['countersign sign --key b --as b', ['bob-2']],
   ['countersign keyring draft --admin al', ['alice']],

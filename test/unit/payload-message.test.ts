@@ -22,6 +22,7 @@ import {
 } from '../../protocol/payloads/payload.ts';
 import { parsePayloadFile } from '../../protocol/payloads/read.ts';
 import { parseSolanaMessage } from '../../protocol/payloads/solana-message.ts';
+import { transferMessage } from '../../protocol/payloads/solana-transfer.ts';
 
 const seed = new Uint8Array(32).fill(7);
 const key: PayloadKey = { keyType: 'ed25519', publicKey: publicKeyOf(seed) };
@@ -109,6 +110,34 @@ describe('message payload', () => {
         assert.throws(() => getCompiledTransactionMessageDecoder().decode(message));
       }),
     );
+  });
+
+  it('signs a transaction that is text only as a text, which no part of the network takes for a transaction', () => {
+    // A transfer between addresses of ASCII bytes, with a durable nonce or without: every byte of it is a character.
+    const [payer, payee, account, hash] = [0x41, 0x42, 0x43, 0x44].map((fill) =>
+      base58.encode(new Uint8Array(32).fill(fill)),
+    ) as [string, string, string, string];
+    const nonce = { account, authority: payer, value: hash };
+    const wanted = { from: payer, to: payee, lamports: 0x21n };
+    const brief = transferMessage({ ...wanted, recentBlockhash: hash });
+    assert.ok(brief.every((byte) => byte < 0x80));
+    for (const transaction of [brief, transferMessage({ ...wanted, nonce })]) {
+      parseSolanaMessage(transaction);
+      let signed: Uint8Array;
+      try {
+        ({ message: signed } = decodePayload(payloadOf(transaction), key));
+      } catch (error) {
+        // The sysvar's address is no text.
+        assert.equal((error as PayloadError).code, 'not_text');
+        assert.notEqual(transaction, brief);
+        continue;
+      }
+      assert.deepEqual(signed.subarray(85), transaction);
+      assert.throws(() => parseSolanaMessage(signed), { code: 'unsupported_version' });
+      assert.throws(() => getCompiledTransactionMessageDecoder().decode(signed));
+      const envelope = { kind: 'solana.transaction' as const, message: toHex(signed) };
+      throwsCode('unsupported_version', () => decodePayload(envelope, key));
+    }
   });
 
   it('takes 1 to 1147 bytes, which make an envelope of at most 1232', () => {

@@ -17,13 +17,13 @@ import { transferMessage } from '../../protocol/payloads/solana-transfer.ts';
 import { type Naive, encode, parse } from '../reference/solana-message.ts';
 
 const systemProgram = '11111111111111111111111111111111';
-const memoProgram = 'MemoSq4gqABAXKb96qnH8TysNcWxMyWCqXgDLGmfcHr';
 
 const seed = new Uint8Array(32).fill(7);
 const key: PayloadKey = { keyType: 'ed25519', publicKey: publicKeyOf(seed) };
 const own = base58.encode(key.publicKey);
 const addressOf = (fill: number) => base58.encode(new Uint8Array(32).fill(fill));
 const recipient = addressOf(9);
+const unknownProgram = addressOf(11);
 const blockhash = addressOf(33);
 const transfer = transferMessage({
   from: own,
@@ -60,7 +60,7 @@ function messageOfFacts(facts: SolanaTransactionFacts): Naive {
       facts.accounts.filter(({ signer, writable }) => !signer && !writable).length,
     ],
     accounts: facts.accounts.map(({ address }) => address),
-    blockhash: facts.recentBlockhash,
+    blockhash: facts.lifetime.kind === 'blockhash' ? facts.lifetime.blockhash : facts.lifetime.nonce,
     instructions: facts.instructions.map(({ program, accounts, data }) => ({
       program: index.get(program)!,
       accounts: accounts.map((address) => index.get(address)!),
@@ -74,7 +74,7 @@ function twoSigners(change: Partial<Naive> = {}): Naive {
   return {
     version: 'legacy',
     header: [2, 1, 2],
-    accounts: [addressOf(5), own, recipient, systemProgram, memoProgram],
+    accounts: [addressOf(5), own, recipient, systemProgram, unknownProgram],
     blockhash,
     instructions: [{ program: 4, accounts: [1, 2], data: [1, 2, 3] }],
     ...change,
@@ -96,7 +96,7 @@ describe('solana.transaction payload', () => {
       version: 'legacy',
       feePayer: own,
       requiredSigners: [own],
-      recentBlockhash: blockhash,
+      lifetime: { kind: 'blockhash', blockhash },
       accounts: [
         { address: own, signer: true, writable: true },
         { address: recipient, signer: false, writable: true },
@@ -116,6 +116,7 @@ describe('solana.transaction payload', () => {
       ],
       transfers: [{ asset: 'SOL', from: own, to: recipient, amount: '1500000000' }],
       maximumFee: '5000',
+      accountRent: '0',
       understood: true,
     });
     assert.deepEqual(JSON.parse(JSON.stringify(facts)), facts);
@@ -123,7 +124,7 @@ describe('solana.transaction payload', () => {
       'Solana transaction, legacy',
       `1. transfer 1.5 SOL (1500000000 lamports) from ${own} (this key) to ${recipient}`,
       `Fee payer: ${own} (this key), at most 0.000005 SOL (5000 lamports)`,
-      `Recent blockhash: ${blockhash}`,
+      `Recent blockhash: ${blockhash}, good for about a minute after its block`,
     ]);
   });
 
@@ -245,7 +246,7 @@ describe('solana.transaction payload', () => {
       'no signer': { header: [0, 0, 1] },
       'read-only fee payer': { header: [2, 2, 1] },
       'more counted than there': { header: [2, 1, 4] },
-      'account twice': { accounts: [addressOf(5), own, recipient, own, memoProgram] },
+      'account twice': { accounts: [addressOf(5), own, recipient, own, unknownProgram] },
       'fee payer as program': { instructions: [{ program: 0, accounts: [], data: [] }] },
       'program outside': { instructions: [{ program: 5, accounts: [], data: [] }] },
       'account outside': { instructions: [{ program: 4, accounts: [5], data: [] }] },
@@ -303,7 +304,8 @@ describe('solana.transaction payload', () => {
       message: toHex(message),
       feePayer: addressOf(5),
       requiredSigners: [addressOf(5), own],
-      programs: [memoProgram],
+      lifetime: { kind: 'blockhash', blockhash },
+      programs: [unknownProgram],
       lookupTables: [table],
     });
     assert.ok(summary.some((line) => line.includes('recipients are not in the signed bytes')));
@@ -336,7 +338,7 @@ describe('solana.transaction payload', () => {
       assert.deepEqual(facts.transfers, [], name);
       assert.deepEqual(facts.instructions, [
         {
-          program: instruction.program === 3 ? systemProgram : memoProgram,
+          program: instruction.program === 3 ? systemProgram : unknownProgram,
           accounts: instruction.accounts.map((index) => [addressOf(5), own, recipient][index]),
           data: toHex(Uint8Array.from(instruction.data)),
         },
