@@ -38,8 +38,8 @@ const movesAlong = 'node/work/entry.js';
 /** Puts the armed crash point in, and lets modules in new places find the files beside the old ones. */
 const pluginOf = (out: string): Plugin => ({
   name: 'test build',
-  setup({ onLoad }) {
-    onLoad({ filter: /\/dist\/.*\.js$/ }, async ({ path }) => {
+  setup(bundle) {
+    bundle.onLoad({ filter: /\/dist\/.*\.js$/ }, async ({ path }) => {
       if (!path.startsWith(dist)) return undefined;
       const name = relative(dist, path);
       const text = await readFile(name === 'storage/crash-point.js' ? armed : path, 'utf8');
