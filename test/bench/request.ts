@@ -1,7 +1,7 @@
 // One sign request on an idle network of real processes, end to end and step by step. Steps inside the network are read off
 // the processes' own logs (milliseconds, one clock); calls are timed by the client.
 import type { Hex } from '../../protocol/hex.ts';
-import { LocalNetwork, type LogLine } from '../support/local-network.ts';
+import { builtCommand, LocalNetwork, type LogLine } from '../support/local-network.ts';
 import { until } from '../support/until.ts';
 import { type BenchOptions, type Row, summarise } from './row.ts';
 
@@ -10,7 +10,7 @@ type Step = (typeof steps)[number];
 
 /** Measures one request after the other for about `seconds`, at least five. */
 export async function run({ seconds, parties, threshold }: BenchOptions): Promise<Row[]> {
-  const net = await LocalNetwork.start(parties, threshold);
+  const net = await LocalNetwork.start(parties, threshold, { entry: builtCommand });
   try {
     const keyId = await net.requestKey();
     if ((await net.final(keyId)).state !== 'fulfilled') throw new Error('no key was made');

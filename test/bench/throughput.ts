@@ -5,7 +5,7 @@
 import type { Hex } from '../../protocol/hex.ts';
 import type { KeyType } from '../../protocol/keys/key-type.ts';
 import type { ProvenKey } from '../../client/verify.ts';
-import { LocalNetwork } from '../support/local-network.ts';
+import { builtCommand, LocalNetwork } from '../support/local-network.ts';
 import { payloadFor, provenKey } from '../support/signed-payloads.ts';
 import { until } from '../support/until.ts';
 import { type BenchOptions, type Reference, type Row, summarise } from './row.ts';
@@ -54,7 +54,10 @@ async function onNetwork(
   presignatures: number,
   work: (net: LocalNetwork) => Promise<void>,
 ): Promise<void> {
-  const net = await LocalNetwork.start(parties, threshold, { settings: { presignatures } });
+  const net = await LocalNetwork.start(parties, threshold, {
+    entry: builtCommand,
+    settings: { presignatures },
+  });
   try {
     // Nothing but what is measured is to be under way.
     await net.pairsReady();

@@ -11,7 +11,7 @@ import { LiedToNetwork } from '../support/lied-to-network.ts';
 import { type Teller, tellers } from '../support/told-lies.ts';
 
 describe('records altered by the coordinator, field by field', function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   let network: LiedToNetwork;
   let scene: AlteredScene;
   const lies: Lie[] = [];
@@ -52,7 +52,7 @@ describe('records altered by the coordinator, field by field', function () {
   }
 
   async function judge(teller: Teller, lie: Lie): Promise<void> {
-    const { code, detail } = await teller.tell(lie.requestId, lie.evidence, AbortSignal.timeout(30_000));
+    const { code, detail } = await teller.tell(lie.requestId, lie.evidence, AbortSignal.timeout(120_000));
     const right = code === lie.code && lie.words.every((words) => words.test(detail));
     if (right) return;
     const { path, how } = lie.alteration;

@@ -22,8 +22,8 @@ import { temporaryFilesUnder } from '../support/crash-network.ts';
 import { commandPoints, firstStartPoints, rarePoints } from '../support/crash-points.ts';
 import { createWorld, networkId as worldNetwork } from '../support/fixture.ts';
 import { ServiceWorld, submitted } from '../support/service-world.ts';
+import { testBuild, type TestBuild } from '../support/test-build.ts';
 import { idOf, webhook, WebhookWorld } from '../support/webhook-world.ts';
-import { makeTestBuild, type TestBuild } from '../support/test-build.ts';
 import {
   derivedCase,
   epoch,
@@ -45,13 +45,10 @@ describe('a process that is killed', function () {
   const died = new Set<string>();
 
   before(async () => {
-    build = await makeTestBuild();
+    build = await testBuild();
     root = await mkdtemp(join(tmpdir(), 'countersign-crash-store-'));
   });
-  after(async () => {
-    await rm(root, { recursive: true, force: true });
-    await build.remove();
-  });
+  after(async () => rm(root, { recursive: true, force: true }));
 
   const newFolder = async (): Promise<string> => join(await mkdtemp(join(root, 'case-')), 'data');
   const names = (points: readonly string[], prefix: string) =>

@@ -163,8 +163,8 @@ describe('a network that is killed at every durable write', function () {
       `${name}:before`,
       `${name}:after`,
     ]);
-    // Pairs are set up beside everything else, whenever two parties are up.
-    const beside = /^node\.pair[.-]setup:/;
+    // Pairs are set up beside everything else, whenever two parties are up; anew when one of them died before it was done.
+    const beside = /^node\.(pair[.-]setup|pair-setup\.erased):/;
     const reached = (await crash.reached()).filter((point) => !beside.test(point));
     assert.deepEqual([...new Set(reached)].toSorted(), [...expected, ...elsewhere].toSorted());
     assert.deepEqual(died.toSorted(), expected.toSorted(), 'each of them once');

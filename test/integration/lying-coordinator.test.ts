@@ -24,7 +24,7 @@ import { type Outcome, pendingEvent, type Teller, tellers } from '../support/tol
 import { until } from '../support/until.ts';
 
 describe('a lying coordinator', function () {
-  this.timeout(90_000);
+  this.timeout(300_000);
   let network: LiedToNetwork;
   let world: World;
   let mallorys: World;
@@ -93,7 +93,7 @@ describe('a lying coordinator', function () {
       await until(
         async () => (await client.call('sign_get', { requestId: idOf(request) })).state === 'fulfilled',
         'the key is made',
-        30_000,
+        90_000,
       );
       return client.call('key_get', { keyId: idOf(request) });
     };

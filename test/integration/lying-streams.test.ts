@@ -44,7 +44,7 @@ function id(number: number): Hex {
 }
 
 describe('a lying coordinator, on its streams', function () {
-  this.timeout(90_000);
+  this.timeout(300_000);
   let network: LiedToNetwork;
   let key: KeyView;
   let told: readonly Teller[];

@@ -141,7 +141,7 @@ const texts = (node: TestNode, via = 'stream'): string[] =>
   node.received.filter((message) => message.via === via).map(({ text }) => text);
 
 describe('network', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   afterEach(async () => {
     for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
   });
@@ -561,7 +561,8 @@ describe('network', function () {
       it(`that ${what} loses its stream, and honest channels are not touched`, async () => {
         const roster = partiesByPeerId(3);
         const [first, second, third] = roster as [TestParty, TestParty, TestParty];
-        const limits = { helloDeadlineMs: 1_000 };
+        // Only who says nothing is waited for: on a busy machine the others would be cut off before they have spoken.
+        const limits = what === 'says nothing' ? { helloDeadlineMs: 1_000 } : {};
         const [a, b] = [first, second].map((party) => createNode(party, roster, { limits })) as [
           TestNode,
           TestNode,

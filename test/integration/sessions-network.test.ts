@@ -6,7 +6,7 @@ import { makeKey, messageRequest, startHosts, stopHosts } from '../support/sessi
 import { until } from '../support/until.ts';
 
 describe('sessions over libp2p', function () {
-  this.timeout(90_000);
+  this.timeout(300_000);
 
   it('gossip alone carries PROPOSE, START and DONE when the streams do not', async () => {
     const world = createWorld();

@@ -5,7 +5,6 @@ import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { LocalNetwork } from './local-network.ts';
-import { makeTestBuild, type TestBuild } from './test-build.ts';
 import { until } from './until.ts';
 
 const variable = 'COUNTERSIGN_TEST_CRASH_POINTS';
@@ -14,35 +13,30 @@ const deathWithinMs = 90_000;
 
 export class CrashNetwork {
   readonly net: LocalNetwork;
-  readonly #build: TestBuild;
   readonly #folder: string;
   readonly #doomed: Set<string>;
   /** Where each process is to die next. */
   readonly #awaited = new Map<string, string>();
 
-  private constructor(net: LocalNetwork, build: TestBuild, folder: string, doomed: Set<string>) {
+  private constructor(net: LocalNetwork, folder: string, doomed: Set<string>) {
     this.net = net;
-    this.#build = build;
     this.#folder = folder;
     this.#doomed = doomed;
   }
 
   static async start(): Promise<CrashNetwork> {
-    const build = await makeTestBuild();
     const folder = await mkdtemp(join(tmpdir(), 'countersign-crash-points-'));
     const doomed = new Set<string>();
     const at = (name: string) => ({ [variable]: join(folder, name) });
     try {
       const net = await LocalNetwork.start(3, 2, {
-        entry: build.command,
         environment: at('bootstrap'),
         environmentOf: at,
         mayEnd: (name) => doomed.has(name),
       });
-      return new CrashNetwork(net, build, folder, doomed);
+      return new CrashNetwork(net, folder, doomed);
     } catch (error) {
       await rm(folder, { recursive: true, force: true });
-      await build.remove();
       throw error;
     }
   }
@@ -52,7 +46,6 @@ export class CrashNetwork {
       await this.net.stop();
     } finally {
       await rm(this.#folder, { recursive: true, force: true });
-      await this.#build.remove();
     }
   }
 

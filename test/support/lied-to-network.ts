@@ -185,7 +185,7 @@ export class LiedToNetwork {
         return statuses.every((status) => status.peers.every(({ up }) => up));
       },
       'all nodes connected',
-      20_000,
+      60_000,
     );
   }
 
@@ -214,7 +214,7 @@ export class LiedToNetwork {
         },
       });
     }
-    await until(() => which.every(({ view }) => view.watchers > 0), 'all connectors watching', 20_000);
+    await until(() => which.every(({ view }) => view.watchers > 0), 'all connectors watching', 60_000);
   }
 
   #onLeft(from: number, bytes: Uint8Array): void {

@@ -1,4 +1,4 @@
-// A real network for tests: coordinator, nodes and connectors as processes of the built command, brought up as the local
+// A real network for tests: coordinator, nodes and connectors as processes of the test build, brought up as the local
 // testnet brings them up; each can be killed, stopped and started again on its folder, and its log read.
 import { existsSync } from 'node:fs';
 import { readFile, rm, writeFile } from 'node:fs/promises';
@@ -29,9 +29,11 @@ import type { Payload } from '../../protocol/payloads/payload.ts';
 import { ed25519Signer, type Signer } from '../../protocol/records/envelope.ts';
 import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
 import type { RequestView } from '../../protocol/rpc.ts';
+import { testBuild } from './test-build.ts';
 import { until } from './until.ts';
 
-const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+/** As it is installed. */
+export const builtCommand = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
 
 export interface LogLine {
   readonly process: string;
@@ -42,7 +44,7 @@ export interface LogLine {
 }
 
 export interface LocalNetworkOptions {
-  /** The built command; default: that of dist/. */
+  /** The built command; default: that of the test build. */
   readonly entry?: string;
   /** Of every node's configuration. */
   readonly settings?: NodeSettings;
@@ -97,8 +99,8 @@ export class LocalNetwork {
   }
 
   static async start(parties = 3, threshold = 2, own: LocalNetworkOptions = {}): Promise<LocalNetwork> {
-    const { entry = command, mayEnd = () => false } = own;
-    if (!existsSync(entry)) throw new Error('build first: npm run build');
+    if (!existsSync(builtCommand)) throw new Error('build first: npm run build');
+    const { entry = (await testBuild()).command, mayEnd = () => false } = own;
     const layout = await createLayout(undefined, parties);
     const losses: Error[] = [];
     const environment = { ...cleanEnvironment(process.env), ...own.environment };

@@ -17,7 +17,7 @@ import { toHex } from '../../protocol/hex.ts';
 import { publicKeyOf } from '../../protocol/keys/ed25519.ts';
 
 /** Resolves as soon as `condition` holds; fails after the deadline, saying what did not happen. */
-export async function until(what: string, condition: () => boolean, deadlineMs = 10_000): Promise<void> {
+export async function until(what: string, condition: () => boolean, deadlineMs = 20_000): Promise<void> {
   const end = performance.now() + deadlineMs;
   while (!condition()) {
     assert.ok(performance.now() < end, `not within ${deadlineMs} ms: ${what}`);

@@ -22,7 +22,7 @@ const secrets = (label: string): Uint8Array => new TextEncoder().encode(`${label
 const setup = (id: number) => ({ id: new Uint8Array(32).fill(id), secrets: secrets(`setup ${id}`) });
 
 describe('the store of pairs', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let root: string;
   let dir: string;
   let store: NodeStore;

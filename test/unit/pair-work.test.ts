@@ -16,7 +16,7 @@ const work = (code: WorkErrorCode, verdictLost: boolean) => (error: unknown) => 
 const bans = (error: unknown) => error instanceof Abort && error.ban === true && error.culprit === 2;
 
 describe('the ban gate over worker threads', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   let threads: ThreadedWork;
   let rig: GateRig;
 

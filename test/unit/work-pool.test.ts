@@ -46,7 +46,7 @@ function outcomeOf(result: Promise<unknown>): Outcome {
 }
 
 describe('worker pool', function () {
-  this.timeout(30_000);
+  this.timeout(60_000);
   const pools: WorkerPool[] = [];
   const logged: { event: string; fields: Record<string, unknown> }[] = [];
 
