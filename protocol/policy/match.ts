@@ -96,12 +96,22 @@ function recipientsOf({ movements, understood, called }: PolicyFacts): readonly 
   return !understood && called !== undefined ? [...known, [called]] : known;
 }
 
+/** Lists may be long, and every rule and item looks into them: each is spelled plainly once. A parsed policy never changes. */
+const plainLists = new WeakMap<readonly string[], ReadonlySet<string>>();
+function plainList(addresses: readonly string[]): ReadonlySet<string> {
+  const known = plainLists.get(addresses);
+  if (known !== undefined) return known;
+  const made = new Set(addresses.map(plainAddress));
+  plainLists.set(addresses, made);
+  return made;
+}
+
 function findTo(policy: Policy, when: When, facts: PolicyFacts): Finding {
   const to = when.to!;
   const outside = !Array.isArray(to) && 'notIn' in to;
   const name = Array.isArray(to) ? undefined : 'in' in to ? to.in : to.notIn;
   const entries = Array.isArray(to) ? to : (policy.lists?.[name!] ?? []);
-  const listed = new Set(entries.map(plainAddress));
+  const listed = plainList(entries);
   const recipients = recipientsOf(facts);
   const fits = (names: readonly string[]): boolean =>
     names.some((one) => listed.has(plainAddress(one))) !== outside;

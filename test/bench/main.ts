@@ -6,6 +6,7 @@ import type { BenchOptions, Row } from './row.ts';
 
 const benches: Record<string, () => Promise<{ run(options: BenchOptions): Promise<Row[]> }>> = {
   crypto: () => import('./crypto.ts'),
+  policy: () => import('./policy.ts'),
   request: () => import('./request.ts'),
   throughput: () => import('./throughput.ts'),
 };

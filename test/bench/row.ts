@@ -23,7 +23,7 @@ export interface Row {
   readonly median: number;
   readonly min: number;
   readonly p99: number;
-  readonly unit: 'ms' | 'requests/s';
+  readonly unit: 'ms' | 'requests/s' | 'verdicts/s';
   /** The median in units of something measured in the same run, and what that is. */
   readonly ratio?: number;
   readonly against?: string;

@@ -251,7 +251,7 @@ function drawAssets(draw: Draw, facts: RefFacts, when: RefWhen): string[] {
   const coin =
     facts.chain === 'solana' ? ['LAMP', 'SOL'] : facts.chain === 'bitcoin' ? ['COIN', 'BTC'] : ['ETH'];
   if (draw.chance(75)) {
-    const chosen = [...new Set([...(moved.length > 0 ? moved : [draw.of(coin)])])];
+    const chosen = [...new Set(moved.length > 0 ? moved : [draw.of(coin)])];
     if (draw.chance(20) && when.chain?.length === 1)
       return [draw.of(facts.chain === 'solana' ? ['native', solana.mint] : ['native', evm.token])];
     return draw.chance(25) ? [...new Set([...chosen, ...draw.some(Object.keys(assets), 1, 2)])] : chosen;

@@ -37,9 +37,16 @@ const otherBranches = [
     (kind) => `allow without kind: ${kind}`,
   ),
   ...['delay', 'hours', 'limit'].map((hold) => `held by ${hold}`),
-  ...['credential fits', 'credential does not fit', 'initiator left out'],
-  ...['closed at this hour', 'denied by the nearest', 'denied from further up', 'no rule is about it'],
-  ...['more than the whole limit', 'rejected as it can no longer be met', 'rejected by `reject`'],
+  'credential fits',
+  'credential does not fit',
+  'initiator left out',
+  'closed at this hour',
+  'denied by the nearest',
+  'denied from further up',
+  'no rule is about it',
+  'more than the whole limit',
+  'rejected as it can no longer be met',
+  'rejected by `reject`',
 ];
 
 function shown(situation: RefSituation): string {

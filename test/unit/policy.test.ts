@@ -680,8 +680,8 @@ describe('policy: limits', () => {
         .verdict,
       'satisfied',
     );
-    assert.ok('reason' in planned([input(9n * coin, 0n, one), input(10n * coin, 1n, one)], ten));
-    assert.ok('reason' in planned([input(6n * coin, 0n), input(6n * coin, 0n)], ten));
+    assert.equal(verdictOf([input(9n * coin, 0n, one), input(10n * coin, 1n, one)], ten), 'denied');
+    assert.equal(verdictOf([input(6n * coin, 0n), input(6n * coin, 0n)], ten), 'denied');
     // Of another transaction, or signed before as part of this very one.
     const bitcoin = { chain: 'bitcoin', address: 'native', amount: 6n * coin };
     const before = (transaction: string): string =>
