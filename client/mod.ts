@@ -108,6 +108,11 @@ export { type Principal, workspaceGenesis } from '../protocol/records/workspace-
 export { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 export {
   type Access,
+  actionId,
+  type ActionView,
+  asRequest,
+  type ChangeStateName,
+  type ChangeView,
   type CoordinatorEvent,
   errorCodes,
   type KeyringView,
@@ -115,6 +120,7 @@ export {
   type MethodName,
   methods,
   type Params,
+  type PolicyWords,
   type RequestStateName,
   type RequestView,
   type Result,
