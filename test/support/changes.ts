@@ -21,6 +21,8 @@ export interface ProposedOptions {
   readonly expires?: number;
   readonly seq?: number;
   readonly prev?: Hex;
+  /** 16 bytes; new with every change unless given. */
+  readonly nonce?: Hex;
 }
 
 /** A change that follows the head of the world's workspace. */
@@ -36,7 +38,7 @@ export function proposed(world: World, change: Change, options: ProposedOptions 
     change,
     created: timestamp(created),
     expires: timestamp(options.expires ?? created + 24 * hour),
-    nonce: toHex(seedOf('change', ++fresh).subarray(0, 16)),
+    nonce: options.nonce ?? toHex(seedOf('change', ++fresh).subarray(0, 16)),
   };
   return createRecord(
     workspaceChange,

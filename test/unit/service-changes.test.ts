@@ -4,6 +4,7 @@ import { Conflict, type Store, StoreError } from '../../coordinator/store/store.
 import { maxOpenChanges } from '../../coordinator/change-repository.ts';
 import { verifyReceipt } from '../../protocol/receipt.ts';
 import { openWorkspace } from '../../protocol/records/workspace.ts';
+import type { Change } from '../../protocol/records/workspace-change.ts';
 import type { ChangeView } from '../../protocol/rpc.ts';
 import { changed, proposed, withdraw, worldNow } from '../support/changes.ts';
 import { payload } from '../support/coordinated.ts';
@@ -21,7 +22,7 @@ import { signatureBy, signedBy } from '../support/world-key.ts';
 import { asked, ServiceWorld, stores, submitted, withService } from '../support/service-world.ts';
 
 const dave = signerOf('dave');
-const addDave = { kind: 'owner.add', owner: { name: 'dave', credentials: [dave.credential] } } as const;
+const addDave: Change = { kind: 'owner.add', owner: { name: 'dave', credentials: [dave.credential] } };
 const someKey = (index: number) => `0x${String(index).padStart(64, '0')}` as const;
 const disable = (index: number) => ({ kind: 'key.disable', keyId: someKey(index) }) as const;
 const decided = (view: unknown): string => (view as ChangeView).state;

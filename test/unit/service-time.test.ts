@@ -21,12 +21,12 @@ import {
 import { ServiceWorld, stores, submitted, withService } from '../support/service-world.ts';
 import { signatureBy, signedBy, type WorldKey } from '../support/world-key.ts';
 
-const keys = {
+const keys: Policy['rules'][number] = {
   id: 'keys',
   effect: 'allow',
   when: { kind: ['key.request'] },
   require: { k: 1, of: 'owners' },
-} as const;
+};
 const delayed: Policy = {
   version: 1,
   rules: [
