@@ -138,6 +138,11 @@ export {
 export type { Assertion } from '../protocol/records/webauthn.ts';
 export {
   type Access,
+  actionId,
+  type ActionView,
+  asRequest,
+  type ChangeStateName,
+  type ChangeView,
   type CoordinatorEvent,
   errorCodes,
   type KeyringView,
@@ -145,6 +150,7 @@ export {
   type MethodName,
   methods,
   type Params,
+  type PolicyWords,
   type RequestStateName,
   type RequestView,
   type Result,

@@ -22,6 +22,8 @@ const messageSchema = z.object({
   data: z.looseObject({
     workspaceId: recordIdSchema,
     requestId: recordIdSchema.optional(),
+    /** Of a change of the workspace, instead. */
+    changeId: recordIdSchema.optional(),
     kind: z.string().optional(),
     state: z.string().optional(),
     /** Code of a rejection. */

@@ -8,10 +8,12 @@ import { concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 
 /** What a coordinator tells of. */
 export const webhookTypes = [
-  'action.created', // a request awaits approvers
+  'action.created', // a request or a change of the workspace awaits approvers
   'request.pending', // its policy is met: the parties may sign
   'request.fulfilled',
   'request.rejected',
+  'change.fulfilled', // a change is in the workspace's log
+  'change.rejected',
 ] as const;
 export type WebhookType = (typeof webhookTypes)[number];
 

@@ -1,7 +1,7 @@
 // How far each webhook has told of each workspace, in the store: `webhook/<name>` says for which workspaces it began, and
 // `webhook/<name>/<workspace>` holds the sequence of the last event that was taken, or that it does not tell of.
 import type { Hex } from '../../protocol/hex.ts';
-import { workspacePrefix, workspaceStream } from '../repository.ts';
+import { workspacePrefix, workspaceStream } from '../index-keys.ts';
 import type { JsonValue, Store } from '../store/store.ts';
 
 const pageSize = 200;

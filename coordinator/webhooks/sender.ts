@@ -4,7 +4,7 @@
 import { setMaxListeners } from 'node:events';
 import type { Hex } from '../../protocol/hex.ts';
 import type { WebhookObserver } from '../observer.ts';
-import { workspaceStream } from '../repository.ts';
+import { workspaceStream } from '../index-keys.ts';
 import { type Store, StoreError, type StreamEvent } from '../store/store.ts';
 import { attempt, type Attempted, type Receiver } from './attempt.ts';
 import { Cursors } from './cursors.ts';

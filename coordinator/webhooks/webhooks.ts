@@ -2,7 +2,7 @@
 // them, and what they have not told yet is where it was at the next start.
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import type { Hex } from '../../protocol/hex.ts';
-import { workspaceStream } from '../repository.ts';
+import { workspaceStream } from '../index-keys.ts';
 import type { WebhookConfig } from './config.ts';
 import { workspacesOf } from './cursors.ts';
 import { post } from './post.ts';

@@ -28,7 +28,7 @@ import type { KeyType } from '../../protocol/keys/key-type.ts';
 import type { Payload } from '../../protocol/payloads/payload.ts';
 import { ed25519Signer, type Signer } from '../../protocol/records/envelope.ts';
 import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
-import type { RequestView } from '../../protocol/rpc.ts';
+import { asRequest, type RequestView } from '../../protocol/rpc.ts';
 import { testBuild } from './test-build.ts';
 import { until } from './until.ts';
 
@@ -249,7 +249,7 @@ export class LocalNetwork {
       },
       signer,
     );
-    return client.call('action_decide', { decision: envelope });
+    return asRequest(await client.call('action_decide', { decision: envelope }));
   }
 
   /** Waits until a request is final. */

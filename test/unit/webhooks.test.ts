@@ -66,6 +66,36 @@ describe('a webhook tells', () => {
     });
   });
 
+  it('of changes of the workspace', async () => {
+    await withWebhooks([webhook('a')], async (at) => {
+      const changeId = idOf(8);
+      const changed = async (state: string, more = {}) =>
+        at.append(workspace, {
+          type: 'change.state',
+          changeId,
+          state,
+          at: '2030-01-01T00:00:00.000Z',
+          ...more,
+        });
+      await changed('partial');
+      await changed('pending');
+      await changed('rejected', { reason: { code: 'superseded', detail: 'words' } });
+      await changed('fulfilled');
+      await at.receives(3);
+      assert.deepEqual(
+        at.received.map(({ type }) => type),
+        ['action.created', 'change.rejected', 'change.fulfilled'],
+      );
+      assert.deepEqual(JSON.parse(at.received[1]!.text).data, {
+        workspaceId: workspace,
+        changeId,
+        kind: 'change',
+        state: 'rejected',
+        reason: 'superseded',
+      });
+    });
+  });
+
   it('nothing of what people wrote, and nothing of events that it does not know', async () => {
     await withWebhooks([webhook('a')], async (at) => {
       const request = idOf(9);
