@@ -230,7 +230,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         },
         up: () => new Set(link.network?.peers().flatMap((peer) => (peer.up ? [peer.key] : []))),
       },
-      store: sessionStore(store, keyring.roster, signer.credential, Date.now),
+      store: sessionStore(store, keyring.roster, signer.credential),
       clock: systemClock,
       random,
       work,

@@ -1,6 +1,7 @@
 // The newest log of each workspace that this node knows, behind which it never goes back; and where two entries stood after
 // one, both logs, as proof.
 import * as z from 'zod';
+import { type Envelope, envelopeSchema } from '../../protocol/records/envelope.ts';
 import { recordIdSchema } from '../../protocol/records/fields.ts';
 import { NodeStoreError } from './error.ts';
 import { type JsonValue, jsonSchema } from './jobs.ts';
@@ -23,6 +24,8 @@ export interface WorkspaceHead extends RememberedHead {
   readonly workspaceId: string;
 }
 
+type Log = readonly Envelope[];
+
 /** Two entries with one seq and the same entry before them, each decided by the owners it takes. */
 export interface ForkProof {
   readonly workspaceId: string;
@@ -33,7 +36,7 @@ export interface ForkProof {
   /** The entry after it in the log that was known. */
   readonly known: string;
   readonly received: string;
-  readonly logs: readonly [JsonValue, JsonValue];
+  readonly logs: readonly [Log, Log];
   /** False once the owners have said which entry stands. */
   readonly open: boolean;
 }
@@ -61,7 +64,7 @@ const forkKind: Kind<ForkProof> = {
     common: z.strictObject({ seq: z.int().min(0), id: recordIdSchema }),
     known: recordIdSchema,
     received: recordIdSchema,
-    logs: z.tuple([jsonSchema, jsonSchema]).readonly(),
+    logs: z.tuple([z.array(envelopeSchema), z.array(envelopeSchema)]).readonly(),
     open: z.boolean(),
   }),
 };

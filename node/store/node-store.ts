@@ -367,6 +367,11 @@ export class NodeStore {
     return this.#ledger.load(now);
   }
 
+  /** Deletes debits of these requests, as far as no limit counts them any more at `now`. */
+  forgetDebits(requestIds: readonly string[], now: number): Promise<void> {
+    return this.#ledger.forget(requestIds, now);
+  }
+
   /** Debits made before `at` may be missing. */
   markDebitsForgotten(at: number): Promise<void> {
     return this.#ledger.markForgotten(at);

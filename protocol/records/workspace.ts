@@ -188,8 +188,11 @@ export type LogRelation =
   | { readonly relation: 'same' | 'newer' | 'older' }
   | { readonly relation: 'fork'; readonly common: LogHead; readonly known: Hex; readonly received: Hex };
 
+/** What logs are compared by. */
+export type LogChain = Pick<Workspace, 'chain' | 'resolved'>;
+
 /** Compares a log with one that is known, both replayed and of one workspace. */
-export function compareLogs(known: Workspace, received: Workspace): LogRelation {
+export function compareLogs(known: LogChain, received: LogChain): LogRelation {
   const differs = known.chain.findIndex(
     (id, seq) => received.chain[seq] !== undefined && received.chain[seq] !== id,
   );
