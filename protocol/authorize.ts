@@ -27,7 +27,6 @@ import { sameLogHead, timeOf } from './records/fields.ts';
 import { type Keyring, openKeyring } from './records/keyring-roster.ts';
 import { type Request, request as requestRecord, type SignRequest } from './records/request.ts';
 import { openWorkspace, ownerOf, type Workspace } from './records/workspace.ts';
-import type { Principal } from './records/workspace-genesis.ts';
 import { Refused, type RefusalReason } from './refusal.ts';
 
 /** Longest life of a request under a rule that says nothing of it, in milliseconds. */
@@ -247,12 +246,14 @@ function openParent(
       `workspace ${parent.id} does not name ${workspace.id} as its child`,
       true,
     );
-  const odd = parent.owners.find((owner) =>
-    workspace.owners.some(
-      (own) =>
-        (own.name === owner.name) !==
-        own.credentials.some((credential) => owner.credentials.includes(credential)),
-    ),
+  // Under the parent's policy its owners decide: nobody else gets their voice by what the child's log says of them.
+  const inherits = workspace.signPolicy === undefined;
+  const odd = parent.owners.find(({ name, credentials }) =>
+    workspace.owners.some((own) => {
+      const shared = own.credentials.filter((credential) => credentials.includes(credential)).length;
+      if (own.name !== name) return shared > 0;
+      return shared < (inherits ? own.credentials.length : 1);
+    }),
   );
   if (odd !== undefined)
     throw new Refused(
@@ -292,12 +293,8 @@ function levelsFor(
 function decidersOf({ workspace, parent }: Pick<Authorisation, 'workspace' | 'parent'>): Deciders {
   const { id, head, owners } = workspace;
   if (workspace.signPolicy !== undefined || parent === undefined) return { id, head, owners };
-  const more = parent.owners.flatMap(({ name, credentials }): Principal[] => {
-    const own = owners.find((owner) => owner.name === name);
-    return [{ name, credentials: [...new Set([...credentials, ...(own?.credentials ?? [])])] }];
-  });
-  const others = owners.filter(({ name }) => !more.some((owner) => owner.name === name));
-  return { id, head, owners: [...more, ...others] };
+  const others = owners.filter((own) => !parent.owners.some(({ name }) => name === own.name));
+  return { id, head, owners: [...parent.owners, ...others] };
 }
 
 function openItems(

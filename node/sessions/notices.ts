@@ -313,7 +313,7 @@ export class Notices {
   attend(party: string): void {
     const heads = [...this.#state.workspaces.all()]
       .filter(({ chain, resolved }) => chain.length > 1 || resolved.size > 0)
-      .flatMap(({ workspaceId }) => this.#headOf(workspaceId));
+      .flatMap(({ id }) => this.#headOf(id));
     for (let index = 0; index < heads.length; index += maxTold)
       this.#state.send(party, 'heads', { heads: heads.slice(index, index + maxTold) });
     const requests = new Set([...this.#state.jobs.keys(), ...this.#held.requestIds()]);

@@ -58,10 +58,10 @@ function readHead(
 ): KnownLog {
   if (chain === undefined) {
     const opened = openWorkspace(logSchema.parse(log), networkId);
-    return { workspaceId: opened.id, head: opened.head, chain: opened.chain, resolved: opened.resolved };
+    return { id: opened.id, head: opened.head, chain: opened.chain, resolved: opened.resolved };
   }
   return {
-    workspaceId: workspaceId as Hex,
+    id: workspaceId as Hex,
     head: { seq, id: id as Hex },
     chain: chain as readonly Hex[],
     resolved: new Map(resolved as readonly (readonly [Hex, Hex])[]),

@@ -8,10 +8,7 @@ import type { Freeze } from '../store/freezes.ts';
 import type { ForkProof } from '../store/heads.ts';
 import type { SessionContext } from './context.ts';
 
-export interface KnownLog extends LogChain {
-  readonly workspaceId: Hex;
-  readonly head: LogHead;
-}
+export type KnownLog = LogChain;
 
 /** How a log stands to what was known; `newer` also of a workspace that was not known. */
 export type LogOutcome = 'newer' | 'same' | 'older' | 'fork';
@@ -45,7 +42,7 @@ export class Workspaces {
   /** Takes up what the journal holds; before anything is judged. */
   async open(): Promise<void> {
     const { store, log } = this.#context;
-    for (const known of await store.heads()) this.#known.set(known.workspaceId, known);
+    for (const known of await store.heads()) this.#known.set(known.id, known);
     for (const fork of await store.forks()) {
       if (!fork.open) continue;
       this.#forks.set(fork.workspaceId as Hex, fork);
@@ -114,7 +111,7 @@ export class Workspaces {
     const leaves = known?.chain.some((entry, seq) => chain[seq] !== entry) ?? false;
     const ends = fork !== undefined && resolved.has(fork.common.id as Hex);
     await store.rememberHead(workspace, leaves || ends);
-    this.#known.set(id, { workspaceId: id, head, chain, resolved });
+    this.#known.set(id, { id, head, chain, resolved });
     if (ends) {
       this.#forks.delete(id);
       log('workspace.resolved', { workspaceId: id, seq: fork.common.seq + 1, left: leaves });

@@ -7,9 +7,17 @@ import { judgePlan, type PolicyVerdict } from '../policy/judge.ts';
 import { type Plan, planPolicy } from '../policy/plan.ts';
 import type { ChangeKind } from '../policy/schema.ts';
 import { decision as decisionRecord } from './decision.ts';
-import { type Envelope, RecordError, verifyRecord, type VerifiedRecord } from './envelope.ts';
-import type { Credential, LogHead } from './fields.ts';
-import { introducedBy, type WorkspaceChange, workspaceChange } from './workspace-change.ts';
+import {
+  type Envelope,
+  envelopeId,
+  readContent,
+  RecordError,
+  verifyRecord,
+  type VerifiedRecord,
+} from './envelope.ts';
+import { type Credential, type LogHead, timeOf } from './fields.ts';
+import { KnownLogs } from './known-logs.ts';
+import { type Change, introducedBy, type WorkspaceChange, workspaceChange } from './workspace-change.ts';
 import { type Principal, workspaceGenesis } from './workspace-genesis.ts';
 import { applyChange, ChangeError, type WorkspaceState } from './workspace-state.ts';
 
@@ -75,6 +83,21 @@ export interface OpenedChange {
 }
 
 /**
+ * What a change needs and makes of this state of the workspace, whoever proposes it. Throws RecordError when it can never be.
+ */
+export function checkChange(
+  workspace: WorkspaceState,
+  change: Change,
+): { readonly plan: Plan; readonly next: WorkspaceState } {
+  try {
+    return { plan: planChange(workspace, change.kind), next: applyChange(workspace, change) };
+  } catch (error) {
+    if (!(error instanceof ChangeError)) throw error;
+    return fail(`${change.kind} cannot be: ${error.message}`);
+  }
+}
+
+/**
  * A change to this state of the workspace: verified, by one of its owners, countersigned by whoever it brings in. Whether
  * it is decided is another question. Throws RecordError.
  */
@@ -94,12 +117,7 @@ export function openChange(workspace: Workspace, envelope: Envelope, networkId: 
       `not signed by its initiator ${initiator}: an owner must propose it`,
     );
   }
-  try {
-    return { record, plan: planChange(workspace, change.kind), next: applyChange(workspace, change) };
-  } catch (error) {
-    if (!(error instanceof ChangeError)) throw error;
-    return fail(`${change.kind} cannot be: ${error.message}`);
-  }
+  return { record, ...checkChange(workspace, change) };
 }
 
 /** Where owners stand on a change, and what its policy says of that. `now`: as `positionsOn` has it. */
@@ -114,6 +132,14 @@ export function judgeChange(
   const signedWith = kindsOfCredentials(signedBy.filter((credential) => own.includes(credential)));
   const initiator = { name: content.initiator, signedWith };
   const positions = positionsOn(id, initiator, decisions, workspace, networkId, now);
+  if (now !== undefined && now >= timeOf(content.expires)) {
+    const reason = `it could be decided on until ${content.expires}: propose it anew`;
+    return { judged: { verdict: 'over', reason }, positions };
+  }
+  if (positions.rejected.has(content.initiator)) {
+    const [reason, by] = [`cancelled by ${content.initiator}`, [content.initiator]];
+    return { judged: { verdict: 'rejected', reason, by }, positions };
+  }
   // An admin policy has nothing that time could change.
   const moment = { requestId: id, now: 0, created: 0, firstSeen: 0 };
   const judged = judgePlan(plan, { initiator: content.initiator, ...positions }, moment);
@@ -158,12 +184,18 @@ function follow(
   };
 }
 
+const knownLogs = new KnownLogs<Omit<Workspace, 'log'>>();
+
 /** Replays a workspace's log from its genesis. Throws RecordError naming the first entry that is wrong. */
 export function openWorkspace(log: readonly Envelope[], networkId: string): Workspace {
-  const [first, ...later] = log;
-  if (first === undefined)
-    throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
-  return extendWorkspace(openGenesis(first, networkId), later, networkId);
+  const replayed = knownLogs.of(log, networkId, () => {
+    const [first, ...later] = log;
+    if (first === undefined)
+      throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
+    const { log: _, ...workspace } = extendWorkspace(openGenesis(first, networkId), later, networkId);
+    return workspace;
+  });
+  return { ...replayed, log: [...log] };
 }
 
 /** Replays further entries on top of what was replayed. Throws RecordError. */
@@ -183,32 +215,77 @@ export function extendWorkspace(
   return current;
 }
 
+/**
+ * The log with a change that was decided, and the decisions on it, at its end. Nothing is verified. Throws RecordError when
+ * one of the decisions is none: it would be taken for the next entry.
+ */
+export function appendChange(
+  log: readonly Envelope[],
+  change: Envelope,
+  decisions: readonly Envelope[],
+): readonly Envelope[] {
+  const other = decisions.find(({ type }) => type !== decisionRecord.type);
+  if (other !== undefined)
+    fail(`a ${other.type} record stands among the decisions: only decisions follow a change`);
+  return [...log, change, ...decisions];
+}
+
+/**
+ * A log cut back to one of its heads: that entry and its decisions are the last, and what was said after it of which entry
+ * follows is left out. Nothing is verified: the caller opens it. Throws RecordError when the log has no such entry.
+ */
+export function logAt(log: readonly Envelope[], head: LogHead, networkId: string): readonly Envelope[] {
+  const at = log.findIndex((envelope) => envelopeId(envelope, networkId) === head.id);
+  const seq = log.slice(1, at + 1).filter((envelope) => takesPlace(envelope, networkId)).length;
+  if (at < 0 || seq !== head.seq || (at > 0 && !takesPlace(log[at]!, networkId)))
+    fail(`entry ${head.seq} ${head.id} is not in this log: take the workspace's newest log`);
+  const after = log.findIndex(({ type }, index) => index > at && type !== decisionRecord.type);
+  return after < 0 ? log : log.slice(0, after);
+}
+
+/** Whether it is a link of the chain: decisions are none, nor is what says which of two entries stands. */
+function takesPlace(envelope: Envelope, networkId: string): boolean {
+  return (
+    envelope.type === workspaceChange.type &&
+    readContent(workspaceChange, envelope, networkId).content.change.kind !== 'resolve'
+  );
+}
+
 /** How one log of a workspace stands to another that is known: `fork` when owners have to say which of two entries stands. */
 export type LogRelation =
   | { readonly relation: 'same' | 'newer' | 'older' }
   | { readonly relation: 'fork'; readonly common: LogHead; readonly known: Hex; readonly received: Hex };
 
 /** What logs are compared by. */
-export type LogChain = Pick<Workspace, 'chain' | 'resolved'>;
+export type LogChain = Pick<Workspace, 'id' | 'head' | 'chain' | 'resolved'>;
 
-/** Compares a log with one that is known, both replayed and of one workspace. */
+/** Compares a log with one that is known, both replayed. Throws RecordError when they are of different workspaces. */
 export function compareLogs(known: LogChain, received: LogChain): LogRelation {
+  if (known.id !== received.id) fail(`a log of workspace ${received.id} is none of workspace ${known.id}`);
   const differs = known.chain.findIndex(
     (id, seq) => received.chain[seq] !== undefined && received.chain[seq] !== id,
   );
-  if (differs < 0) {
-    const [ours, theirs] = [known, received].map(
-      ({ chain, resolved }) => chain.length * 1000 + resolved.size,
-    );
-    return { relation: theirs! > ours! ? 'newer' : theirs! < ours! ? 'older' : 'same' };
-  }
+  if (differs < 0) return { relation: relationOf(known, received) };
   const common = { seq: differs - 1, id: known.chain[differs - 1]! };
   const pair = { known: known.chain[differs]!, received: received.chain[differs]! };
-  if (received.resolved.get(common.id) === pair.received && known.resolved.get(common.id) !== pair.known)
-    return { relation: 'newer' };
-  if (known.resolved.get(common.id) === pair.known && received.resolved.get(common.id) !== pair.received)
-    return { relation: 'older' };
-  return { relation: 'fork', common, ...pair };
+  // What a log says stands is what it goes on with.
+  const [ours, theirs] = [known, received].map(({ resolved }) => resolved.has(common.id));
+  if (ours === theirs) return { relation: 'fork', common, ...pair };
+  return { relation: theirs ? 'newer' : 'older' };
+}
+
+/** Of two logs of which one begins with the other. */
+function relationOf(known: LogChain, received: LogChain): 'same' | 'newer' | 'older' {
+  const longer = received.chain.length - known.chain.length;
+  if (longer !== 0) {
+    const [short, long] = longer > 0 ? [known, received] : [received, known];
+    const stands = short.resolved.get(short.head.id);
+    // The shorter one knows of a fork after its head, and that the longer one took the other way.
+    const astray = stands !== undefined && stands !== long.chain[short.chain.length];
+    return longer > 0 === astray ? 'older' : 'newer';
+  }
+  const more = received.resolved.size - known.resolved.size;
+  return more > 0 ? 'newer' : more < 0 ? 'older' : 'same';
 }
 
 /** The owner one of whose credentials this is. */

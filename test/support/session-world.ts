@@ -167,7 +167,7 @@ export class MemorySessionStore implements SessionStore {
     if (resolves && fork) this.forked.set(workspace.id, { ...fork, open: false });
   }
   async heads(): Promise<readonly KnownLog[]> {
-    return [...this.logs].map(([workspaceId, workspace]) => ({ ...workspace, workspaceId }));
+    return [...this.logs.values()];
   }
   async logOf(workspaceId: Hex): Promise<readonly Envelope[] | undefined> {
     return this.logs.get(workspaceId)?.log;
