@@ -125,6 +125,11 @@ export {
 } from '../protocol/records/workspace.ts';
 export {
   type Access,
+  actionId,
+  type ActionView,
+  asRequest,
+  type ChangeStateName,
+  type ChangeView,
   type CoordinatorEvent,
   errorCodes,
   type KeyringView,
@@ -132,6 +137,7 @@ export {
   type MethodName,
   methods,
   type Params,
+  type PolicyWords,
   type RequestStateName,
   type RequestView,
   type Result,
