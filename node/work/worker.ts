@@ -90,7 +90,9 @@ function work(task: WorkerTask): Answered | undefined {
       return { value: judgeEvidence(task.evidence), transfer: [] };
     case 'replay':
       return { value: replayLog(task.log), transfer: [] };
-    default:
+    case 'start':
+    case 'receive':
+    case 'resume':
       return step(task);
   }
 }
