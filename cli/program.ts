@@ -213,8 +213,11 @@ async function buildProgram(isCalled: (name: string) => boolean, context: Comman
   for (const [name, { summary, load }] of Object.entries(groups)) {
     const group = new Command(name).summary(summary).description(summary).copyInheritedSettings(program);
     if (isCalled(name)) {
-      for (const factory of await load())
-        group.addCommand(requirePaths(factory(context)).copyInheritedSettings(program));
+      for (const factory of await load()) {
+        const command = requirePaths(factory(context)).copyInheritedSettings(program);
+        for (const below of command.commands) requirePaths(below).copyInheritedSettings(program);
+        group.addCommand(command);
+      }
     }
     program.addCommand(group);
   }
