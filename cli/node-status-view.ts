@@ -6,6 +6,8 @@ import { fields, shortId } from './output.ts';
 const awaitedSchema = z.object({ party: z.string(), owes: z.string() });
 const waitingSchema = z.discriminatedUnion('for', [
   z.object({ for: z.literal('approvals') }),
+  z.object({ for: z.literal('time'), until: z.string().optional() }),
+  z.object({ for: z.literal('workspace'), code: z.string() }),
   z.object({ for: z.literal('resume') }),
   z.object({ for: z.literal('parent'), keyId: z.string() }),
   z.object({ for: z.literal('peers'), have: z.number(), need: z.number(), awaited: z.array(awaitedSchema) }),
@@ -62,6 +64,12 @@ const poolSchema = z.object({
   ready: z.number(),
   target: z.number(),
 });
+export const blockedSchema = z.object({
+  workspaceId: z.string(),
+  head: z.object({ seq: z.number(), id: z.string() }).optional(),
+  fork: z.object({ common: z.object({ seq: z.number() }), entries: z.array(z.string()) }).optional(),
+  frozen: z.object({ since: z.string(), reason: z.string().optional() }).optional(),
+});
 const statusSchema = z.looseObject({
   name: z.string(),
   party: z.string(),
@@ -71,6 +79,8 @@ const statusSchema = z.looseObject({
   peers: z.array(peerSchema),
   pairs: z.array(pairSchema).optional(),
   presignatures: z.array(poolSchema).optional(),
+  blocked: z.array(blockedSchema).optional(),
+  debitsForgotten: z.string().optional(),
   requests: z.array(requestSchema),
 });
 type Status = z.output<typeof statusSchema>;
@@ -129,6 +139,10 @@ function waitingLines({ waiting, detail }: Request, nameOf: NameOf): string[] {
   switch (waiting.for) {
     case 'approvals':
       return [`waits for approvals: ${detail}`];
+    case 'time':
+      return [`waits${waiting.until ? ` until ${waiting.until}` : ''}: ${detail}`];
+    case 'workspace':
+      return [`waits for its workspace: ${detail}`];
     case 'resume':
       return ['waits for this node to be resumed'];
     case 'parent':
@@ -164,6 +178,18 @@ function requestLines(request: Request, nameOf: NameOf): string[] {
   ];
 }
 
+/** Why nothing is signed for a workspace. */
+export function blockedLine({ workspaceId, fork, frozen }: z.output<typeof blockedSchema>): string {
+  const reason = frozen?.reason === undefined ? '' : `: ${frozen.reason}`;
+  const words = [
+    ...(frozen ? [`frozen on this node since ${frozen.since}${reason}`] : []),
+    ...(fork
+      ? [`FORKED: two log entries ${fork.common.seq + 1}, ${fork.entries.map(shortId).join(' and ')}`]
+      : []),
+  ];
+  return `${shortId(workspaceId)} ${words.join('; ')}`;
+}
+
 /** A value that has no form of its own here, a list's items one a line. */
 function plainLines(value: unknown): string[] {
   if (Array.isArray(value)) return value.length === 0 ? ['none'] : value.map(plain);
@@ -187,7 +213,8 @@ export function statusLines(value: unknown): string[] {
       ? plainLines(value)
       : fields(entries.map(([key, part]) => [key, plainLines(part)] as const));
   }
-  const { paused, clocks, peers, pairs, presignatures, requests, ...rest } = parsed.data;
+  const { paused, clocks, peers, pairs, presignatures, blocked, debitsForgotten, requests, ...rest } =
+    parsed.data;
   const names = new Map(peers.map(({ key, name }) => [key, name]));
   const nameOf: NameOf = (party) =>
     party === rest.party ? `${rest.name} (this node)` : (names.get(party) ?? party);
@@ -195,6 +222,11 @@ export function statusLines(value: unknown): string[] {
   return fields([
     ['PAUSED', paused && `since ${paused.since}${reason}`],
     ['CLOCKS', clocks.length > 0 ? clocks : undefined],
+    ['BLOCKED', blocked !== undefined && blocked.length > 0 ? blocked.map(blockedLine) : undefined],
+    [
+      'LIMITS',
+      debitsForgotten && `count as used up from ${debitsForgotten} on, each for as long as it looks back`,
+    ],
     ...Object.entries(rest).map(([key, part]) => [key, plainLines(part)] as const),
     ['peers', peers.length === 0 ? 'none' : peers.map(peerLine)],
     ['pairs', pairs?.map(pairLine)],

@@ -76,7 +76,8 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   node: {
-    summary: 'run a party: init, join, allow-connector, start, status, pause, resume, pair-setup',
+    summary:
+      'run a party: init, join, allow-connector, start, status, pause, resume, pair-setup, log, freeze, unfreeze',
     load: async () => {
       const [
         { nodeInit },
@@ -86,6 +87,8 @@ const groups: Readonly<Record<string, Group>> = {
         { nodeStatus },
         pausing,
         pairs,
+        logs,
+        freezing,
       ] = await Promise.all([
         import('./commands/node-init.ts'),
         import('./commands/node-join.ts'),
@@ -94,9 +97,13 @@ const groups: Readonly<Record<string, Group>> = {
         import('./commands/node-status.ts'),
         import('./commands/node-pause.ts'),
         import('./commands/node-pair-setup.ts'),
+        import('./commands/node-log.ts'),
+        import('./commands/node-freeze.ts'),
       ]);
       const { nodePause, nodeResume } = pausing;
       const { nodePairSetup } = pairs;
+      const { nodeLog } = logs;
+      const { nodeFreeze, nodeUnfreeze } = freezing;
       return [
         nodeInit,
         nodeJoin,
@@ -106,6 +113,9 @@ const groups: Readonly<Record<string, Group>> = {
         nodePause,
         nodeResume,
         nodePairSetup,
+        nodeLog,
+        nodeFreeze,
+        nodeUnfreeze,
       ];
     },
   },
@@ -203,8 +213,11 @@ async function buildProgram(isCalled: (name: string) => boolean, context: Comman
   for (const [name, { summary, load }] of Object.entries(groups)) {
     const group = new Command(name).summary(summary).description(summary).copyInheritedSettings(program);
     if (isCalled(name)) {
-      for (const factory of await load())
-        group.addCommand(requirePaths(factory(context)).copyInheritedSettings(program));
+      for (const factory of await load()) {
+        const command = requirePaths(factory(context)).copyInheritedSettings(program);
+        for (const below of command.commands) requirePaths(below).copyInheritedSettings(program);
+        group.addCommand(command);
+      }
     }
     program.addCommand(group);
   }

@@ -13,8 +13,13 @@ const maxFileBytes = 1024 * 1024;
  * The value of a JSON file that fits a schema; `kind` says in messages what it should be. Throws CliError `usage`, and
  * the system's error when it cannot be read.
  */
-export async function readJson<Value>(path: string, schema: z.ZodType<Value>, kind: string): Promise<Value> {
-  const bytes = Buffer.from(await readBounded(path, maxFileBytes, kind));
+export async function readJson<Value>(
+  path: string,
+  schema: z.ZodType<Value>,
+  kind: string,
+  limit = maxFileBytes,
+): Promise<Value> {
+  const bytes = Buffer.from(await readBounded(path, limit, kind));
   const wrong = (why: string): never => {
     throw new CliError(
       'usage',

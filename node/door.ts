@@ -66,6 +66,8 @@ export class DoorHandler {
           return await this.#results(request, signal);
         case 'status':
           return this.#status();
+        case 'logs':
+          return await this.#logs(request);
       }
     } catch (error) {
       if (error instanceof EvidenceError) return failure(error.code, error.message, error.retry);
@@ -77,6 +79,20 @@ export class DoorHandler {
     const { requestId, state, detail } = await this.#options.sessions.submit(evidence);
     const result = state === 'done' ? await this.#options.store.resultOf(requestId) : undefined;
     return { requestId, state, ...(detail !== '' && { detail }), ...(result && { result }) };
+  }
+
+  async #logs({ logs }: Extract<DoorRequest, { method: 'logs' }>): Promise<Response<'logs'>> {
+    const taken: Response<'logs'>['logs'] = [];
+    for (const { log, parentLog } of logs) {
+      try {
+        const [own] = await this.#options.sessions.submitLog(log, parentLog);
+        taken.push({ outcome: own!.outcome, workspaceId: own!.workspaceId });
+      } catch (error) {
+        if (!(error instanceof EvidenceError)) throw error;
+        taken.push({ outcome: error.retry ? 'busy' : 'refused', detail: error.message });
+      }
+    }
+    return { logs: taken };
   }
 
   async #results(

@@ -16,11 +16,12 @@ import { DoorHandler } from './door.ts';
 import { Grants } from './grants.ts';
 import { createNetwork, type Network, type NetworkOptions } from './network/network.ts';
 import { type Clock, defaultTiming, type SessionContext } from './sessions/context.ts';
-import { bootId, Sessions } from './sessions/sessions.ts';
+import { bootId, Sessions, type WorkspaceStatus } from './sessions/sessions.ts';
 import { PairGate } from './sessions/pairs/gate.ts';
 import { nodePairStore } from './sessions/pairs/storage.ts';
 import { sessionStore } from './sessions/storage.ts';
 import { type NodePair, nodePairs, OperatorPairs, ownPresignatures, type PresignaturePool } from './pairs.ts';
+import { OperatorWorkspaces } from './operator-workspaces.ts';
 import { OperatorPause, type Pause } from './pause.ts';
 import { clockWarnings, measuredClocks, type NodePeer, nodePeer } from './peers.ts';
 import { NodeStore } from './store/node-store.ts';
@@ -76,6 +77,10 @@ export interface NodeStatus {
   readonly presignatures?: readonly PresignaturePool[];
   /** Proofs of other parties' faults in the folder `blame`. */
   readonly blame: number;
+  /** Workspaces for which this node signs nothing: frozen here, or with a log that has forked. */
+  readonly blocked: readonly WorkspaceStatus[];
+  /** This folder was an old copy then: limits count as used up, each for as long as it looks back. RFC 3339, UTC. */
+  readonly debitsForgotten?: string;
   readonly requests: ReturnType<Sessions['status']>;
   readonly work: WorkStatus;
 }
@@ -230,7 +235,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         },
         up: () => new Set(link.network?.peers().flatMap((peer) => (peer.up ? [peer.key] : []))),
       },
-      store: sessionStore(store, keyring.roster, signer.credential, Date.now),
+      store: sessionStore(store, keyring.roster, signer.credential),
       clock: systemClock,
       random,
       work,
@@ -243,6 +248,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       ...(metrics && { observer: metrics.observer }),
     };
     const sessions: Sessions = new Sessions(context, () => door.resultStored());
+    const workspaces = new OperatorWorkspaces(sessions, Date.now);
     const pause = new OperatorPause({ store, sessions, now: Date.now, log });
     const clockWatch = new ClockWatch(log, () => performance.now());
     const peersUp = (): number => context.transport.up().size;
@@ -327,6 +333,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         pairs: nodePairs(pairs, peerParties, sessions.pairProgress()),
         presignatures: ownPresignatures(sessions.presignatures(), signer.credential, config.presignatures),
         blame: blame.size,
+        blocked: workspaces.blocked(),
+        ...(sessions.debitsForgotten !== undefined && {
+          debitsForgotten: timestamp(sessions.debitsForgotten),
+        }),
         requests: sessions.status(),
         work: work.status(),
       };
@@ -339,6 +349,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         pause: (params) => pause.pause(params),
         resume: () => pause.resume(),
         'pair-setup': (params) => operatorPairs.lift(params),
+        'log-import': (params) => workspaces.import(params),
+        'log-show': (params) => workspaces.show(params),
+        freeze: (params) => workspaces.freeze(params),
+        unfreeze: (params) => workspaces.unfreeze(params),
       },
       log,
     });

@@ -1,12 +1,14 @@
 // What a connector and its node say to each other through the node's door: one JSON request, one JSON response. The node
 // treats the connector as hostile: evidence authenticates itself, and results are signed before they are handed out.
 import * as z from 'zod';
-import { evidenceSchema } from './authorize.ts';
+import { evidenceSchema, maxLogEnvelopes } from './authorize.ts';
 import { envelopeSchema } from './records/envelope.ts';
 import { ed25519CredentialSchema, networkIdSchema, recordIdSchema } from './records/fields.ts';
 
 /** Longest a node holds a `results` request open, in milliseconds. */
 export const maxResultsWaitMs = 25_000;
+
+const logSchema = z.array(envelopeSchema).min(1).max(maxLogEnvelopes);
 
 export const doorRequestSchema = z.discriminatedUnion('method', [
   /** Evidence for a request; the answer comes after it is durably stored. */
@@ -19,6 +21,14 @@ export const doorRequestSchema = z.discriminatedUnion('method', [
     waitMs: z.int().min(0).max(maxResultsWaitMs),
   }),
   z.strictObject({ method: z.literal('status') }),
+  /** Logs of workspaces, with their parents': what is newer in them is durably stored when the answer comes. */
+  z.strictObject({
+    method: z.literal('logs'),
+    logs: z
+      .array(z.strictObject({ log: logSchema, parentLog: logSchema.exactOptional() }))
+      .min(1)
+      .max(20),
+  }),
 ]);
 export type DoorRequest = z.infer<typeof doorRequestSchema>;
 
@@ -42,6 +52,17 @@ export const doorResponseSchemas = {
   }),
   results: z.strictObject({
     results: z.array(z.strictObject({ sequence: z.int().min(1), result: envelopeSchema })),
+  }),
+  /** One each, in order. */
+  logs: z.strictObject({
+    logs: z.array(
+      z.strictObject({
+        /** How it stands to what the node knew; `refused`: it does not stand, `busy`: another time. */
+        outcome: z.enum(['newer', 'same', 'older', 'fork', 'refused', 'busy']),
+        workspaceId: recordIdSchema.optional(),
+        detail: z.string().optional(),
+      }),
+    ),
   }),
   status: z.strictObject({
     networkId: networkIdSchema,

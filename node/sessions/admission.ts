@@ -173,11 +173,18 @@ export function costOfFrame({ type, content }: Frame): number {
       return 5 + 10 * content.signatures.length;
     case 'evidence':
       return costOfEvidence(content.evidence.length);
+    case 'log':
+      return costOfEvidence(content.log.length);
+    case 'decisions':
+      return costOfEvidence(content.decisions.length);
+    case 'heads':
+      return 1 + content.heads.length;
     case 'confirm':
       return 5 + 5 * content.confirmations.length + (content.want ? 5 : 0);
     case 'exhibit':
       return 5 + 5 * content.commitments.length;
     case 'want':
+    case 'want_log':
     case 'wait':
       return 10;
     case 'abort':

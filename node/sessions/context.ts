@@ -3,17 +3,23 @@
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
-import type { Epoch, LogHead } from '../../protocol/records/fields.ts';
+import type { Epoch } from '../../protocol/records/fields.ts';
 import type { Keyring } from '../../protocol/records/keyring-roster.ts';
 import type { Origin } from '../../protocol/records/request.ts';
+import type { Workspace } from '../../protocol/records/workspace.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
+import type { Freeze } from '../store/freezes.ts';
+import type { ForkProof } from '../store/heads.ts';
+import type { HeldDecisions } from '../store/held-decisions.ts';
+import type { Debits } from '../store/ledger.ts';
 import type { Work } from '../work/work.ts';
 import type { AdmissionLimits } from './admission.ts';
 import type { RootKey } from './derived.ts';
 import type { PairGate } from './pairs/gate.ts';
 import type { PurposeKind } from './wire.ts';
+import type { KnownLog } from './workspaces.ts';
 
 export interface Clock {
   /** Milliseconds since 1970. */
@@ -35,6 +41,8 @@ export interface Transport {
 export interface StoredJob {
   readonly requestId: Hex;
   readonly evidence: Evidence;
+  /** When it was first stored, in milliseconds since 1970; of what was stored by an older version it is not known. */
+  readonly seen?: number | undefined;
 }
 
 export interface LoadedKey {
@@ -46,14 +54,15 @@ export interface LoadedKey {
 
 /** What sessions keep. Every method is durable when its promise resolves. */
 export interface SessionStore {
-  putJob(requestId: Hex, evidence: Evidence): Promise<void>;
+  /** `seen`, milliseconds since 1970, counts from the first call: delays are counted from it. */
+  putJob(requestId: Hex, evidence: Evidence, seen: number): Promise<void>;
   job(requestId: Hex): Promise<StoredJob | undefined>;
   /** Jobs without a result. */
   openJobs(): Promise<readonly StoredJob[]>;
-  /** Before the first message of the signing rounds leaves. */
-  markStarted(requestId: Hex): Promise<void>;
-  /** The node's own result, and its place in the queue for the connector, in one write. */
-  finishJob(requestId: Hex, result: Envelope): Promise<void>;
+  /** Before the first message of the signing rounds leaves; with it what the request takes from limits, in one write. */
+  markStarted(requestId: Hex, debits?: Debits): Promise<void>;
+  /** The node's own result, its place in the queue for the connector, and what it takes from limits, in one write. */
+  finishJob(requestId: Hex, result: Envelope, debits?: Debits): Promise<void>;
   resultOf(requestId: Hex): Promise<Envelope | undefined>;
   /** A share that waits for the other parties' confirmations, with its own: the only one ever for this request. */
   putPendingShare(pending: {
@@ -80,8 +89,30 @@ export interface SessionStore {
   activateKey(requestId: Hex, certificate: readonly Envelope[]): Promise<void>;
   /** An active key with this party's share. */
   keyOf(keyId: Hex): Promise<LoadedKey | undefined>;
-  /** Newest state of a workspace's log; never goes back. */
-  rememberHead(workspaceId: Hex, head: LogHead, log: readonly Envelope[]): Promise<void>;
+  /**
+   * Newest state of a workspace's log; never goes back, unless `resolves`: then its owners have said that this log stands,
+   * and a fork has ended.
+   */
+  rememberHead(workspace: Workspace, resolves: boolean): Promise<void>;
+  /** The newest log of each workspace, by its chain. */
+  heads(): Promise<readonly KnownLog[]>;
+  logOf(workspaceId: Hex): Promise<readonly Envelope[] | undefined>;
+  /** Both logs of a fork. */
+  rememberFork(proof: ForkProof): Promise<void>;
+  forks(): Promise<readonly ForkProof[]>;
+  freezes(): Promise<readonly Freeze[]>;
+  setFreeze(workspaceId: Hex, freeze: Freeze | undefined): Promise<void>;
+  /** Decisions on requests that have not come. */
+  heldDecisions(): Promise<readonly HeldDecisions[]>;
+  setHeldDecisions(
+    changed: readonly { requestId: Hex; decisions: HeldDecisions['decisions'] }[],
+  ): Promise<void>;
+  /** What was taken from limits, as far as any counts it at `now`. */
+  debits(now: number): Promise<readonly Debits[]>;
+  forgetDebits(requestIds: readonly string[], now: number): Promise<void>;
+  /** When debits may have been forgotten last. */
+  debitsForgotten(): Promise<number | undefined>;
+  markDebitsForgotten(at: number): Promise<void>;
 }
 
 /** Milliseconds. */

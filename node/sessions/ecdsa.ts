@@ -99,6 +99,10 @@ export class Ecdsa {
       case 'confirm':
       case 'exhibit':
       case 'reached':
+      case 'heads':
+      case 'want_log':
+      case 'log':
+      case 'decisions':
         return false;
     }
   }

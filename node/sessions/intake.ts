@@ -8,7 +8,8 @@ import {
   type Verdict,
 } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import { envelopeId } from '../../protocol/records/envelope.ts';
+import { type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
+import type { Workspace } from '../../protocol/records/workspace.ts';
 import { WorkError } from '../work/error.ts';
 import {
   type EvidenceTask,
@@ -18,13 +19,17 @@ import {
   sameDecisions,
 } from '../work/evidence.ts';
 import { SessionError } from './error.ts';
-import { describe, type Job, newJob, refusalCode } from './job.ts';
+import type { HeldDecisions } from './held-decisions.ts';
+import { describe, describeJob, type Job, newJob, refusalCode } from './job.ts';
 import type { Leading } from './leading.ts';
 import type { Membership } from './membership.ts';
 import type { Outcomes } from './outcomes.ts';
 import { SeenEvidence } from './seen-evidence.ts';
+import type { StoredJob } from './context.ts';
 import type { SessionState } from './state.ts';
+import { takesBack } from './notices.ts';
 import { type Body, parseJson } from './wire.ts';
+import type { LogOutcome } from './workspaces.ts';
 
 /** What became of evidence that was handed in. */
 export interface IntakeResult {
@@ -49,6 +54,14 @@ export class EvidenceError extends Error {
 export const maxOpenJobs = 10_000;
 export const maxOpenJobsPerWorkspace = 1000;
 
+/** Who hears of what evidence brings beside the request. */
+export interface IntakeObservers {
+  /** A verified log. Durable when it resolves. */
+  readonly onLog: (workspace: Workspace, source: string) => Promise<LogOutcome>;
+  /** Decisions that take something back, and were not known here. */
+  readonly onTakenBack: (requestId: Hex, decisions: readonly Envelope[]) => void;
+}
+
 function standing({ requestId, authorised, detail }: Job): IntakeResult {
   return { requestId, state: authorised ? 'authorised' : 'waiting', detail };
 }
@@ -58,13 +71,24 @@ export class Intake {
   readonly #outcomes: Outcomes;
   readonly #membership: Membership;
   readonly #leading: Leading;
+  readonly #held: HeldDecisions;
+  readonly #observers: IntakeObservers;
   readonly #seen = new SeenEvidence<EvidenceError>();
 
-  constructor(state: SessionState, outcomes: Outcomes, membership: Membership, leading: Leading) {
+  constructor(
+    state: SessionState,
+    outcomes: Outcomes,
+    membership: Membership,
+    leading: Leading,
+    held: HeldDecisions,
+    observers: IntakeObservers,
+  ) {
     this.#state = state;
     this.#outcomes = outcomes;
     this.#membership = membership;
     this.#leading = leading;
+    this.#held = held;
+    this.#observers = observers;
   }
 
   /**
@@ -104,16 +128,21 @@ export class Intake {
     // Copies come from every peer that proposes: they cost next to nothing.
     if (known && !known.unsaved && holdsDecisions(known.evidence, received)) return this.#nothingNew(known);
     for (;;) {
-      const held = await this.#held(requestId);
+      const held = await this.#evidenceOf(requestId);
       if (held === 'finished')
         return this.#state.serial(requestId, () => this.#finished(requestId, received));
-      const judgement = await this.#judge({ held, received, trust: this.#state.trust }, source);
+      // What came against the request before it counts as if it had come with it.
+      const early = this.#held.about(requestId);
+      const all =
+        early.length === 0 ? received : { ...received, decisions: [...received.decisions, ...early] };
+      const judgement = await this.#judge({ held, received: all, trust: this.#state.trust }, source);
       const result = await this.#state.serial(requestId, async () => {
         if (this.#state.stopped) throw new EvidenceError('busy', 'the node stops', true);
-        const current = await this.#held(requestId);
+        const current = await this.#evidenceOf(requestId);
         if (current === 'finished') return this.#finished(requestId, received);
         // Decisions of owners came in between, so this ends: nobody else can add any.
-        return sameDecisions(held, current) ? this.#apply(requestId, judgement, source) : undefined;
+        const isCurrent = sameDecisions(held, current) && this.#held.about(requestId).length === early.length;
+        return isCurrent ? this.#apply(requestId, judgement, source) : undefined;
       });
       if (result) return result;
     }
@@ -121,16 +150,21 @@ export class Intake {
 
   /** How a request stands of which nothing was said that is not known here. */
   #nothingNew(job: Job): IntakeResult {
-    const verdict = reconsider(job.authorisation, job.evidence, this.#state.trust);
+    const { requestId, authorisation, evidence, firstSeen } = job;
+    const verdict = reconsider(authorisation, evidence, this.#state.trustFor(authorisation, firstSeen));
     if (verdict.verdict === 'refused') {
       throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
     }
-    const { requestId } = job;
-    const state = verdict.verdict === 'authorised' ? 'authorised' : 'waiting';
-    return { requestId, state, detail: describe(verdict) };
+    const obstacle = this.#state.workspaces.obstacle(authorisation);
+    const isAuthorised = verdict.verdict === 'authorised' && obstacle === undefined;
+    return {
+      requestId,
+      state: isAuthorised ? 'authorised' : 'waiting',
+      detail: describeJob(verdict, obstacle),
+    };
   }
 
-  async #held(requestId: Hex): Promise<Evidence | 'finished' | undefined> {
+  async #evidenceOf(requestId: Hex): Promise<Evidence | 'finished' | undefined> {
     const { store } = this.#state.context;
     if (await store.resultOf(requestId)) return 'finished';
     return this.#state.jobs.get(requestId)?.evidence ?? (await store.job(requestId))?.evidence;
@@ -156,38 +190,80 @@ export class Intake {
     { evidence, verdict: judged, bare, leftOut }: Judgement,
     source: string,
   ): Promise<IntakeResult> {
-    const { store, keyring, log } = this.#state.context;
+    const { store, keyring, clock } = this.#state.context;
     const held = this.#state.jobs.get(requestId);
-    // Time has passed since it was judged.
+    const established = judged.verdict === 'refused' ? bare : judged;
+    const isElsewhere =
+      established !== undefined &&
+      established.verdict !== 'refused' &&
+      (await this.#observeLogs(established.authorisation, source)).includes('fork');
+    const stored = held === undefined ? await store.job(requestId) : undefined;
+    const firstSeen = held?.firstSeen ?? stored?.seen ?? clock.now();
+    // Time has passed since it was judged, and by whom it is judged nothing of limits and delays was known.
     const verdict =
-      judged.verdict === 'refused' ? judged : reconsider(judged.authorisation, evidence, this.#state.trust);
+      judged.verdict === 'refused'
+        ? judged
+        : reconsider(judged.authorisation, evidence, this.#state.trustFor(judged.authorisation, firstSeen));
     const refusal = verdict.verdict === 'refused' ? verdict.reason : '';
     this.#state.context.observer?.judged(source, verdict.verdict, refusal);
-    if (verdict.verdict === 'refused') return this.#refused(requestId, held, evidence, verdict, bare);
-    const isAuthorised = verdict.verdict === 'authorised';
-    const detail = [describe(verdict), ...leftOut].filter((words) => words !== '').join('; ');
+    if (verdict.verdict === 'refused')
+      return this.#refused(requestId, { held, stored, firstSeen }, evidence, verdict, bare);
+    const obstacle = this.#state.workspaces.obstacle(verdict.authorisation);
+    // Of a request that this node has promised nothing about, nothing is kept that cannot be signed any more.
+    if (
+      obstacle &&
+      held === undefined &&
+      stored === undefined &&
+      (isElsewhere || obstacle.code === 'stale_log_head')
+    )
+      throw new EvidenceError(obstacle.code, obstacle.message, obstacle.code === 'fork');
+    const isAuthorised = verdict.verdict === 'authorised' && obstacle === undefined;
+    const detail = [describeJob(verdict, obstacle), ...leftOut].filter((words) => words !== '').join('; ');
     if (held && sameDecisions(held.evidence, evidence) && held.authorised === isAuthorised) {
+      held.obstacle = obstacle;
       await this.#outcomes.confirmations.offerCertificates(evidence.keys);
       return isAuthorised ? standing(held) : { ...standing(held), detail };
     }
     // What the store holds had its room before.
-    if (held === undefined && !(await store.job(requestId))) this.#requireRoom(verdict.authorisation);
-    const { workspace, request } = verdict.authorisation;
-    await store.rememberHead(workspace.id, workspace.head, workspace.log);
+    if (held === undefined && stored === undefined) this.#requireRoom(verdict.authorisation);
     const sound = { ...evidence, roster: keyring.envelope };
-    await store.putJob(requestId, sound);
+    await store.putJob(requestId, sound, firstSeen);
+    await this.#settled(requestId, held?.evidence ?? stored?.evidence, sound);
     await this.#outcomes.confirmations.offerCertificates(evidence.keys);
-    const job = held ?? newJob(requestId, sound, verdict, this.#state.context.clock.now());
+    const job = held ?? newJob(requestId, sound, verdict, clock.now(), firstSeen);
     const before = held?.authorised ?? false;
     job.authorisation = verdict.authorisation;
     job.unsaved = false;
+    job.obstacle = obstacle;
+    job.until = verdict.until;
     this.#stand(job, sound, isAuthorised, isAuthorised ? '' : detail);
     this.#state.jobs.set(requestId, job);
-    if (!before && job.authorised) {
-      log('request.authorised', { requestId, kind: request.kind, decisions: evidence.decisions.length });
-      await this.#released(job);
-    } else if (!job.authorised) this.#leading.rest(job);
+    if (!before && job.authorised) await this.release(job);
+    else if (!job.authorised) {
+      this.#leading.rest(job);
+      // Something may have happened to its workspace while it was written.
+      if (verdict.verdict === 'authorised') this.#state.authorisedNow(job);
+    }
     return standing(job);
+  }
+
+  /** The logs in evidence that was verified may be newer than those that are known. */
+  async #observeLogs({ workspace, parent }: Authorisation, source: string): Promise<readonly LogOutcome[]> {
+    const outcomes: LogOutcome[] = [];
+    for (const one of parent === undefined ? [workspace] : [workspace, parent])
+      outcomes.push(await this.#observers.onLog(one, source));
+    return outcomes;
+  }
+
+  /** Evidence is stored: what was held of the request beside it is in it, and others hear of what takes something back. */
+  async #settled(requestId: Hex, before: Evidence | undefined, after: Evidence): Promise<void> {
+    const { networkId } = this.#state.context;
+    const known = new Set(before?.decisions.map(({ bytes }) => bytes));
+    const news = after.decisions.filter(
+      (envelope) => !known.has(envelope.bytes) && takesBack(envelope, networkId),
+    );
+    if (news.length > 0) this.#observers.onTakenBack(requestId, news);
+    await this.#held.drop(requestId);
   }
 
   /** Throws EvidenceError `busy` when no further request fits. */
@@ -205,33 +281,36 @@ export class Intake {
   /** What a refusal leaves behind: this party's own, when nothing can change it, or the rejections, lest a crash forgets them. */
   async #refused(
     requestId: Hex,
-    held: Job | undefined,
+    { held, stored, firstSeen }: { held: Job | undefined; stored: StoredJob | undefined; firstSeen: number },
     evidence: Evidence,
     verdict: Extract<Verdict, { verdict: 'refused' }>,
     bare: Verdict = verdict,
   ): Promise<IntakeResult> {
-    const { store } = this.#state.context;
+    const { store, clock } = this.#state.context;
+    const before = held?.evidence ?? stored?.evidence;
     if (held) this.#stand(held, evidence, false, describe(verdict));
     const isKnown = verdict.requestId === requestId;
     const isNew = held === undefined && bare.verdict !== 'refused';
-    if (isNew && !(await store.job(requestId))) this.#requireRoom(bare.authorisation);
+    if (isNew && stored === undefined) this.#requireRoom(bare.authorisation);
     if (isKnown && (verdict.final || isRejected(verdict))) {
       if (held) held.unsaved = true;
-      await store.putJob(requestId, evidence);
+      await store.putJob(requestId, evidence, firstSeen);
       if (held) held.unsaved = false;
+      if (isRejected(verdict)) await this.#settled(requestId, before, evidence);
     }
     // A rejected request ends too.
     if (isKnown && bare.verdict === 'refused' && bare.final) {
       const reason = describe(bare).slice(0, 500);
       await this.#outcomes.finish(requestId, { kind: 'refusal', code: refusalCode(bare.reason), reason });
+      await this.#held.drop(requestId);
       return { requestId, state: 'done', detail: describe(bare) };
     }
     // Also one that was rejected before this node had seen it: until then owners may decide otherwise.
     const job =
-      held ??
-      (isNew && isKnown ? newJob(requestId, evidence, bare, this.#state.context.clock.now()) : undefined);
+      held ?? (isNew && isKnown ? newJob(requestId, evidence, bare, clock.now(), firstSeen) : undefined);
     if (job) {
       this.#stand(job, evidence, false, describe(verdict));
+      job.until = undefined;
       this.#state.jobs.set(requestId, job);
       this.#leading.rest(job);
     }
@@ -246,7 +325,11 @@ export class Intake {
   }
 
   /** A request has just become authorised: what came too early is taken up, then this party waits for its turn. */
-  async #released(job: Job): Promise<void> {
+  async release(job: Job): Promise<void> {
+    if (!this.#state.isOpen(job) || !job.authorised) return;
+    const { requestId, authorisation, evidence } = job;
+    const { kind } = authorisation.request;
+    this.#state.context.log('request.authorised', { requestId, kind, decisions: evidence.decisions.length });
     await this.#outcomes.takeHeldDone(job.requestId);
     if (this.#state.isOpen(job)) await this.#membership.takeHeldProposals(job);
     this.#leading.drive(job);

@@ -9,6 +9,7 @@ import type { Failure } from './failure.ts';
 import type { LiveAttempt } from './live-attempt.ts';
 import type { Proposal } from './proposal.ts';
 import type { FrameOf, Propose } from './wire.ts';
+import type { Obstacle } from './workspaces.ts';
 
 /** A PROPOSE that waits for the request to be authorised here. */
 export interface HeldProposal {
@@ -33,6 +34,8 @@ export interface Job {
   readonly requestId: Hex;
   /** When this process took it up, in milliseconds since 1970. */
   readonly taken: number;
+  /** When this node first stored it, in milliseconds since 1970: delays count from then, over restarts too. */
+  readonly firstSeen: number;
   evidence: Evidence;
   /** A rejection in it could not be stored: it is tried again when the same evidence comes again. */
   unsaved: boolean;
@@ -42,6 +45,10 @@ export interface Job {
   authorised: boolean;
   /** Why not, in words. */
   detail: string;
+  /** What of the workspace is in the way, whatever the evidence says. */
+  obstacle: Obstacle | undefined;
+  /** When time alone may make it authorised, as of the last time it was judged; milliseconds since 1970. */
+  until: number | undefined;
   /** Attempts this party has accepted, by attempt id. */
   readonly live: Map<string, LiveAttempt>;
   proposal: Proposal | undefined;
@@ -76,15 +83,19 @@ export function newJob(
   evidence: Evidence,
   verdict: Exclude<Verdict, { verdict: 'refused' }>,
   taken: number,
+  firstSeen: number,
 ): Job {
   return {
     requestId,
     taken,
+    firstSeen,
     evidence,
     unsaved: false,
     authorisation: verdict.authorisation,
     authorised: verdict.verdict === 'authorised',
     detail: describe(verdict),
+    obstacle: undefined,
+    until: verdict.until,
     live: new Map(),
     proposal: undefined,
     turn: 0,
@@ -114,9 +125,16 @@ export function describe(verdict: Verdict): string {
       const wants = verdict.missing.map(({ rule, need, have, from }) => {
         return `rule ${rule} has ${have.length} of ${need} approvals and awaits ${from.join(', ') || 'nobody'}`;
       });
-      return [...wants, ...verdict.ignored].join('; ');
+      const holds = verdict.holds.map(({ rule, detail }) => `rule ${rule}: ${detail}`);
+      return [...wants, ...holds, ...verdict.ignored].join('; ');
     }
   }
+}
+
+/** Why a request is not authorised; empty when it is. */
+export function describeJob(verdict: Verdict, obstacle: Obstacle | undefined): string {
+  const blocked = obstacle === undefined ? '' : `${obstacle.code}: ${obstacle.message}`;
+  return [blocked, describe(verdict)].filter((words) => words !== '').join('; ');
 }
 
 /** Whether an attempt was answered already: counters of one process of a leader only rise. */

@@ -15,6 +15,9 @@ import { type Body, decodeFrame, type FrameOf } from './wire.ts';
 /** Attempts this party leads at a time: far fewer than others let a leader have, since they end elsewhere at other times. */
 const maxLeading = 64;
 
+/** A timer's number of milliseconds ends at 2^31: one that runs for a day is set again. */
+const longestWait = 24 * 3600_000;
+
 export class Leading {
   readonly #state: SessionState;
   readonly #membership: Membership;
@@ -30,7 +33,7 @@ export class Leading {
   #later(job: Job, ms: number): void {
     job.cancelTimer();
     if (!this.#state.isOpen(job)) return;
-    job.cancelTimer = this.#state.context.clock.after(ms, () =>
+    job.cancelTimer = this.#state.context.clock.after(Math.min(ms, longestWait), () =>
       this.#state.background(job, async () => this.drive(job)),
     );
   }
@@ -55,9 +58,18 @@ export class Leading {
     }
   }
 
-  /** Nothing to do until other evidence comes, or the request ends. */
+  /** Nothing to do until other evidence comes, time alone may have authorised it, or the request ends. */
   rest(job: Job): void {
-    this.#later(job, job.authorisation.expires - this.#state.context.clock.now());
+    const { expires } = job.authorisation;
+    const until = job.authorised ? expires : Math.min(expires, job.until ?? expires);
+    this.#later(job, Math.max(1, until - this.#state.context.clock.now()));
+  }
+
+  /** Something happened to its workspace: what is no longer authorised ends at once, what is again is taken up. */
+  review(job: Job): void {
+    if (!this.#state.isOpen(job) || this.#state.authorisedNow(job)) return;
+    this.#state.settle(job);
+    this.rest(job);
   }
 
   /** After attempts began or ended: the next leader's turn, as soon as nothing is under way. */
@@ -100,7 +112,10 @@ export class Leading {
     const untilEnd = expires - clock.now();
     if (untilEnd <= 0) return this.#attend(job, () => this.#expire(job));
     if (this.#state.paused) return this.rest(job);
+    const before = job.authorised;
     if (!this.#state.authorisedNow(job)) return this.rest(job);
+    // Taken up by itself, with what came too early.
+    if (!before) return;
     const idle = Math.min(timing.maxProposalDeadline, untilEnd);
     const { derived } = job.authorisation;
     if (derived !== undefined) return this.#attend(job, () => this.#derive(job, derived, idle));
@@ -157,7 +172,7 @@ export class Leading {
 
   async #propose(job: Job): Promise<void> {
     if (!this.#state.isOpen(job) || this.#isHeld(job)) return;
-    const { store, clock, timing, log } = this.#state.context;
+    const { clock, timing, log } = this.#state.context;
     const { requestId } = job;
     const purpose = await this.#membership.purposeOf(job);
     if (purpose === undefined) {
@@ -166,8 +181,8 @@ export class Leading {
       return this.#later(job, timing.proposalDeadline);
     }
     // Durable before anything of the signing rounds leaves: a PROPOSE commits to this party's ACCEPT.
-    await store.markStarted(requestId);
-    if (!this.#state.isOpen(job) || this.#state.paused) return;
+    if (!(await this.#state.begin(job))) return this.rest(job);
+    if (this.#state.paused) return;
     job.lastProposed = clock.now();
     job.patience = undefined;
     job.evidenceSent.clear();

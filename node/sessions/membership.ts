@@ -15,23 +15,29 @@ import type { Ecdsa } from './ecdsa.ts';
 import { ecdsaSignPurpose } from './ecdsa-purpose.ts';
 import type { Failure } from './failure.ts';
 import { LiveAttempt } from './live-attempt.ts';
+import type { Notices } from './notices.ts';
 import type { Outcomes } from './outcomes.ts';
 import { generatePurpose, type Prepared, type Purpose, type RunOutput, signPurpose } from './purpose.ts';
 import { acceptFrame, type Proposal } from './proposal.ts';
 import type { EcdsaSigner, SigningKeys } from './signing-keys.ts';
 import type { SessionState } from './state.ts';
 import { type Body, type FrameOf, type Propose, verifyFrame } from './wire.ts';
+import type { Obstacle } from './workspaces.ts';
 
 /** Proposals of one leader that wait for their requests; they are of use for seconds only. */
 const maxHeld = 256;
 /** Attempts of one leader that this party takes part in at a time; an honest one leads fewer, see Leading. */
 export const maxLedBy = 256;
 
+/** Tells a leader what it may not know of the workspace or the request that it proposes. */
+export type MembershipNotices = Pick<Notices, 'tellHead' | 'tellAgainst'>;
+
 export class Membership {
   readonly #state: SessionState;
   readonly #outcomes: Outcomes;
   /** Called when attempts at a request began, or came to nothing. */
   readonly #onChange: (job: Job) => void;
+  readonly #notices: MembershipNotices;
   readonly #nonces: NonceStore;
   readonly #keys: SigningKeys;
   /** Without it, this party has no part in signing by ECDSA. */
@@ -47,8 +53,10 @@ export class Membership {
     keys: SigningKeys,
     ecdsa: Ecdsa | undefined,
     onChange: (job: Job) => void,
+    notices: MembershipNotices,
   ) {
     this.#state = state;
+    this.#notices = notices;
     this.#outcomes = outcomes;
     this.#keys = keys;
     this.#ecdsa = ecdsa;
@@ -97,7 +105,7 @@ export class Membership {
   }
 
   async onPropose(from: string, frame: FrameOf<'propose'>): Promise<void> {
-    const { store, networkId, keyring, clock } = this.#state.context;
+    const { networkId, keyring, clock } = this.#state.context;
     const { content: propose } = frame;
     if (propose.leader !== from) throw new SessionError('wrong_sender', `a PROPOSE of ${propose.leader}`);
     const { requestId } = propose;
@@ -114,6 +122,10 @@ export class Membership {
     // Before anything costly: a leader may have one attempt at a time.
     if (job !== undefined && this.#isBusy(job, from)) return this.#decline(job, attemptId, propose, 'busy');
     if (job === undefined || !this.#state.authorisedNow(job)) {
+      const reason = job?.obstacle && this.#obstructed(from, job.obstacle, propose);
+      if (job !== undefined && reason !== undefined) return this.#decline(job, attemptId, propose, reason);
+      // Owners' rejections, of which the leader has not heard.
+      this.#notices.tellAgainst(from, requestId);
       this.#held.set(from, requestId, { frame, at: clock.now() });
       this.#state.send(from, 'wait', { attemptId, requestId });
       return;
@@ -123,10 +135,9 @@ export class Membership {
     if (purpose === undefined || reason !== undefined) {
       return this.#decline(job, attemptId, propose, reason ?? 'no_share');
     }
-    // Durable before the ACCEPT, the first message of the signing rounds, leaves.
-    await store.markStarted(requestId);
-    // Approvals may have run out meanwhile: the leader hears nothing, and asks again.
-    if (!this.#state.isOpen(job) || !this.#state.authorisedNow(job)) return;
+    // Durable before the ACCEPT, the first message of the signing rounds, leaves. When it is not authorised any more, the
+    // leader hears nothing, and asks again.
+    if (!(await this.#state.begin(job))) return;
     // The operator may have paused this node meanwhile.
     if (this.#state.paused) return this.#decline(job, attemptId, propose, 'paused');
     rememberAnswered(job, propose);
@@ -135,6 +146,15 @@ export class Membership {
     const accept = acceptFrame(attemptId, prepared, job.authorisation.workspace.head, this.#state.context);
     this.join(job, attemptId, frame, prepared, accept);
     this.#state.sendBytes(from, accept);
+  }
+
+  /** What of the workspace is in the way may be news to the leader too: it hears where this node stands. */
+  #obstructed(from: string, { code }: Obstacle, propose: Propose): Body<'decline'>['reason'] {
+    if (code === 'frozen_here') return 'paused';
+    const job = this.#state.jobs.get(propose.requestId);
+    const { workspace, parent } = job?.authorisation ?? {};
+    for (const one of [workspace, parent]) if (one !== undefined) this.#notices.tellHead(from, one.id);
+    return 'log_head';
   }
 
   #decline(job: Job, attemptId: string, propose: Propose, reason: Body<'decline'>['reason']): void {

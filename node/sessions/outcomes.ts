@@ -180,15 +180,22 @@ export class Outcomes {
    * authorised here is what must never happen: the operator must see it. That `from` reports it proves nothing against it.
    */
   reportUnauthorised(requestId: Hex, from: string): void {
+    const job = this.#state.jobs.get(requestId);
+    // The others' clocks and ledgers differ from this one's: what its owners authorised waits here for time alone.
+    if (job !== undefined && this.#waitsForTime(job)) return;
     const held = this.#heldDone.take(from, requestId);
     if (held === undefined) return;
-    const job = this.#state.jobs.get(requestId);
     try {
       if (job) this.#checkSignatures(job, held);
       this.#reportIncident(requestId, held.from);
     } catch (error) {
       this.#state.reject(held.from, error);
     }
+  }
+
+  #waitsForTime(job: Job): boolean {
+    const verdict = this.#state.verdictOn(job);
+    return verdict.verdict === 'waiting' && verdict.missing.length === 0;
   }
 
   /** Signatures of what this party has refused for ever. One that ran out here first is nothing to worry about. */
@@ -230,8 +237,15 @@ export class Outcomes {
   /** This party's own result, durable before the connector can ask for it. */
   async store(requestId: Hex, envelope: Envelope): Promise<void> {
     const { store, networkId, log, clock } = this.#state.context;
-    await store.finishJob(requestId, envelope);
     const { result } = this.confirmations.contentOf(envelope);
+    const known = this.#state.jobs.get(requestId);
+    // What others have signed takes as much from limits as what this party has.
+    const debits =
+      known && result.kind === 'signatures'
+        ? this.#state.spent.debitsOf(known.authorisation, clock.now())
+        : undefined;
+    if (debits) this.#state.spent.note(debits);
+    await store.finishJob(requestId, envelope, debits);
     const resultId = envelopeId(envelope, networkId);
     const reason = result.kind === 'refusal' ? { code: result.code, reason: result.reason } : {};
     const job = this.#state.jobs.get(requestId);

@@ -3,15 +3,18 @@
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import { envelopeId } from '../../protocol/records/envelope.ts';
+import { type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
+import type { Freeze } from '../store/freezes.ts';
 import { Admission, costOfAnswer, costOfEvidence, costOfFrame, costOfReading } from './admission.ts';
 import { attemptIdOf } from './attempt.ts';
 import type { SessionContext } from './context.ts';
 import { Ecdsa } from './ecdsa.ts';
 import { SessionError } from './error.ts';
+import { HeldDecisions } from './held-decisions.ts';
 import { EvidenceError, Intake, type IntakeResult } from './intake.ts';
 import { Leading } from './leading.ts';
 import { Membership } from './membership.ts';
+import { Notices, type TakenDecision, type TakenLog } from './notices.ts';
 import { Outcomes } from './outcomes.ts';
 import { SessionState } from './state.ts';
 import { requestStatus, type RequestStatus } from './status.ts';
@@ -19,15 +22,19 @@ import type { PoolSize } from './presigning/pool.ts';
 import { SigningKeys } from './signing-keys.ts';
 import type { DestroyedBy } from './pairs/gate.ts';
 import { decodeFrame, type Frame, type FrameOf, proposeIn } from './wire.ts';
+import type { WorkspaceStatus } from './workspaces.ts';
 
 export { EvidenceError, type IntakeResult } from './intake.ts';
+export type { TakenDecision, TakenLog } from './notices.ts';
 export type { RequestStatus } from './status.ts';
+export type { WorkspaceStatus } from './workspaces.ts';
 
 /** All open requests are looked at when a peer comes up: at most this often for one peer, in milliseconds. */
 const attendSpacing = 1000;
 
 /** The connector as a source of work, beside the parties. */
 const connector = 'connector';
+const operator = 'operator';
 
 export class Sessions {
   readonly #state: SessionState;
@@ -35,6 +42,8 @@ export class Sessions {
   readonly #membership: Membership;
   readonly #leading: Leading;
   readonly #intake: Intake;
+  readonly #held: HeldDecisions;
+  readonly #notices: Notices;
   readonly #admission: Admission;
   readonly #keys: SigningKeys;
   /** Without a gate, this party has no part in signing by ECDSA. */
@@ -60,17 +69,36 @@ export class Sessions {
         () => this.#leading.retryAll(),
         context.presignatures ?? 0,
       );
-    this.#membership = new Membership(this.#state, this.#outcomes, this.#keys, this.#ecdsa, (job) =>
-      this.#leading.next(job),
+    this.#membership = new Membership(
+      this.#state,
+      this.#outcomes,
+      this.#keys,
+      this.#ecdsa,
+      (job) => this.#leading.next(job),
+      {
+        tellHead: (party, workspaceId) => this.#notices.tellHead(party, workspaceId),
+        tellAgainst: (party, requestId) => this.#notices.tellAgainst(party, requestId),
+      },
     );
     context.pairs?.listen((party, why) => this.#pairDestroyed(party, why));
     this.#leading = new Leading(this.#state, this.#membership, this.#outcomes);
-    this.#intake = new Intake(this.#state, this.#outcomes, this.#membership, this.#leading);
+    this.#held = new HeldDecisions(context);
+    this.#intake = new Intake(this.#state, this.#outcomes, this.#membership, this.#leading, this.#held, {
+      onLog: (workspace, source) => this.#notices.observe(workspace, source),
+      onTakenBack: (requestId, decisions) => this.#notices.tell(requestId, decisions),
+    });
+    this.#notices = new Notices(this.#state, this.#intake, this.#held, (job) =>
+      this.#state.background(job, async () => this.#leading.review(job)),
+    );
+    this.#state.release = (job) => this.#intake.release(job);
   }
 
   /** Takes up again what the journal holds. */
   async start(): Promise<void> {
-    const { store, log } = this.#state.context;
+    const { store, log, clock } = this.#state.context;
+    await this.#state.workspaces.open();
+    await this.#state.spent.open(clock.now());
+    await this.#held.open();
     for (const requestId of await store.pendingKeys()) {
       this.#outcomes.confirmations.askWhilePending(requestId);
       // A crash between the pending share and the result: the confirmation is the result.
@@ -156,6 +184,68 @@ export class Sessions {
     return this.#intake.takeOnce(connector, requestId, bytes, evidence);
   }
 
+  /**
+   * Takes a workspace's log, and its parent's, from the connector. Throws EvidenceError as `submit`.
+   */
+  async submitLog(log: readonly Envelope[], parentLog?: readonly Envelope[]): Promise<readonly TakenLog[]> {
+    const { length } = JSON.stringify([log, parentLog]);
+    await this.#admission.turn(connector, costOfEvidence(length));
+    return this.#takeLogs([log, parentLog], connector, false);
+  }
+
+  /** As `submitLog`, from the operator. */
+  importLog(log: readonly Envelope[], parentLog?: readonly Envelope[]): Promise<readonly TakenLog[]> {
+    return this.#takeLogs([log, parentLog], operator, true);
+  }
+
+  /** Takes decisions on any requests from the operator. Throws EvidenceError `bad_evidence`. */
+  importDecisions(decisions: readonly Envelope[]): Promise<readonly TakenDecision[]> {
+    return this.#notices.takeDecisions(decisions, operator);
+  }
+
+  async #takeLogs(
+    logs: readonly (readonly Envelope[] | undefined)[],
+    source: string,
+    trusted: boolean,
+  ): Promise<readonly TakenLog[]> {
+    const taken: TakenLog[] = [];
+    for (const log of logs)
+      if (log !== undefined) taken.push(await this.#notices.takeLog(log, source, trusted));
+    return taken;
+  }
+
+  /** Of every workspace that this node knows of. */
+  workspaces(): readonly WorkspaceStatus[] {
+    return this.#state.workspaces.status();
+  }
+
+  /** From now on nothing is signed for this workspace. Durable when it resolves; false when it was so already. */
+  async freeze(freeze: Freeze): Promise<boolean> {
+    const workspaceId = freeze.workspaceId as Hex;
+    if (this.#state.workspaces.isFrozen(workspaceId)) return false;
+    const frozen = this.#state.workspaces.freeze(freeze);
+    this.#notices.review(workspaceId);
+    await frozen;
+    return true;
+  }
+
+  /** Takes its requests up again. Returns the freeze that has ended. */
+  async unfreeze(workspaceId: Hex): Promise<Freeze | undefined> {
+    const ended = await this.#state.workspaces.unfreeze(workspaceId);
+    if (ended) this.#notices.review(workspaceId);
+    return ended;
+  }
+
+  /** This node's folder is an old copy: every limit counts as used up, for as long as it looks back. */
+  forgetDebits(): Promise<void> {
+    return this.#state.spent.forget(this.#state.context.clock.now());
+  }
+
+  /** When debits may have been forgotten last, in milliseconds since 1970. */
+  get debitsForgotten(): number | undefined {
+    return this.#state.spent.forgotten;
+  }
+
   /** Messages that wait because their sender has used up its share of this node's time. */
   get resting(): number {
     return this.#admission.resting;
@@ -185,6 +275,10 @@ export class Sessions {
       if (frame.type === 'evidence') {
         return this.#state.detach(from, () => this.#intake.onEvidence(from, frame.content));
       }
+      if (frame.type === 'log')
+        return this.#state.detach(from, () => this.#notices.onLog(from, frame.content));
+      if (frame.type === 'decisions')
+        return this.#state.detach(from, () => this.#notices.onDecisions(from, frame.content));
       await this.#state.serial(this.#queueOf(frame), () => this.#dispatch(from, frame));
     } catch (error) {
       this.#state.reject(from, error, about);
@@ -238,6 +332,7 @@ export class Sessions {
     this.#attended.set(party, clock.now());
     this.#leading.retryAll();
     this.#ecdsa?.attend();
+    this.#notices.attend(party);
     void this.#outcomes.confirmations.ask(party).catch((error: unknown) => this.#state.reject(party, error));
   }
 
@@ -247,6 +342,8 @@ export class Sessions {
     if (frame.type === 'propose' && frame.content.members !== undefined) return `of ${frame.content.leader}`;
     if ('requestId' in frame.content) return frame.content.requestId;
     if (frame.type === 'start') return proposeIn(frame).content.requestId;
+    if (frame.type === 'heads') return 'heads';
+    if ('workspaceId' in frame.content) return `wanted ${frame.content.workspaceId}`;
     const { attemptId } = frame.content as { attemptId: string };
     for (const job of this.#state.jobs.values()) {
       if (job.live.has(attemptId) || job.proposal?.attemptId === attemptId) return job.requestId;
@@ -261,7 +358,10 @@ export class Sessions {
     return this.#membership.onStart(from, propose.requestId, attemptId, frame);
   }
 
-  async #dispatch(from: string, frame: Exclude<Frame, { type: 'round' | 'evidence' }>): Promise<void> {
+  async #dispatch(
+    from: string,
+    frame: Exclude<Frame, { type: 'round' | 'evidence' | 'log' | 'decisions' }>,
+  ): Promise<void> {
     if (this.#state.stopped || (await this.#ecdsa?.take(from, frame))) return;
     switch (frame.type) {
       case 'propose':
@@ -282,6 +382,10 @@ export class Sessions {
           from,
           costOfAnswer(await this.#leading.sendEvidence(from, frame.content.requestId)),
         );
+      case 'heads':
+        return this.#notices.onHeads(from, frame.content);
+      case 'want_log':
+        return this.#admission.charge(from, costOfAnswer(await this.#notices.onWantLog(from, frame.content)));
       case 'abort':
         return this.#membership.onAbort(from, frame.content);
       case 'confirm':

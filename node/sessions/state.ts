@@ -1,13 +1,15 @@
 // What the parts of a node's sessions share: the open requests, one queue for each, and ways to send.
-import type { Trust } from '../../protocol/authorize.ts';
+import type { Authorisation, Trust, Verdict } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { SessionContext } from './context.ts';
 import { SessionError } from './error.ts';
 import { isEcdsa } from '../mpc/dkls23/key.ts';
-import { describe, type Job } from './job.ts';
+import { describeJob, type Job } from './job.ts';
 import { PeerLog } from './peer-log.ts';
+import { Spent } from './spent.ts';
 import { Verdicts } from './verdicts.ts';
 import { type Body, encodeFrame, type MessageType, type WireContext } from './wire.ts';
+import { Workspaces } from './workspaces.ts';
 
 /** Pieces of work beside the queues, for messages of one party. */
 const maxDetached = 16;
@@ -17,7 +19,11 @@ export class SessionState {
   /** Requests without a result. */
   readonly jobs = new Map<Hex, Job>();
   readonly verdicts = new Verdicts();
+  readonly workspaces: Workspaces;
+  readonly spent: Spent;
   readonly peerLog: PeerLog;
+  /** Takes up a request that time, or what happened to its workspace, has made authorised. */
+  release: (job: Job) => Promise<void> = async () => undefined;
   stopped = false;
   /** The operator has paused this node: it takes part in no attempt. */
   paused = false;
@@ -30,6 +36,8 @@ export class SessionState {
   constructor(context: SessionContext) {
     this.context = context;
     this.peerLog = new PeerLog(context.clock, context.log);
+    this.workspaces = new Workspaces(context);
+    this.spent = new Spent(context.store);
   }
 
   /** This party's credential. */
@@ -113,22 +121,64 @@ export class SessionState {
 
   /** Whether what was last found of a request's evidence still is so now. */
   standsUnchanged(job: Job): boolean {
-    const { verdict } = this.verdicts.judge(job.authorisation, job.evidence, this.trust);
-    return (verdict === 'authorised') === job.authorised;
+    return this.#isAuthorised(job) === job.authorised;
   }
 
-  /** What this node judges by, now. */
+  /** What this node judges evidence by, now, that says nothing of when it came, nor of limits. */
   get trust(): Trust {
     const { networkId, keyring, clock } = this.context;
     return { networkId, keyringId: keyring.id, now: clock.now() };
   }
 
-  /** Whether the evidence authorises the request now: approvals and requests run out. */
+  /** What this node judges a request by, now. `firstSeen`: when it was first stored here. */
+  trustFor(authorisation: Authorisation, firstSeen: number): Trust {
+    return { ...this.trust, firstSeen, ledger: this.spent.view(authorisation) };
+  }
+
+  /** What the evidence alone comes to now. */
+  verdictOn({ authorisation, evidence, firstSeen }: Job): Verdict {
+    const now = this.context.clock.now();
+    const version = this.spent.version(authorisation);
+    return this.verdicts.judge(authorisation, evidence, now, version, () =>
+      this.trustFor(authorisation, firstSeen),
+    );
+  }
+
+  #isAuthorised(job: Job): boolean {
+    return (
+      this.verdictOn(job).verdict === 'authorised' &&
+      this.workspaces.obstacle(job.authorisation) === undefined
+    );
+  }
+
+  /** Whether the request may be signed now: approvals and requests run out, logs grow, limits are used up. */
   authorisedNow(job: Job): boolean {
-    const verdict = this.verdicts.judge(job.authorisation, job.evidence, this.trust);
-    job.authorised = verdict.verdict === 'authorised';
-    job.detail = describe(verdict);
+    const before = job.authorised;
+    const verdict = this.verdictOn(job);
+    job.obstacle = this.workspaces.obstacle(job.authorisation);
+    job.authorised = verdict.verdict === 'authorised' && job.obstacle === undefined;
+    job.detail = describeJob(verdict, job.obstacle);
+    job.until = verdict.verdict === 'refused' ? undefined : verdict.until;
+    if (job.authorised && !before && this.isOpen(job)) this.background(job, () => this.release(job));
     return job.authorised;
+  }
+
+  /**
+   * Durable before the first message of the signing rounds leaves: that the request was started, and what it takes from
+   * limits. Judging it and counting what it takes are one step, without anything between: of two requests that fit, but
+   * not both, one starts. Returns false when the request is not authorised then, or no more afterwards.
+   */
+  async begin(job: Job): Promise<boolean> {
+    const { store, clock } = this.context;
+    const { authorisation, requestId } = job;
+    if (!this.isOpen(job) || !this.authorisedNow(job)) return false;
+    const debits = this.spent.debitsOf(authorisation, clock.now());
+    // It counts also when the write fails: what became of that is not known.
+    if (debits) this.spent.note(debits);
+    await store.markStarted(requestId, debits);
+    if (debits) await this.spent.prune(authorisation.workspace.id, clock.now());
+    // Approvals may have run out meanwhile; a rejection or a newer log may have come.
+    return this.isOpen(job) && this.authorisedNow(job);
   }
 
   /** Ends everything that is under way for a request. */

@@ -27,6 +27,10 @@ export interface AttemptStatus {
 
 export type Waiting =
   | { readonly for: 'approvals' }
+  /** Nobody has to decide anything: a delay, hours, or a limit; `until` as far as it is known. RFC 3339, UTC. */
+  | { readonly for: 'time'; readonly until?: string }
+  /** Whatever was decided: its workspace is frozen on this node, or forked, or no longer as it was. */
+  | { readonly for: 'workspace'; readonly code: string }
   /** The operator has paused this node. */
   | { readonly for: 'resume' }
   /** Of a derived key: the key it comes from is not active here. */
@@ -86,7 +90,12 @@ function owed(party: string, up: ReadonlySet<string>): Owed {
 }
 
 function waiting(job: Job, state: SessionState): Waiting {
-  if (!job.authorised) return { for: 'approvals' };
+  if (job.obstacle !== undefined) return { for: 'workspace', code: job.obstacle.code };
+  if (!job.authorised) {
+    const verdict = state.verdictOn(job);
+    if (verdict.verdict !== 'waiting' || verdict.missing.length > 0) return { for: 'approvals' };
+    return { for: 'time', ...(job.until !== undefined && { until: timestamp(job.until) }) };
+  }
   if (state.paused) return { for: 'resume' };
   const { derived } = job.authorisation;
   if (derived !== undefined) return { for: 'parent', keyId: derived.parent.key.id };

@@ -3,15 +3,19 @@ import { type Evidence, evidenceSchema } from '../../protocol/authorize.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
 import { type KeyringRoster, partyIndex } from '../../protocol/records/keyring-roster.ts';
 import { keyTypeSchema } from '../../protocol/keys/key-type.ts';
-import { readContent } from '../../protocol/records/envelope.ts';
+import { type Envelope, envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
+import * as z from 'zod';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import type { Origin } from '../../protocol/records/request.ts';
+import { openWorkspace } from '../../protocol/records/workspace.ts';
 import { NodeStoreError } from '../store/error.ts';
+import type { WorkspaceHead } from '../store/heads.ts';
 import type { NodeStore } from '../store/node-store.ts';
 import type { JsonValue } from '../store/jobs.ts';
 import type { ActiveKey, ShareFields } from '../store/shares.ts';
 import type { LoadedKey, SessionStore, StoredJob } from './context.ts';
 import { deriveStoredKey, type RootShare } from './derived.ts';
+import type { KnownLog } from './workspaces.ts';
 
 function bytesField(share: ShareFields, field: string): Uint8Array {
   const value = share[field];
@@ -45,28 +49,43 @@ function openDerived(key: ActiveKey, origin: Origin, share: RootShare, networkId
   return { ...derived, certificate: key.certificate };
 }
 
-/** `self`: this party's credential. `now`: milliseconds since 1970. */
-export function sessionStore(
-  store: NodeStore,
-  roster: KeyringRoster,
-  self: string,
-  now: () => number,
-): SessionStore {
-  const readJob = (job: { requestId: string; evidence: unknown }): StoredJob => ({
+const logSchema = z.array(envelopeSchema);
+
+/** Logs that an older version wrote are replayed: it kept nothing else of them. */
+function readHead(
+  { workspaceId, seq, id, log, chain, resolved = [] }: WorkspaceHead,
+  networkId: string,
+): KnownLog {
+  if (chain === undefined) {
+    const opened = openWorkspace(logSchema.parse(log), networkId);
+    return { id: opened.id, head: opened.head, chain: opened.chain, resolved: opened.resolved };
+  }
+  return {
+    id: workspaceId as Hex,
+    head: { seq, id: id as Hex },
+    chain: chain as readonly Hex[],
+    resolved: new Map(resolved as readonly (readonly [Hex, Hex])[]),
+  };
+}
+
+/** `self`: this party's credential. */
+export function sessionStore(store: NodeStore, roster: KeyringRoster, self: string): SessionStore {
+  const readJob = (job: { requestId: string; evidence: unknown; seen?: number | undefined }): StoredJob => ({
     requestId: job.requestId as Hex,
     evidence: evidenceSchema.parse(job.evidence),
+    seen: job.seen,
   });
   return {
-    putJob: async (requestId, evidence: Evidence) => {
-      await store.putJob(requestId, evidence as unknown as JsonValue, now());
+    putJob: async (requestId, evidence: Evidence, seen) => {
+      await store.putJob(requestId, evidence as unknown as JsonValue, seen);
     },
     job: async (requestId) => {
       const job = await store.job(requestId);
       return job && readJob(job);
     },
     openJobs: async () => (await store.openJobs()).map(readJob),
-    markStarted: (requestId) => store.markStarted(requestId),
-    finishJob: (requestId, result) => store.finishJob(requestId, result),
+    markStarted: (requestId, debits) => store.markStarted(requestId, debits),
+    finishJob: (requestId, result, debits) => store.finishJob(requestId, result, debits),
     resultOf: (requestId) => store.resultOf(requestId),
     putPendingShare: ({ share, ...pending }) => {
       const { keyType, index, threshold, publicKey, chainCode, commitments, signingShare, transcriptHash } =
@@ -96,7 +115,24 @@ export function sessionStore(
       const { chainCode: _, ...generated } = share;
       return { share: generated, certificate: key.certificate };
     },
-    rememberHead: (workspaceId, head, log) =>
-      store.rememberHead(workspaceId, { ...head, log: log as unknown as JsonValue }),
+    rememberHead: ({ id, head, chain, resolved, log }, resolves) => {
+      const remembered = { ...head, log: log as unknown as JsonValue, chain, resolved: [...resolved] };
+      return store.rememberHead(id, remembered, resolves);
+    },
+    heads: async () => (await store.heads()).map((head) => readHead(head, store.networkId)),
+    logOf: async (workspaceId) => {
+      const head = await store.head(workspaceId);
+      return head && (logSchema.parse(head.log) satisfies readonly Envelope[]);
+    },
+    rememberFork: (proof) => store.rememberFork(proof),
+    forks: () => store.forks(),
+    freezes: () => store.freezes(),
+    setFreeze: (workspaceId, freeze) => store.setFreeze(workspaceId, freeze),
+    heldDecisions: () => store.heldDecisions(),
+    setHeldDecisions: (changed) => store.setHeldDecisions(changed),
+    debits: (now) => store.debits(now),
+    forgetDebits: (requestIds, now) => store.forgetDebits(requestIds, now),
+    debitsForgotten: () => store.debitsForgotten(),
+    markDebitsForgotten: (at) => store.markDebitsForgotten(at),
   };
 }

@@ -11,6 +11,8 @@ import {
 
 interface Judged {
   readonly verdict: Verdict;
+  /** Of what was taken from limits, as it was then. */
+  readonly version: string;
   /** The clock at which it was given. */
   readonly at: number;
   readonly until: number;
@@ -20,13 +22,24 @@ export class Verdicts {
   /** By the evidence itself, which is never changed in place; forgotten with it. */
   readonly #judged = new WeakMap<Evidence, Judged>();
 
-  /** As `reconsider`. The trust of one instance differs in its time only. */
-  judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): Verdict {
+  /**
+   * As `reconsider`, at `now`. The trust for one request differs in its time only, and in what was taken from limits: then
+   * `version` is another one.
+   */
+  judge(
+    authorisation: Authorisation,
+    evidence: Evidence,
+    now: number,
+    version: string,
+    makeTrust: () => Trust,
+  ): Verdict {
     const known = this.#judged.get(evidence);
-    if (known !== undefined && trust.now >= known.at && trust.now < known.until) return known.verdict;
+    if (known?.version === version && now >= known.at && now < known.until) return known.verdict;
+    const trust = makeTrust();
     const verdict = reconsider(authorisation, evidence, trust);
     this.#judged.set(evidence, {
       verdict,
+      version,
       at: trust.now,
       until: verdictHoldsUntil(evidence, verdict, trust),
     });

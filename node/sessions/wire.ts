@@ -32,6 +32,8 @@ export const maxPooledItems = 4;
 /** Parties by their place in the roster, from 1, ascending. */
 const membersSchema = z.array(z.int().min(1).max(maxParties)).min(2).max(maxParties);
 const maxAccept = 16 * 1024;
+/** Heads of logs, and decisions, that one message tells of. */
+export const maxTold = 20;
 
 /** Longest body of each type whose body is not short, in bytes: a long one is refused before it is read. */
 const maxShortBody = 32 * 1024;
@@ -40,6 +42,8 @@ const maxBody: Partial<Record<string, number>> = {
   round: 257 * 1024,
   evidence: 901 * 1024,
   confirm: 850 * 1024,
+  log: 901 * 1024,
+  decisions: 129 * 1024,
 };
 
 const bodySchemas = {
@@ -146,6 +150,24 @@ const bodySchemas = {
       .min(1)
       .max(maxParties),
   }),
+  /** The newest logs of workspaces that the sender knows: whoever is behind asks for them. */
+  heads: z.strictObject({
+    heads: z
+      .array(
+        z.strictObject({
+          workspaceId: recordIdSchema,
+          head: logHeadSchema,
+          /** Forks that the log says are resolved. */
+          resolved: z.int().min(0).max(2000),
+        }),
+      )
+      .max(maxTold),
+  }),
+  want_log: z.strictObject({ workspaceId: recordIdSchema }),
+  /** A workspace's log, as JSON: it authenticates itself. */
+  log: z.strictObject({ workspaceId: recordIdSchema, log: bytesUpTo(900 * 1024) }),
+  /** To all: rejections and withdrawals of owners, as JSON records. */
+  decisions: z.strictObject({ requestId: recordIdSchema, decisions: bytesUpTo(128 * 1024) }),
   /** To all, by gossip: how far an attempt has come. */
   reached: z.strictObject({
     attemptId: attemptIdSchema,

@@ -1,5 +1,7 @@
-// The newest head of each workspace's log that this node knows: it never goes back behind it.
+// The newest log of each workspace that this node knows, behind which it never goes back; and where two entries stood after
+// one, both logs, as proof.
 import * as z from 'zod';
+import { type Envelope, envelopeSchema } from '../../protocol/records/envelope.ts';
 import { recordIdSchema } from '../../protocol/records/fields.ts';
 import { NodeStoreError } from './error.ts';
 import { type JsonValue, jsonSchema } from './jobs.ts';
@@ -12,15 +14,58 @@ export interface RememberedHead {
   readonly id: string;
   /** The log up to it. */
   readonly log: JsonValue;
+  /** The ids of all entries; absent in what was written before they were kept. */
+  readonly chain?: readonly string[] | undefined;
+  /** By the id of an entry after which two stood: the one that stands. */
+  readonly resolved?: readonly (readonly [string, string])[] | undefined;
 }
 
-const headKind: Kind<RememberedHead & { readonly workspaceId: string }> = {
+export interface WorkspaceHead extends RememberedHead {
+  readonly workspaceId: string;
+}
+
+type Log = readonly Envelope[];
+
+/** Two entries with one seq and the same entry before them, each decided by the owners it takes. */
+export interface ForkProof {
+  readonly workspaceId: string;
+  /** When this node saw it, in milliseconds since 1970. */
+  readonly at: number;
+  /** The last entry that both logs have. */
+  readonly common: { readonly seq: number; readonly id: string };
+  /** The entry after it in the log that was known. */
+  readonly known: string;
+  readonly received: string;
+  readonly logs: readonly [Log, Log];
+  /** False once the owners have said which entry stands. */
+  readonly open: boolean;
+}
+
+const headKind: Kind<WorkspaceHead> = {
   name: 'head',
   schema: z.strictObject({
     workspaceId: recordIdSchema,
     seq: z.int().min(0),
     id: recordIdSchema,
     log: jsonSchema,
+    chain: z.array(recordIdSchema).readonly().optional(),
+    resolved: z
+      .array(z.tuple([recordIdSchema, recordIdSchema]).readonly())
+      .readonly()
+      .optional(),
+  }),
+};
+
+const forkKind: Kind<ForkProof> = {
+  name: 'fork',
+  schema: z.strictObject({
+    workspaceId: recordIdSchema,
+    at: z.int().min(0),
+    common: z.strictObject({ seq: z.int().min(0), id: recordIdSchema }),
+    known: recordIdSchema,
+    received: recordIdSchema,
+    logs: z.tuple([z.array(envelopeSchema), z.array(envelopeSchema)]).readonly(),
+    open: z.boolean(),
   }),
 };
 
@@ -31,23 +76,46 @@ export class Heads {
     this.#journal = journal;
   }
 
-  async rememberHead(workspaceId: string, { seq, id, log }: RememberedHead): Promise<void> {
+  /** `resolves`: the owners have said that this log stands, whatever was known: it also ends the workspace's fork. */
+  async rememberHead(workspaceId: string, head: RememberedHead, resolves = false): Promise<void> {
+    const { seq, id, resolved = [] } = head;
     await this.#journal.change('head', (change) => {
       const known = change.get(headKind, workspaceId);
-      if (known !== undefined && seq < known.seq) {
+      if (!resolves && known !== undefined && seq < known.seq) {
         const message = `workspace ${workspaceId} was seen at log entry ${known.seq}, this is ${seq}: fetch the newer log`;
         throw new NodeStoreError('head_behind', message);
       }
-      if (known?.seq === seq && known.id !== id) {
+      if (!resolves && known?.seq === seq && known.id !== id) {
         const message = `workspace ${workspaceId} has two log entries ${seq}: ${known.id} is remembered, this is ${id}`;
         throw new NodeStoreError('fork', `${message}: its owners must resolve which one stands`);
       }
-      if (known?.seq !== seq) change.put(headKind, workspaceId, { workspaceId, seq, id, log });
+      const fork = change.get(forkKind, workspaceId);
+      if (resolves && fork?.open) change.put(forkKind, workspaceId, { ...fork, open: false });
+      if (known?.seq === seq && known.id === id && resolved.length <= (known.resolved?.length ?? 0)) return;
+      change.put(headKind, workspaceId, { ...head, workspaceId });
     });
   }
 
   async head(workspaceId: string): Promise<RememberedHead | undefined> {
     const known = await this.#journal.get(headKind, workspaceId);
-    return known && { seq: known.seq, id: known.id, log: known.log };
+    if (known === undefined) return undefined;
+    const { workspaceId: _, ...head } = known;
+    return head;
+  }
+
+  heads(): Promise<readonly WorkspaceHead[]> {
+    return this.#journal.list(headKind);
+  }
+
+  /** Of each workspace the newest proof alone; while one is open it stays. */
+  async rememberFork(proof: ForkProof): Promise<void> {
+    await this.#journal.change('fork', (change) => {
+      if (change.get(forkKind, proof.workspaceId)?.open) return;
+      change.put(forkKind, proof.workspaceId, proof);
+    });
+  }
+
+  forks(): Promise<readonly ForkProof[]> {
+    return this.#journal.list(forkKind);
   }
 }

@@ -6,6 +6,7 @@ import { recordIdSchema } from '../../protocol/records/fields.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import { NodeStoreError } from './error.ts';
 import { type Change, countedId, type Journal, type Kind } from './journal.ts';
+import { type Debits, putDebits } from './ledger.ts';
 import { confirmationIn } from './shares.ts';
 
 export type JsonValue =
@@ -118,7 +119,7 @@ export class Jobs {
     return jobs.filter((job) => job !== undefined && job.state !== 'done') as readonly Job[];
   }
 
-  async markStarted(requestId: string): Promise<void> {
+  async markStarted(requestId: string, debits?: Debits): Promise<void> {
     await this.#journal.change('job.started', (change) => {
       const job = requiredJob(change, requestId);
       if (job.state === 'done') {
@@ -128,10 +129,11 @@ export class Jobs {
         );
       }
       if (job.state === 'stored') change.put(jobKind, requestId, { ...job, state: 'started' });
+      if (debits !== undefined) putDebits(change, debits);
     });
   }
 
-  async finishJob(requestId: string, result: Envelope): Promise<void> {
+  async finishJob(requestId: string, result: Envelope, debits?: Debits): Promise<void> {
     const { content } = readContent(partyResult, result, this.#networkId);
     const outcome = content.result.kind;
     if (content.subject !== requestId) {
@@ -155,6 +157,7 @@ export class Jobs {
       const queue = change.get(queueKind, theQueue) ?? emptyQueue;
       const sequence = queue.last + 1;
       change.put(jobKind, requestId, { ...job, state: 'done' });
+      if (debits !== undefined) putDebits(change, debits);
       change.del(openKind, requestId);
       change.put(resultKind, requestId, { outcome, result });
       change.put(outgoingKind, countedId(sequence), { sequence, requestId, result });

@@ -12,9 +12,12 @@ import { makeFolder, removeLeftovers } from '../../storage/atomic-file.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import { EpochKeys, epochNames } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
-import { Heads, type RememberedHead } from './heads.ts';
+import { type Freeze, Freezes } from './freezes.ts';
+import { type ForkProof, Heads, type RememberedHead, type WorkspaceHead } from './heads.ts';
+import { HeldDecisionRecords, type HeldDecisions } from './held-decisions.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
 import { Journal, type Kind } from './journal.ts';
+import { type Debits, LedgerRecords } from './ledger.ts';
 import { PairFiles } from './pair-files.ts';
 import { PairRecords, Pairs, pairScope } from './pairs.ts';
 import { type Pause, pauseKind } from './pause.ts';
@@ -115,6 +118,9 @@ export class NodeStore {
   readonly #shares: Shares;
   readonly #jobs: Jobs;
   readonly #heads: Heads;
+  readonly #freezes: Freezes;
+  readonly #held: HeldDecisionRecords;
+  readonly #ledger: LedgerRecords;
   readonly #pairFiles: PairFiles;
   readonly #pairRecords: PairRecords;
 
@@ -127,6 +133,9 @@ export class NodeStore {
     this.#shares = new Shares(journal, epochKeys, networkId);
     this.#jobs = new Jobs(journal, networkId);
     this.#heads = new Heads(journal);
+    this.#freezes = new Freezes(journal);
+    this.#held = new HeldDecisionRecords(journal);
+    this.#ledger = new LedgerRecords(journal);
   }
 
   /**
@@ -274,18 +283,22 @@ export class NodeStore {
     return this.#jobs.openJobs();
   }
 
-  /** To be awaited before anything of the signing rounds leaves. Throws `unknown_request`, `wrong_state` when done. */
-  markStarted(requestId: string): Promise<void> {
-    return this.#jobs.markStarted(requestId);
+  /**
+   * To be awaited before anything of the signing rounds leaves. What the request takes from limits is written with it, in
+   * one batch. Throws `unknown_request`, `wrong_state` when done.
+   */
+  markStarted(requestId: string, debits?: Debits): Promise<void> {
+    return this.#jobs.markStarted(requestId, debits);
   }
 
   /**
    * Stores this party's own `party.result` and queues it for the connector. The same bytes again do nothing. Signatures
    * replace a refusal; any other second result throws `conflicting_result`, as does a key result that is not the stored
-   * confirmation. Throws `unknown_request`, `invalid`; RecordError when the record is malformed.
+   * confirmation. `debits`: what the request takes from limits, in the same batch. Throws `unknown_request`, `invalid`;
+   * RecordError when the record is malformed.
    */
-  finishJob(requestId: string, result: Envelope): Promise<void> {
-    return this.#jobs.finishJob(requestId, result);
+  finishJob(requestId: string, result: Envelope, debits?: Debits): Promise<void> {
+    return this.#jobs.finishJob(requestId, result, debits);
   }
 
   /** The result that stands, also after it was acknowledged. */
@@ -303,13 +316,70 @@ export class NodeStore {
     return this.#jobs.acknowledgeResults(upTo);
   }
 
-  /** Remembers a newer head; the known one again does nothing. Throws `head_behind`, `fork`. */
-  rememberHead(workspaceId: string, head: RememberedHead): Promise<void> {
-    return this.#heads.rememberHead(workspaceId, head);
+  /**
+   * Remembers a newer head; the known one again does nothing. With `resolves`, the owners have said that this log stands:
+   * it takes the place of any other, and ends the workspace's fork. Throws `head_behind`, `fork`.
+   */
+  rememberHead(workspaceId: string, head: RememberedHead, resolves = false): Promise<void> {
+    return this.#heads.rememberHead(workspaceId, head, resolves);
   }
 
   head(workspaceId: string): Promise<RememberedHead | undefined> {
     return this.#heads.head(workspaceId);
+  }
+
+  heads(): Promise<readonly WorkspaceHead[]> {
+    return this.#heads.heads();
+  }
+
+  /** Keeps both logs of a fork; while one of the workspace is open, that one stays. */
+  rememberFork(proof: ForkProof): Promise<void> {
+    return this.#heads.rememberFork(proof);
+  }
+
+  forks(): Promise<readonly ForkProof[]> {
+    return this.#heads.forks();
+  }
+
+  /** Workspaces that the operator has frozen on this node. */
+  freezes(): Promise<readonly Freeze[]> {
+    return this.#freezes.all();
+  }
+
+  /** Sets the operator's freeze of a workspace, or ends it. */
+  setFreeze(workspaceId: string, freeze: Freeze | undefined): Promise<void> {
+    return this.#freezes.set(workspaceId, freeze);
+  }
+
+  /** Decisions about requests that have not come yet. */
+  heldDecisions(): Promise<readonly HeldDecisions[]> {
+    return this.#held.all();
+  }
+
+  setHeldDecisions(
+    changed: readonly { requestId: string; decisions: HeldDecisions['decisions'] }[],
+  ): Promise<void> {
+    return this.#held.set(changed);
+  }
+
+  /** What was taken from limits, as far as any still counts it at `now`; the rest is deleted. */
+  debits(now: number): Promise<readonly Debits[]> {
+    return this.#ledger.load(now);
+  }
+
+  /** Deletes debits of these requests, as far as no limit counts them any more at `now`. */
+  forgetDebits(requestIds: readonly string[], now: number): Promise<void> {
+    return this.#ledger.forget(requestIds, now);
+  }
+
+  /** Debits made before `at` may be missing. */
+  markDebitsForgotten(at: number): Promise<void> {
+    return this.#ledger.markForgotten(at);
+  }
+
+  /** When debits may have been forgotten last, in milliseconds since 1970. */
+  debitsForgotten(): Promise<number | undefined> {
+    return this.#ledger.forgotten();
   }
 
   /** Completes what was accepted, zeroes the keys and releases the folder. */

@@ -3,6 +3,7 @@
 import type { Machine, PartyIndex, RandomBytes, Step } from '../mpc/machine.ts';
 import { judgeEvidence } from './evidence.ts';
 import { WorkError } from './error.ts';
+import { replayLog } from './log.ts';
 import {
   createMachine,
   discardOrder,
@@ -53,6 +54,7 @@ export function inlineWork(random: RandomBytes): Work {
   return {
     machine: (order) => new InlineMachine(order, random),
     judge: async (task) => judgeEvidence(task),
+    replay: async (task) => replayLog(task),
     status: () => ({ workers: 0, busy: 0, queued: nothing }),
   };
 }

@@ -3,11 +3,13 @@ import { Abort, type AbortCode } from '../mpc/abort.ts';
 import type { PartyIndex } from '../mpc/machine.ts';
 import { WorkError } from './error.ts';
 import type { EvidenceTask } from './evidence.ts';
+import type { LogTask } from './log.ts';
 import type { PortableOrder } from './machines.ts';
 
 /** `machine`: its number, chosen by the main thread. */
 export type WorkerTask =
   | { readonly task: 'judge'; readonly evidence: EvidenceTask }
+  | { readonly task: 'replay'; readonly log: LogTask }
   | { readonly task: 'start'; readonly machine: number; readonly order: PortableOrder }
   | {
       readonly task: 'receive';

@@ -5,6 +5,7 @@ import { Abort } from '../mpc/abort.ts';
 import type { PartyIndex } from '../mpc/machine.ts';
 import type { EvidenceTask, Judgement } from './evidence.ts';
 import { WorkError } from './error.ts';
+import type { LogTask, Replayed } from './log.ts';
 import {
   discardOrder,
   eraseStep,
@@ -153,6 +154,11 @@ export class ThreadedWork implements Work {
       transfer: [],
     });
     return (await this.#pool.run({ workClass: 'evidence', source, compose }, signal)) as Judgement;
+  }
+
+  async replay(log: LogTask, source: string, signal: AbortSignal): Promise<Replayed> {
+    const compose = (): ReturnType<PoolTask['compose']> => ({ task: { task: 'replay', log }, transfer: [] });
+    return (await this.#pool.run({ workClass: 'evidence', source, compose }, signal)) as Replayed;
   }
 
   status(): WorkStatus {

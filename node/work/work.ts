@@ -2,6 +2,7 @@
 // node that is a pool of worker threads, so that channels and heartbeats live on; in simulations it is right here.
 import type { PartyIndex } from '../mpc/machine.ts';
 import type { EvidenceTask, Judgement } from './evidence.ts';
+import type { LogTask, Replayed } from './log.ts';
 import type { HostedStep, MachineOrder } from './machines.ts';
 import type { WorkClass } from './queue.ts';
 
@@ -34,5 +35,7 @@ export interface Work {
   machine(order: MachineOrder, source: string): HostedMachine;
   /** `source`: who sent it. Throws WorkError: `busy` when that source has too much waiting, `cancelled` by the signal. */
   judge(task: EvidenceTask, source: string, signal: AbortSignal): Promise<Judgement>;
+  /** As `judge`, for a workspace's log. */
+  replay(task: LogTask, source: string, signal: AbortSignal): Promise<Replayed>;
   status(): WorkStatus;
 }

@@ -1,4 +1,4 @@
-// A worker thread: judges evidence, and hosts protocol machines with their secrets. It knows no clock of the network, no
+// A worker thread: judges evidence, replays logs, and hosts protocol machines with their secrets. It knows no clock of the network, no
 // peer and no disk, and ends when the main thread says so. A long step is given back unfinished now and then, so that the
 // main thread may send something more urgent first.
 import '../runtime.ts';
@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { parentPort } from 'node:worker_threads';
 import type { SlicedMachine, Slices } from '../mpc/machine.ts';
 import { judgeEvidence } from './evidence.ts';
+import { replayLog } from './log.ts';
 import { buffersOf, createMachine, type MachineOutput, type MovedKey, openOrder } from './machines.ts';
 import { failureOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
 
@@ -50,7 +51,7 @@ function hostedAs(number: number): Hosted {
 }
 
 /** Begins or goes on with a machine's step. Undefined: it was interrupted. A machine that ended or threw is gone. */
-function step(task: Exclude<WorkerTask, { task: 'judge' }>): Answered | undefined {
+function step(task: Exclude<WorkerTask, { task: 'judge' | 'replay' }>): Answered | undefined {
   try {
     const hosted = task.task === 'start' ? create(task) : hostedAs(task.machine);
     const { machine } = hosted;
@@ -83,6 +84,19 @@ function answer(message: FromWorker, transfer: ArrayBuffer[] = []): void {
   port?.postMessage(message, transfer);
 }
 
+function work(task: WorkerTask): Answered | undefined {
+  switch (task.task) {
+    case 'judge':
+      return { value: judgeEvidence(task.evidence), transfer: [] };
+    case 'replay':
+      return { value: replayLog(task.log), transfer: [] };
+    case 'start':
+    case 'receive':
+    case 'resume':
+      return step(task);
+  }
+}
+
 port.on('message', (message: ToWorker) => {
   if ('stop' in message) {
     for (const number of machines.keys()) end(number);
@@ -92,7 +106,7 @@ port.on('message', (message: ToWorker) => {
   if ('destroy' in message) return end(message.destroy);
   const { id, task } = message;
   try {
-    const done = task.task === 'judge' ? { value: judgeEvidence(task.evidence), transfer: [] } : step(task);
+    const done = work(task);
     if (done === undefined) answer({ id, interrupted: true });
     else answer({ id, value: done.value }, done.transfer);
   } catch (error) {

@@ -256,8 +256,11 @@ export type LogRelation =
   | { readonly relation: 'same' | 'newer' | 'older' }
   | { readonly relation: 'fork'; readonly common: LogHead; readonly known: Hex; readonly received: Hex };
 
+/** What logs are compared by. */
+export type LogChain = Pick<Workspace, 'id' | 'head' | 'chain' | 'resolved'>;
+
 /** Compares a log with one that is known, both replayed. Throws RecordError when they are of different workspaces. */
-export function compareLogs(known: Workspace, received: Workspace): LogRelation {
+export function compareLogs(known: LogChain, received: LogChain): LogRelation {
   if (known.id !== received.id) fail(`a log of workspace ${received.id} is none of workspace ${known.id}`);
   const differs = known.chain.findIndex(
     (id, seq) => received.chain[seq] !== undefined && received.chain[seq] !== id,
@@ -272,7 +275,7 @@ export function compareLogs(known: Workspace, received: Workspace): LogRelation 
 }
 
 /** Of two logs of which one begins with the other. */
-function relationOf(known: Workspace, received: Workspace): 'same' | 'newer' | 'older' {
+function relationOf(known: LogChain, received: LogChain): 'same' | 'newer' | 'older' {
   const longer = received.chain.length - known.chain.length;
   if (longer !== 0) {
     const [short, long] = longer > 0 ? [known, received] : [received, known];

@@ -204,6 +204,60 @@ describe('a process that is killed', function () {
     });
   });
 
+  it('while it notes what is in the way of signing: the note is there, or it is not', async () => {
+    const imports = { NodeStore: 'node/store/node-store.js' };
+    const { workspace, genesis } = createWorld();
+    const workspaceId = workspace.id;
+    const fork = {
+      workspaceId,
+      at: 1,
+      common: { seq: 0, id: workspaceId },
+      known: keyringId,
+      received: workspaceId,
+      logs: [[genesis], [genesis]],
+      open: true,
+    };
+    const freeze = { workspaceId, since: '2030-01-01T00:00:00.000Z' };
+    const held = {
+      requestId: keyringId,
+      decisions: [{ source: 'operator', envelope: genesis, until: 5 }],
+    };
+    const notes: [string, string, (store: NodeStore) => Promise<unknown>, unknown, unknown][] = [
+      ['node.fork', `rememberFork(${JSON.stringify(fork)})`, (store) => store.forks(), [fork], []],
+      [
+        'node.freeze',
+        `setFreeze(${JSON.stringify(workspaceId)}, ${JSON.stringify(freeze)})`,
+        (store) => store.freezes(),
+        [freeze],
+        [],
+      ],
+      [
+        'node.held',
+        `setHeldDecisions(${JSON.stringify([held])})`,
+        (store) => store.heldDecisions(),
+        [held],
+        [],
+      ],
+      [
+        'node.debits.pruned',
+        `forgetDebits([${JSON.stringify(keyringId)}], 1)`,
+        (store) => store.debits(1),
+        [],
+        [],
+      ],
+      ['node.forgotten', 'markDebitsForgotten(7)', (store) => store.debitsForgotten(), 7, undefined],
+    ];
+    for (const [name, call, read, written, before] of notes) {
+      await each(names(rarePoints, name), async (point) => {
+        const options = openOptions(await newFolder());
+        await dieAt(point, imports, `await (await NodeStore.open(${JSON.stringify(options)})).${call};`);
+        const store = await NodeStore.open(options);
+        assert.deepEqual(await read(store), point.endsWith(':after') ? written : before, point);
+        await store.close();
+      });
+    }
+  });
+
   it('while it writes about a pair: what stands is the old or the new, and no secrets without a record', async () => {
     const peer = createWorld().parties[1]!.credential;
     const imports = { NodeStore: 'node/store/node-store.js' };

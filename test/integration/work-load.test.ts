@@ -43,6 +43,9 @@ function switched(first: Work): Work & { current: Work } {
     judge(task, source, signal) {
       return this.current.judge(task, source, signal);
     },
+    replay(task, source, signal) {
+      return this.current.replay(task, source, signal);
+    },
     status() {
       return this.current.status();
     },

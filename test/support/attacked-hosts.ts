@@ -114,7 +114,7 @@ async function startHost(world: World, index: number, options: HostsOptions): Pr
         publish: (bytes) => network.publish(bytes),
         up: () => new Set(network.peers().flatMap((peer) => (peer.up ? [peer.key] : []))),
       },
-      store: sessionStore(store, keyring.roster, party.credential, Date.now),
+      store: sessionStore(store, keyring.roster, party.credential),
       clock: systemClock,
       random,
       work: inlineWork(random),

@@ -222,7 +222,7 @@ export class LiedToNetwork {
     if (frame.type === 'propose') {
       this.#attempts.set(attemptIdOf(frame.content, networkId), frame.content.requestId);
     }
-    const content: { requestId?: string; attemptId?: string; propose?: Uint8Array } = frame.content;
+    const content = frame.content as { requestId?: string; attemptId?: string; propose?: Uint8Array };
     const inner = content.propose === undefined ? undefined : decodeFrame(content.propose);
     const requestId =
       content.requestId ??

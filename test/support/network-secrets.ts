@@ -63,7 +63,7 @@ async function sharesOf(net: LocalNetwork, node: string, keys: readonly Hex[]): 
   const text = await readFile(nodePaths(nodeDir).roster, 'utf8');
   const { roster } = openKeyring(envelopeSchema.parse(JSON.parse(text)), net.network.networkId);
   return withNodeStore(net, node, async (store) => {
-    const opened = sessionStore(store, roster, self, Date.now);
+    const opened = sessionStore(store, roster, self);
     const found = await Promise.all(keys.map((key) => opened.keyOf(key)));
     return found.map((key) => key!.share);
   });

@@ -122,6 +122,16 @@ export class HostileParty {
         return { requestId, evidence: utf8ToBytes(JSON.stringify(full)) };
       case 'want':
         return { requestId };
+      case 'want_log':
+        return { workspaceId: workspace.id };
+      case 'heads':
+        return {
+          heads: [{ workspaceId: workspace.id, head: { seq: 1, id: `0x${choices.hex(32)}` }, resolved: 0 }],
+        };
+      case 'log':
+        return { workspaceId: workspace.id, log: utf8ToBytes(JSON.stringify(full.log)) };
+      case 'decisions':
+        return { requestId, decisions: utf8ToBytes(JSON.stringify(full.decisions)) };
       case 'abort':
         return {
           attemptId,

@@ -7,6 +7,7 @@ import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
 import { readContent } from '../../protocol/records/envelope.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import type { Origin } from '../../protocol/records/request.ts';
+import type { Workspace } from '../../protocol/records/workspace.ts';
 import type { KeyShare } from '../../node/mpc/dkg/key-share.ts';
 import {
   type BlameFile,
@@ -20,6 +21,11 @@ import {
 import { deriveStoredKey } from '../../node/sessions/derived.ts';
 import { PairGate } from '../../node/sessions/pairs/gate.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
+import type { KnownLog } from '../../node/sessions/workspaces.ts';
+import type { Freeze } from '../../node/store/freezes.ts';
+import type { ForkProof } from '../../node/store/heads.ts';
+import type { HeldDecisions } from '../../node/store/held-decisions.ts';
+import { type Debits, longestWindow } from '../../node/store/ledger.ts';
 import { inlineWork } from '../../node/work/inline.ts';
 import type { Work } from '../../node/work/work.ts';
 import { networkId, seedOf, start, type World } from './fixture.ts';
@@ -55,7 +61,16 @@ export class VirtualClock implements Clock {
 
 /** What a node's disk would hold. Lives longer than the node in tests that restart it. */
 export class MemorySessionStore implements SessionStore {
-  readonly jobs = new Map<Hex, { evidence: Evidence; state: 'stored' | 'started' | 'done' }>();
+  readonly jobs = new Map<
+    Hex,
+    { evidence: Evidence; state: 'stored' | 'started' | 'done'; seen: number | undefined }
+  >();
+  readonly logs = new Map<Hex, Workspace>();
+  readonly forked = new Map<string, ForkProof>();
+  readonly frozen = new Map<Hex, Freeze>();
+  readonly held = new Map<Hex, HeldDecisions['decisions']>();
+  readonly debited = new Map<string, Debits>();
+  forgotten: number | undefined;
   readonly finished = new Map<Hex, Envelope>();
   readonly pending = new Map<Hex, { share: KeyShare; confirmation: Envelope }>();
   readonly derived = new Map<
@@ -68,26 +83,28 @@ export class MemorySessionStore implements SessionStore {
   /** Called when a read or write is done, before who asked for it goes on. */
   afterCall: (name: string) => void = () => undefined;
 
-  async putJob(requestId: Hex, evidence: Evidence): Promise<void> {
+  async putJob(requestId: Hex, evidence: Evidence, seen: number): Promise<void> {
     this.beforeWrite('putJob');
-    this.jobs.set(requestId, { state: this.jobs.get(requestId)?.state ?? 'stored', evidence });
+    const job = this.jobs.get(requestId);
+    this.jobs.set(requestId, { state: job?.state ?? 'stored', evidence, seen: job?.seen ?? seen });
   }
   async job(requestId: Hex): Promise<StoredJob | undefined> {
     const job = this.jobs.get(requestId);
-    return job && { requestId, evidence: job.evidence };
+    return job && { requestId, evidence: job.evidence, seen: job.seen };
   }
   async openJobs(): Promise<readonly StoredJob[]> {
-    return [...this.jobs].flatMap(([requestId, { evidence, state }]) =>
-      state === 'done' ? [] : [{ requestId, evidence }],
+    return [...this.jobs].flatMap(([requestId, { evidence, state, seen }]) =>
+      state === 'done' ? [] : [{ requestId, evidence, seen }],
     );
   }
-  async markStarted(requestId: Hex): Promise<void> {
+  async markStarted(requestId: Hex, debits?: Debits): Promise<void> {
     this.beforeWrite('markStarted');
     const job = this.jobs.get(requestId);
     if (job === undefined) throw new Error(`no job ${requestId}`);
     if (job.state === 'stored') job.state = 'started';
+    if (debits) this.debited.set(requestId, debits);
   }
-  async finishJob(requestId: Hex, result: Envelope): Promise<void> {
+  async finishJob(requestId: Hex, result: Envelope, debits?: Debits): Promise<void> {
     this.beforeWrite('finishJob');
     const job = this.jobs.get(requestId);
     if (job === undefined) throw new Error(`no job ${requestId}`);
@@ -95,6 +112,7 @@ export class MemorySessionStore implements SessionStore {
     if (held && held.bytes !== result.bytes && this.kindOf(held) !== 'refusal')
       throw new Error('conflicting result');
     this.finished.set(requestId, result);
+    if (debits) this.debited.set(requestId, debits);
     job.state = 'done';
   }
   async resultOf(requestId: Hex): Promise<Envelope | undefined> {
@@ -140,8 +158,60 @@ export class MemorySessionStore implements SessionStore {
     const { share } = this.active.get(origin.parent) as { share: KeyShare };
     return { ...deriveStoredKey(origin.parent, share, origin.path), certificate };
   }
-  async rememberHead(): Promise<void> {
+  async rememberHead(workspace: Workspace, resolves: boolean): Promise<void> {
     this.beforeWrite('rememberHead');
+    const known = this.logs.get(workspace.id);
+    if (!resolves && known !== undefined && known.head.seq > workspace.head.seq) throw new Error('goes back');
+    this.logs.set(workspace.id, workspace);
+    const fork = this.forked.get(workspace.id);
+    if (resolves && fork) this.forked.set(workspace.id, { ...fork, open: false });
+  }
+  async heads(): Promise<readonly KnownLog[]> {
+    return [...this.logs.values()];
+  }
+  async logOf(workspaceId: Hex): Promise<readonly Envelope[] | undefined> {
+    return this.logs.get(workspaceId)?.log;
+  }
+  async rememberFork(proof: ForkProof): Promise<void> {
+    this.beforeWrite('rememberFork');
+    this.forked.set(proof.workspaceId, proof);
+  }
+  async forks(): Promise<readonly ForkProof[]> {
+    return [...this.forked.values()];
+  }
+  async freezes(): Promise<readonly Freeze[]> {
+    return [...this.frozen.values()];
+  }
+  async setFreeze(workspaceId: Hex, freeze: Freeze | undefined): Promise<void> {
+    this.beforeWrite('setFreeze');
+    if (freeze) this.frozen.set(workspaceId, freeze);
+    else this.frozen.delete(workspaceId);
+  }
+  async heldDecisions(): Promise<readonly HeldDecisions[]> {
+    return [...this.held].map(([requestId, decisions]) => ({ requestId, decisions }));
+  }
+  async setHeldDecisions(
+    changed: readonly { requestId: Hex; decisions: HeldDecisions['decisions'] }[],
+  ): Promise<void> {
+    this.beforeWrite('setHeldDecisions');
+    for (const { requestId, decisions } of changed) {
+      if (decisions.length > 0) this.held.set(requestId, decisions);
+      else this.held.delete(requestId);
+    }
+  }
+  async debits(now: number): Promise<readonly Debits[]> {
+    return [...this.debited.values()].filter(({ at }) => at > now - longestWindow);
+  }
+  async forgetDebits(requestIds: readonly string[]): Promise<void> {
+    this.beforeWrite('forgetDebits');
+    for (const requestId of requestIds) this.debited.delete(requestId);
+  }
+  async debitsForgotten(): Promise<number | undefined> {
+    return this.forgotten;
+  }
+  async markDebitsForgotten(at: number): Promise<void> {
+    this.beforeWrite('markDebitsForgotten');
+    this.forgotten = at;
   }
   kindOf(envelope: Envelope): string {
     return readContent(partyResult, envelope, networkId).content.result.kind;

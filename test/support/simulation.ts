@@ -64,6 +64,7 @@ const writes = new Set([
   'putPendingShare',
   'activateKey',
   'rememberHead',
+  'setHeldDecisions',
 ]);
 
 class Simulation {

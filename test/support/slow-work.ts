@@ -74,4 +74,8 @@ export class SlowWork implements Work {
     this.judged += 1;
     return this.#later(this.slowness.judge(source), () => this.#inline.judge(task, source, signal));
   }
+
+  replay(...[task, source, signal]: Parameters<Work['replay']>): ReturnType<Work['replay']> {
+    return this.#later(this.slowness.judge(source), () => this.#inline.replay(task, source, signal));
+  }
 }

@@ -142,7 +142,7 @@ describe('local control', () => {
 
   it('bounds a request to 64 KiB, with and without a line end', async () => {
     const { path } = await start();
-    const long = `{"method":"echo","params":"${'x'.repeat(64 * 1024)}"}`;
+    const long = `{"method":"echo","params":"${'x'.repeat(4 * 1024 * 1024)}"}`;
     for (const bytes of [long, `${long}\n`]) assert.match(await raw(path, bytes), /too_large/);
     const fits = 'x'.repeat(60 * 1024);
     assert.equal(await call('echo', fits), fits);

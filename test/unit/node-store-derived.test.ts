@@ -147,7 +147,7 @@ describe('node store: derived keys', () => {
       const share = generate(3, 2, `stored ${keyType}`, keyType).get(1)!;
       const [party] = world.parties;
       await open(testNetwork);
-      const session = sessionStore(store, roster, party!.credential, () => start);
+      const session = sessionStore(store, roster, party!.credential);
       const asked = keyRequest(world, { keyType });
       const id = idOf(asked);
       const result: KeyResult = {

@@ -309,7 +309,7 @@ describe('sessions: evidence that came before', () => {
       for (const after of times) {
         const trust = { networkId, now: at + after, keyringId: net.world.keyring.id };
         const { verdict, ...rest } = authorize(each, trust);
-        const remembered = verdicts.judge(authorisation, each, trust);
+        const remembered = verdicts.judge(authorisation, each, trust.now, '', () => trust);
         assert.equal(remembered.verdict, verdict, `${after} ms`);
         assert.equal(
           'reason' in remembered ? remembered.reason : '',

@@ -1,0 +1,96 @@
+// What was taken from the limits of workspaces, as this node knows it: by requests that it started, or whose signatures it
+// saw. Durable before anything leaves; here, in memory, as far back as the longest window.
+import type { Authorisation } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import type { Ledger, LedgerEntry } from '../../protocol/policy/judge.ts';
+import { sameAsset } from '../../protocol/policy/match.ts';
+import type { PlannedLimit } from '../../protocol/policy/plan.ts';
+import { type Debits, longestWindow } from '../store/ledger.ts';
+import type { SessionStore } from './context.ts';
+
+/** Requests whose debits nobody counts any more are deleted so many at a time. */
+const pruneCount = 100;
+
+function limitsOf({ plan }: Authorisation): readonly PlannedLimit[] {
+  return plan.items.flatMap(({ rules }) => rules.flatMap(({ limit }) => (limit ? [limit] : [])));
+}
+
+export class Spent {
+  readonly #store: SessionStore;
+  /** By workspace, then by request. */
+  readonly #debits = new Map<Hex, Map<string, Debits>>();
+  readonly #versions = new Map<Hex, number>();
+  #forgotten: number | undefined;
+
+  constructor(store: SessionStore) {
+    this.#store = store;
+  }
+
+  /** Takes up what the journal holds; before anything is judged. */
+  async open(now: number): Promise<void> {
+    this.#forgotten = await this.#store.debitsForgotten();
+    for (const debits of await this.#store.debits(now)) this.note(debits);
+  }
+
+  /** When debits may have been forgotten last, in milliseconds since 1970. */
+  get forgotten(): number | undefined {
+    return this.#forgotten;
+  }
+
+  /** Debits before now may be missing: every limit counts as used up, for as long as it looks back. Durable when it resolves. */
+  async forget(now: number): Promise<void> {
+    this.#forgotten = Math.max(this.#forgotten ?? 0, now);
+    await this.#store.markDebitsForgotten(now);
+  }
+
+  /** Another one whenever `view` may be, other than by time. */
+  version(authorisation: Authorisation): string {
+    if (limitsOf(authorisation).length === 0) return '';
+    return `${this.#versions.get(authorisation.workspace.id) ?? 0}/${this.#forgotten ?? 0}`;
+  }
+
+  /** What the limits that this may be held to can see. */
+  view(authorisation: Authorisation): Ledger {
+    const { workspace } = authorisation;
+    const limits = limitsOf(authorisation);
+    if (limits.length === 0) return { entries: [] };
+    const longest = Math.max(...limits.map(({ perMs }) => perMs));
+    const entries = [...(this.#debits.get(workspace.id)?.values() ?? [])].flatMap(
+      ({ requestId, at, debits }) =>
+        debits
+          .filter((debit) => limits.some((limit) => sameAsset(debit, limit)))
+          .map((debit): LedgerEntry => ({ ...debit, requestId: requestId as Hex, at })),
+    );
+    return {
+      entries,
+      ...(this.#forgotten !== undefined && { usedUpUntil: this.#forgotten + longest }),
+    };
+  }
+
+  /** What a request takes when it starts, or is seen signed, at `at`; undefined when it takes nothing. */
+  debitsOf({ requestId, workspace, plan }: Authorisation, at: number): Debits | undefined {
+    return plan.debits.length === 0
+      ? undefined
+      : { requestId, workspaceId: workspace.id, at, debits: plan.debits };
+  }
+
+  /** Counts debits from now on, those of an earlier start of the same request no more. */
+  note(debits: Debits): void {
+    const workspaceId = debits.workspaceId as Hex;
+    const own = this.#debits.get(workspaceId) ?? new Map<string, Debits>();
+    own.set(debits.requestId, debits);
+    this.#debits.set(workspaceId, own);
+    this.#versions.set(workspaceId, (this.#versions.get(workspaceId) ?? 0) + 1);
+  }
+
+  /** Deletes what no limit counts any more, now and then. */
+  async prune(workspaceId: Hex, now: number): Promise<void> {
+    const own = this.#debits.get(workspaceId);
+    if (own === undefined) return;
+    const old = [...own.values()].filter(({ at }) => at <= now - longestWindow);
+    if (old.length < pruneCount) return;
+    const requestIds = old.map(({ requestId }) => requestId);
+    await this.#store.forgetDebits(requestIds, now);
+    for (const requestId of requestIds) own.delete(requestId);
+  }
+}

@@ -1,0 +1,193 @@
+// What this node knows of workspaces, and why it may sign nothing for one: its newest log, behind which it never goes back;
+// logs that its owners let fork; and workspaces that this node's operator has frozen.
+import type { Authorisation } from '../../protocol/authorize.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import type { LogHead } from '../../protocol/records/fields.ts';
+import { compareLogs, type LogChain, type Workspace } from '../../protocol/records/workspace.ts';
+import type { Freeze } from '../store/freezes.ts';
+import type { ForkProof } from '../store/heads.ts';
+import type { SessionContext } from './context.ts';
+
+export type KnownLog = LogChain;
+
+/** How a log stands to what was known; `newer` also of a workspace that was not known. */
+export type LogOutcome = 'newer' | 'same' | 'older' | 'fork';
+
+/** Why nothing is signed for a request whose evidence may be sound. */
+export interface Obstacle {
+  readonly code: 'stale_log_head' | 'fork' | 'frozen_here';
+  readonly message: string;
+}
+
+/** For `node status` and `node log show`. */
+export interface WorkspaceStatus {
+  readonly workspaceId: Hex;
+  readonly head?: LogHead;
+  /** Two entries stand after `common`. */
+  readonly fork?: { readonly at: number; readonly common: LogHead; readonly entries: readonly [Hex, Hex] };
+  readonly frozen?: { readonly since: string; readonly reason?: string };
+}
+
+export class Workspaces {
+  readonly #context: SessionContext;
+  readonly #known = new Map<Hex, KnownLog>();
+  /** Those that are not resolved. */
+  readonly #forks = new Map<Hex, ForkProof>();
+  readonly #freezes = new Map<Hex, Freeze>();
+
+  constructor(context: SessionContext) {
+    this.#context = context;
+  }
+
+  /** Takes up what the journal holds; before anything is judged. */
+  async open(): Promise<void> {
+    const { store, log } = this.#context;
+    for (const known of await store.heads()) this.#known.set(known.id, known);
+    for (const fork of await store.forks()) {
+      if (!fork.open) continue;
+      this.#forks.set(fork.workspaceId as Hex, fork);
+      log('workspace.forked', { level: 'warn', workspaceId: fork.workspaceId, seq: fork.common.seq + 1 });
+    }
+    for (const freeze of await store.freezes()) {
+      this.#freezes.set(freeze.workspaceId as Hex, freeze);
+      log('workspace.frozen', { level: 'warn', ...freeze });
+    }
+  }
+
+  /** How many are known. */
+  get size(): number {
+    return this.#known.size;
+  }
+
+  known(workspaceId: Hex): KnownLog | undefined {
+    return this.#known.get(workspaceId);
+  }
+
+  all(): Iterable<KnownLog> {
+    return this.#known.values();
+  }
+
+  /** The proof that a workspace's log has forked, until its owners have resolved it. */
+  fork(workspaceId: Hex): ForkProof | undefined {
+    return this.#forks.get(workspaceId);
+  }
+
+  /** A log that was replayed and verified. Durable when it resolves. Calls about one workspace come one after the other. */
+  async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
+    const { store, log, clock } = this.#context;
+    const { id, head, chain, resolved } = workspace;
+    const known = this.#known.get(id);
+    const compared = known && compareLogs(known, workspace);
+    if (known && compared?.relation === 'fork') {
+      const { common, known: own, received } = compared;
+      const logs = [(await store.logOf(id)) ?? [], workspace.log] as const;
+      const proof: ForkProof = {
+        workspaceId: id,
+        at: clock.now(),
+        common,
+        known: own,
+        received,
+        logs,
+        open: true,
+      };
+      // At once: what is signed while a disk is slow would be signed on one owner's word against another's.
+      const isNew = !this.#forks.has(id);
+      if (isNew) this.#forks.set(id, proof);
+      if (isNew) {
+        log('session.incident', {
+          code: 'fork',
+          workspaceId: id,
+          seq: common.seq + 1,
+          own,
+          received,
+          source,
+        });
+        await store.rememberFork(proof);
+      }
+      return 'fork';
+    }
+    if (compared && compared.relation !== 'newer') return compared.relation;
+    const fork = this.#forks.get(id);
+    const leaves = known?.chain.some((entry, seq) => chain[seq] !== entry) ?? false;
+    const ends = fork !== undefined && resolved.has(fork.common.id as Hex);
+    await store.rememberHead(workspace, leaves || ends);
+    this.#known.set(id, { id, head, chain, resolved });
+    if (ends) {
+      this.#forks.delete(id);
+      log('workspace.resolved', { workspaceId: id, seq: fork.common.seq + 1, left: leaves });
+    }
+    if (known !== undefined) log('workspace.head', { workspaceId: id, seq: head.seq, id: head.id, source });
+    return 'newer';
+  }
+
+  /** Why nothing may be signed now for what this asks for, whatever its evidence says. */
+  obstacle({ workspace, parent }: Pick<Authorisation, 'workspace' | 'parent'>): Obstacle | undefined {
+    for (const { id, head } of parent === undefined ? [workspace] : [workspace, parent]) {
+      const freeze = this.#freezes.get(id);
+      if (freeze !== undefined) {
+        const why = freeze.reason === undefined ? '' : `: ${freeze.reason}`;
+        const message = `workspace ${id} is frozen on this node by its operator since ${freeze.since}${why}`;
+        return { code: 'frozen_here', message };
+      }
+      const fork = this.#forks.get(id);
+      if (fork !== undefined) {
+        const message = `workspace ${id} has two log entries ${fork.common.seq + 1}: its owners must resolve which one stands`;
+        return { code: 'fork', message };
+      }
+      const known = this.#known.get(id)?.head;
+      if (known !== undefined && known.id !== head.id) {
+        const message = `workspace ${id} is at log entry ${known.seq} ${known.id}, the request was made at ${head.seq}`;
+        return { code: 'stale_log_head', message };
+      }
+    }
+    return undefined;
+  }
+
+  isFrozen(workspaceId: Hex): boolean {
+    return this.#freezes.has(workspaceId);
+  }
+
+  /** Holds from the moment of the call; durable when it resolves. */
+  async freeze(freeze: Freeze): Promise<void> {
+    const workspaceId = freeze.workspaceId as Hex;
+    this.#freezes.set(workspaceId, freeze);
+    this.#context.log('workspace.frozen', { level: 'warn', ...freeze });
+    await this.#context.store.setFreeze(workspaceId, freeze);
+  }
+
+  /** Durable before anything is signed again. Returns the freeze that has ended. */
+  async unfreeze(workspaceId: Hex): Promise<Freeze | undefined> {
+    const freeze = this.#freezes.get(workspaceId);
+    if (freeze === undefined) return undefined;
+    await this.#context.store.setFreeze(workspaceId, undefined);
+    this.#freezes.delete(workspaceId);
+    this.#context.log('workspace.unfrozen', { level: 'warn', workspaceId, frozenSince: freeze.since });
+    return freeze;
+  }
+
+  status(): readonly WorkspaceStatus[] {
+    const ids = new Set([...this.#known.keys(), ...this.#freezes.keys()]);
+    return [...ids].map((workspaceId) => {
+      const head = this.#known.get(workspaceId)?.head;
+      const fork = this.#forks.get(workspaceId);
+      const freeze = this.#freezes.get(workspaceId);
+      return {
+        workspaceId,
+        ...(head && { head }),
+        ...(fork && {
+          fork: {
+            at: fork.at,
+            common: fork.common as LogHead,
+            entries: [fork.known as Hex, fork.received as Hex] as const,
+          },
+        }),
+        ...(freeze && {
+          frozen: {
+            since: freeze.since,
+            ...(freeze.reason !== undefined && { reason: freeze.reason }),
+          },
+        }),
+      };
+    });
+  }
+}

@@ -1,0 +1,103 @@
+// What requests have taken from the limits of their workspaces, as far as this node knows: written in one batch with the
+// mark that the request was started, or with its result.
+import * as z from 'zod';
+import type { Debit } from '../../protocol/policy/plan.ts';
+import { recordIdSchema } from '../../protocol/records/fields.ts';
+import type { Change, Journal, Kind } from './journal.ts';
+
+/** The debits of one request; `at` in milliseconds since 1970. */
+export interface Debits {
+  readonly requestId: string;
+  readonly workspaceId: string;
+  readonly at: number;
+  readonly debits: readonly Debit[];
+}
+
+/** No limit looks back further. */
+export const longestWindow = 31 * 24 * 3600_000;
+
+const amountSchema = z.string().regex(/^(0|[1-9][0-9]{0,77})$/);
+
+interface StoredDebits extends Omit<Debits, 'debits'> {
+  readonly debits: readonly (Omit<Debit, 'amount'> & { readonly amount: string })[];
+}
+
+const debitKind: Kind<StoredDebits> = {
+  name: 'debit',
+  schema: z.strictObject({
+    requestId: recordIdSchema,
+    workspaceId: recordIdSchema,
+    at: z.int().min(0),
+    debits: z
+      .array(
+        z.strictObject({
+          keyId: recordIdSchema,
+          chain: z.string(),
+          address: z.string(),
+          amount: amountSchema,
+          transaction: z.string().exactOptional(),
+        }),
+      )
+      .readonly(),
+  }),
+};
+/** When debits may have been forgotten last. */
+const forgottenKind: Kind<{ readonly at: number }> = {
+  name: 'forgotten',
+  schema: z.strictObject({ at: z.int().min(0) }),
+};
+const only = 'this';
+
+/** As part of a change. A request that was debited before is debited from now on instead: it is never counted twice. */
+export function putDebits(change: Change, { requestId, debits, ...when }: Debits): void {
+  if (debits.length === 0) return;
+  const stored = debits.map((debit) => ({ ...debit, amount: String(debit.amount) }));
+  change.put(debitKind, requestId, { requestId, ...when, debits: stored });
+}
+
+export class LedgerRecords {
+  readonly #journal: Journal;
+
+  constructor(journal: Journal) {
+    this.#journal = journal;
+  }
+
+  /** All that a limit may still count at `now`; what none counts any more is deleted. */
+  async load(now: number): Promise<readonly Debits[]> {
+    const all = await this.#journal.list(debitKind);
+    const old = all.filter(({ at }) => at <= now - longestWindow);
+    if (old.length > 0)
+      await this.forget(
+        old.map(({ requestId }) => requestId),
+        now,
+      );
+    return all
+      .filter(({ at }) => at > now - longestWindow)
+      .map(({ debits, ...when }) => ({
+        ...when,
+        debits: debits.map((debit) => ({ ...debit, amount: BigInt(debit.amount) })),
+      }));
+  }
+
+  /** Deletes debits of these requests that no limit counts any more at `now`. */
+  async forget(requestIds: readonly string[], now: number): Promise<void> {
+    await this.#journal.change('debits.pruned', (change) => {
+      for (const requestId of requestIds) {
+        const held = change.get(debitKind, requestId);
+        if (held !== undefined && held.at <= now - longestWindow) change.del(debitKind, requestId);
+      }
+    });
+  }
+
+  /** Debits made before `at`, in milliseconds since 1970, may be missing: the folder is an old copy. */
+  async markForgotten(at: number): Promise<void> {
+    await this.#journal.change('forgotten', (change) => {
+      const known = change.get(forgottenKind, only)?.at ?? 0;
+      if (at > known) change.put(forgottenKind, only, { at });
+    });
+  }
+
+  async forgotten(): Promise<number | undefined> {
+    return (await this.#journal.get(forgottenKind, only))?.at;
+  }
+}

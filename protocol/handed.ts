@@ -1,0 +1,25 @@
+// What owners hand to the operators of nodes as a file, past a coordinator that may keep it back. Form only: whoever takes it
+// verifies the records in it.
+import * as z from 'zod';
+import { maxLogEnvelopes } from './authorize.ts';
+import { envelopeSchema } from './records/envelope.ts';
+
+const logSchema = z.array(envelopeSchema).min(1).max(maxLogEnvelopes);
+
+export const handedSchema = z.discriminatedUnion('type', [
+  /** A workspace's log, and of a child workspace its parent's. */
+  z.strictObject({
+    type: z.literal('countersign.log'),
+    log: logSchema,
+    parentLog: logSchema.exactOptional(),
+  }),
+  /** Decisions on requests; those that take something back are what this is for. */
+  z.strictObject({
+    type: z.literal('countersign.decisions'),
+    decisions: z.array(envelopeSchema).min(1).max(400),
+  }),
+]);
+export type Handed = z.infer<typeof handedSchema>;
+
+/** Longest file of this kind, in bytes. */
+export const maxHandedBytes = 3 * 1024 * 1024;

@@ -1,0 +1,182 @@
+// Limits, delays and hours as each node holds to them by itself: what was taken is counted before anything leaves, and what
+// waits for time alone is taken up by itself.
+import assert from 'node:assert/strict';
+import type { Rule } from '../../protocol/policy/schema.ts';
+import type { Workspace } from '../../protocol/records/workspace.ts';
+import { changed, transferLedBy, transfers } from '../support/changed-network.ts';
+import { hour } from '../support/fixture.ts';
+import { framesSent, KeyedNetwork } from '../support/session-attacker.ts';
+
+const minute = 60_000;
+const limit = { amount: '100000', per: '24h', scope: 'key' as const };
+
+async function scene(rule: Partial<Rule>): Promise<{ net: KeyedNetwork; workspace: Workspace }> {
+  const net = await KeyedNetwork.create(3, 2);
+  const change = { kind: 'policy.sign' as const, policy: transfers(rule) };
+  return { net, workspace: changed(net, net.world.workspace, change) };
+}
+
+/** Lets so much virtual time go by, whether or not anything happens in it. */
+async function pass(net: KeyedNetwork, ms: number): Promise<void> {
+  net.clock.after(ms, () => undefined);
+  await net.pass(ms);
+}
+
+const detailOf = (net: KeyedNetwork, index: number, id: string): string =>
+  net
+    .node(index)
+    .sessions.status()
+    .find(({ requestId }) => requestId === id)?.detail ?? '';
+
+describe('sessions: limits', () => {
+  it('let one start of two requests that fit, but not both, however they come', async () => {
+    const { net, workspace } = await scene({ limit });
+    for (const index of [0, 1]) await net.boot(index);
+    const requests = [55_000n, 55_000n].map((lamports) => transferLedBy(net, workspace, lamports, 0));
+    await Promise.all(
+      [0, 1].flatMap((index) => requests.map(({ full }) => net.node(index).sessions.submit(full))),
+    );
+    const results = (): number => requests.filter(({ id }) => net.node(0).store.finished.has(id)).length;
+    await net.until(() => results() === 1, 30_000, 'one is signed');
+    await pass(net, 10 * minute);
+    assert.equal(results(), 1);
+    for (const index of [0, 1]) {
+      const { debited, jobs } = net.node(index).store;
+      assert.equal(debited.size, 1, `node ${index} has counted one`);
+      const started = requests.filter(({ id }) => jobs.get(id)?.state !== 'stored');
+      assert.equal(started.length, 1);
+    }
+    const [waiting] = requests.filter(({ id }) => !net.node(0).store.finished.has(id));
+    assert.match(detailOf(net, 0, waiting!.id), /limit|used/);
+    assert.equal(net.node(0).sessions.status()[0]?.waiting.for, 'time');
+    await net.stop();
+  });
+
+  it('count what was started before a process was killed, though nothing of it had left', async () => {
+    const { net, workspace } = await scene({ limit });
+    for (const index of [0, 1]) await net.boot(index);
+    const first = transferLedBy(net, workspace, 55_000n, 0);
+    net.node(0).store.afterCall = (name) => {
+      if (name !== 'markStarted') return;
+      net.node(0).store.afterCall = () => undefined;
+      net.kill(0);
+    };
+    await net.submit(first.full, [0, 1]);
+    await net.until(() => !net.node(0).alive, 30_000, 'the node is killed');
+    assert.deepEqual(framesSent(net, net.node(0).party.credential, 'propose'), []);
+    net.kill(1);
+    // Of the first request nothing is there any more but its debit.
+    net.node(0).store.jobs.delete(first.id);
+    await net.boot(0);
+    const second = transferLedBy(net, workspace, 55_000n, 0);
+    const { state, detail } = await net.node(0).sessions.submit(second.full);
+    assert.equal(state, 'waiting');
+    assert.match(detail, /60000 of 100000 SOL are used/);
+    await net.stop();
+  });
+
+  it('count signatures that this node has only heard of', async () => {
+    const { net, workspace } = await scene({ limit });
+    await net.bootAll();
+    const first = transferLedBy(net, workspace, 55_000n, 0);
+    await net.submit(first.full, [0, 1, 2]);
+    await net.until(
+      () => net.nodes.every(({ store }) => store.finished.has(first.id)),
+      60_000,
+      'all know it',
+    );
+    for (const index of [0, 1, 2]) assert.equal(net.node(index).store.debited.size, 1, `node ${index}`);
+    await net.stop();
+  });
+
+  it('have room again when the window has moved on, and are then taken up by themselves', async () => {
+    const { net, workspace } = await scene({ limit: { ...limit, per: '30m' } });
+    for (const index of [0, 1]) await net.boot(index);
+    const first = transferLedBy(net, workspace, 55_000n, 0);
+    await net.submit(first.full, [0, 1]);
+    await net.until(() => net.node(0).store.finished.has(first.id), 30_000, 'the first');
+    const second = transferLedBy(net, workspace, 55_000n, 0);
+    await net.submit(second.full, [0, 1]);
+    await pass(net, 29 * minute);
+    assert(!net.node(0).store.finished.has(second.id));
+    await net.until(() => net.node(0).store.finished.has(second.id), 3 * minute, 'the second');
+    await net.stop();
+  });
+
+  it('count as used up on an old copy of a folder, for as long as they look back', async () => {
+    const { net, workspace } = await scene({ limit: { ...limit, per: '30m' } });
+    for (const index of [0, 1]) await net.boot(index);
+    await net.node(0).sessions.forgetDebits();
+    net.kill(0);
+    await net.boot(0);
+    const { id, full } = transferLedBy(net, workspace, 1n, 1);
+    await net.submit(full, [0, 1]);
+    await pass(net, 29 * minute);
+    assert.match(detailOf(net, 0, id), /taken for used up/);
+    assert.equal(framesSent(net, net.node(0).party.credential, 'accept').length, 0);
+    await net.until(() => net.node(0).store.finished.has(id), 3 * minute, 'the signature');
+    await net.stop();
+  });
+
+  it('hold back no rule without one', async () => {
+    const { net, workspace } = await scene({});
+    for (const index of [0, 1]) await net.boot(index);
+    await net.node(0).sessions.forgetDebits();
+    const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
+    await net.submit(full, [0, 1]);
+    await net.until(() => net.node(0).store.finished.has(id), 30_000, 'the signature');
+    await net.stop();
+  });
+});
+
+describe('sessions: delays', () => {
+  it("count from each node's own first sight, over restarts", async () => {
+    const { net, workspace } = await scene({ delay: '10m' });
+    await net.boot(0);
+    const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
+    assert.equal((await net.node(0).sessions.submit(full)).state, 'waiting');
+    await pass(net, 6 * minute);
+    net.kill(0);
+    for (const index of [0, 1]) await net.boot(index);
+    await net.submit(full, [1]);
+    await pass(net, 5 * minute);
+    // It is over at the first; the second has not waited yet.
+    assert.equal(net.node(0).sessions.status()[0]?.authorised, true);
+    assert.equal(net.node(1).sessions.status()[0]?.authorised, false);
+    assert.equal(net.node(1).sessions.status()[0]?.waiting.for, 'time');
+    assert.equal(framesSent(net, net.node(1).party.credential, 'accept').length, 0);
+    await net.until(() => net.node(0).store.finished.has(id), 7 * minute, 'the signature');
+    assert(net.clock.now() >= (net.node(1).store.jobs.get(id)?.seen ?? Infinity) + 10 * minute);
+    await net.stop();
+  });
+
+  it('are no reason to raise an alarm where others have signed already', async () => {
+    const { net, workspace } = await scene({ delay: '10m' });
+    for (const index of [0, 1]) await net.boot(index);
+    const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
+    await net.submit(full, [0, 1]);
+    await pass(net, 9 * minute);
+    await net.boot(2);
+    await net.submit(full, [2]);
+    await net.until(() => net.node(0).store.finished.has(id), 3 * minute, 'the signature');
+    await pass(net, 1 * minute);
+    assert.deepEqual(net.logged(2, 'session.incident'), []);
+    await net.until(() => net.node(2).store.finished.has(id), 10 * minute, 'it is known there too');
+    await net.stop();
+  });
+});
+
+describe('sessions: hours', () => {
+  it('begin by themselves', async () => {
+    // The network's clock starts on a Tuesday at midnight.
+    const hours = { tz: 'UTC', days: 'mon-fri', from: '00:30', to: '01:00' };
+    const { net, workspace } = await scene({ when: { asset: ['SOL'], hours } });
+    for (const index of [0, 1]) await net.boot(index);
+    const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
+    await net.submit(full, [0, 1]);
+    await pass(net, 20 * minute);
+    assert.equal(framesSent(net, net.node(0).party.credential, 'propose').length, 0);
+    await net.until(() => net.node(0).store.finished.has(id), hour, 'the signature');
+    await net.stop();
+  });
+});
