@@ -40,6 +40,16 @@ const groups: Readonly<Record<string, Group>> = {
       return [workspaceCreate, workspaceShow];
     },
   },
+  policy: {
+    summary: 'who must approve what: validate, explain, import, simulate',
+    load: async () => {
+      const [{ policyExplain, policyImport, policyValidate }, { policySimulate }] = await Promise.all([
+        import('./commands/policy.ts'),
+        import('./commands/policy-simulate.ts'),
+      ]);
+      return [policyValidate, policyExplain, policyImport, policySimulate];
+    },
+  },
   key: {
     summary: 'keys of the workspace: request, list, show, verify',
     load: async () => {

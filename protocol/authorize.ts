@@ -264,7 +264,7 @@ function openParent(
 }
 
 /** The sign policy of a key by itself: the log's, else its request's, else that of the key from which it is derived. */
-function policyOfKey(
+export function policyOfKey(
   key: VerifiedKey,
   workspace: Workspace,
   keys: ReadonlyMap<Hex, ProvenKey>,
@@ -275,7 +275,7 @@ function policyOfKey(
 }
 
 /** The policies in force, nearest first: allowed is what the first allows, denied what any of them denies. */
-function levelsFor(
+export function levelsFor(
   workspace: Workspace,
   parent: Workspace | undefined,
   ofKey?: PolicyLevel['policy'],

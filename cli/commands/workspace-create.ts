@@ -62,9 +62,9 @@ export const workspaceCreate: CommandFactory = (context) =>
         const owners = parseOwners(options.owner);
         const keyrings = options.keyring.map((id) => requireId(id, 'keyring'));
         const signPolicy =
-          options.signPolicy === undefined ? undefined : await readPolicy(options.signPolicy);
+          options.signPolicy === undefined ? undefined : await readPolicy(options.signPolicy, 'sign');
         const adminPolicy =
-          options.adminPolicy === undefined ? undefined : await readPolicy(options.adminPolicy);
+          options.adminPolicy === undefined ? undefined : await readPolicy(options.adminPolicy, 'admin');
         const trusted = (await readProfileFile(context)).workspaceId;
         await withSigner(context, options, async ({ client, networkId, signer }) => {
           if (!owners.some((owner) => owner.credentials.includes(signer.credential))) {
