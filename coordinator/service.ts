@@ -49,6 +49,10 @@ export interface CoordinatorServiceOptions {
 
 const defaultLimit = 50;
 
+const later = async (): Promise<never> => {
+  throw new RpcError('unavailable', 'this coordinator does not do that yet', 'use a newer one');
+};
+
 /** The methods over a store, with the sweep of ended requests between start() and stop(). */
 export function createCoordinatorService(options: CoordinatorServiceOptions): CoordinatorService & {
   readonly registry: Registry;
@@ -145,6 +149,14 @@ class Service implements CoordinatorService {
       },
       action_decide: async ({ decision }) => this.#decide(decision),
       connector_pending: async (params, caller) => this.#pending(params, caller),
+      workspace_log: later,
+      workspace_propose: later,
+      change_get: later,
+      change_list: later,
+      policy_validate: later,
+      policy_simulate: later,
+      policy_explain: later,
+      connector_logs: later,
       connector_submitResult: async ({ result }, caller) => this.#submitResult(result, caller),
       connector_heartbeat: async ({ keyringId, nodeUp }, caller) => {
         const party = await this.#access.connectorOf(keyringId, caller);

@@ -2,16 +2,18 @@
 // file; documentation is generated from it.
 import * as z from 'zod';
 import { evidenceSchema } from './authorize.ts';
-import { hexBytes } from './hex.ts';
+import { type Hex, hexBytes } from './hex.ts';
 import { keyEntrySchema } from './key-proofs.ts';
 import { derivationPathSchema } from './keys/derivation.ts';
 import { keyTypeSchema } from './keys/key-type.ts';
+import { credentialTypeSchema } from './policy/schema.ts';
 import { receiptSchema } from './receipt.ts';
 import { envelopeSchema } from './records/envelope.ts';
 import {
   credentialSchema,
   epochSchema,
   logHeadSchema,
+  nameSchema,
   networkIdSchema,
   recordIdSchema,
   timestampSchema,
@@ -58,7 +60,8 @@ export const rejectionCodeSchema = z.enum([
   'approvers', // the approvers said no
   'cancelled', // the initiator took it back
   'approval_timeout', // it ended before it had its approvals
-  'policy_changed',
+  'policy_changed', // the workspace, or its parent, is no longer as it was when this was asked for
+  'superseded', // of a change: another one took its place in the log
   'parties', // too many parties refused
   'mpc_timeout', // it ended before enough parties had signed
 ]);
@@ -69,6 +72,16 @@ export const missingSchema = z.strictObject({
   need: z.int(),
   have: z.array(z.string()),
   from: z.array(z.string()),
+  /** Only decisions signed with a credential of one of these kinds count. */
+  credential: z.array(credentialTypeSchema).exactOptional(),
+});
+
+/** What a rule waits for that nobody has to decide. */
+export const holdSchema = z.strictObject({
+  rule: z.string(),
+  hold: z.enum(['delay', 'hours', 'limit']),
+  until: timestampSchema.exactOptional(),
+  detail: z.string(),
 });
 
 /** Results of distinct parties that count, how many it takes, refusals. */
@@ -86,6 +99,8 @@ export const requestViewSchema = z.strictObject({
   decisions: z.array(envelopeSchema),
   /** While partial: what the policy still wants. */
   missing: z.array(missingSchema).optional(),
+  /** While partial: what it waits for besides. */
+  holds: z.array(holdSchema).exactOptional(),
   votes: votesSchema,
   results: z.array(envelopeSchema),
   /** Fulfilled sign request: one signature an item, and the signed transaction where the payload is one. */
@@ -109,6 +124,43 @@ export const requestViewSchema = z.strictObject({
   updated: timestampSchema,
 });
 export type RequestView = z.infer<typeof requestViewSchema>;
+
+export const changeStateSchema = z.enum(['partial', 'fulfilled', 'rejected']);
+export type ChangeStateName = z.infer<typeof changeStateSchema>;
+
+/** How a proposed change of a workspace stands: `fulfilled` is in the log. */
+export const changeViewSchema = z.strictObject({
+  changeId: recordIdSchema,
+  kind: z.literal('change'),
+  workspaceId: recordIdSchema,
+  state: changeStateSchema,
+  reason: z.strictObject({ code: rejectionCodeSchema, detail: z.string() }).optional(),
+  change: envelopeSchema,
+  decisions: z.array(envelopeSchema),
+  /** While partial: what the admin policy still wants. */
+  missing: z.array(missingSchema).optional(),
+  /** While partial: what it waits for besides. */
+  holds: z.array(holdSchema).exactOptional(),
+  created: timestampSchema,
+  expires: timestampSchema,
+  updated: timestampSchema,
+});
+export type ChangeView = z.infer<typeof changeViewSchema>;
+
+/** What owners decide on. */
+export const actionViewSchema = z.discriminatedUnion('kind', [requestViewSchema, changeViewSchema]);
+export type ActionView = z.infer<typeof actionViewSchema>;
+
+/** Id of a request or a change. */
+export function actionId(view: ActionView): Hex {
+  return view.kind === 'change' ? view.changeId : view.requestId;
+}
+
+/** Throws TypeError for a change. */
+export function asRequest(view: ActionView): RequestView {
+  if (view.kind !== 'change') return view;
+  throw new TypeError(`${view.changeId} is a change of a workspace, not a request`);
+}
 
 export const keyViewSchema = z.strictObject({
   keyId: recordIdSchema,
@@ -135,8 +187,36 @@ export const workspaceViewSchema = z.strictObject({
   name: z.string(),
   head: logHeadSchema,
   log: z.array(envelopeSchema),
+  /** Of a child workspace whose parent is here: its parent's log. Requests name its head too. */
+  parentLog: z.array(envelopeSchema).exactOptional(),
 });
 export type WorkspaceView = z.infer<typeof workspaceViewSchema>;
+
+/** Whose policy is in force, in words. */
+export const policyWordsSchema = z.strictObject({
+  /** `admin` is about changes of the workspace; of the others the first that is there allows, and each denies. */
+  level: z.enum(['key', 'workspace', 'parent', 'admin']),
+  workspaceId: recordIdSchema,
+  /** One line a rule. */
+  lines: z.array(z.string()),
+  /** What in it its owners may not expect. */
+  warnings: z.array(z.string()),
+});
+export type PolicyWords = z.infer<typeof policyWordsSchema>;
+
+/** What a policy's rules say of one item, before anybody has decided. */
+export const simulatedItemSchema = z.strictObject({
+  /** Absent for a request for a key. */
+  keyId: recordIdSchema.exactOptional(),
+  /** Rules that allow it, given their approvals. */
+  rules: z.array(z.string()),
+  /** Rules that deny it, at some hours or always. */
+  denied: z.array(z.string()),
+  /** Why rules that allow something do not allow this. */
+  mismatches: z.array(
+    z.strictObject({ rule: z.string(), condition: z.string(), value: z.string(), wanted: z.string() }),
+  ),
+});
 
 export const keyringViewSchema = z.strictObject({
   keyringId: recordIdSchema,
@@ -178,6 +258,28 @@ export const eventSchema = z.discriminatedUnion('type', [
     party: credentialSchema,
     result: z.enum(['signatures', 'key', 'refusal']),
     votes: votesSchema,
+    at: timestampSchema,
+  }),
+  z.strictObject({
+    type: z.literal('change.state'),
+    changeId: recordIdSchema,
+    state: changeStateSchema,
+    at: timestampSchema,
+    reason: z.strictObject({ code: rejectionCodeSchema, detail: z.string() }).optional(),
+  }),
+  z.strictObject({
+    type: z.literal('change.decision'),
+    changeId: recordIdSchema,
+    decisionId: recordIdSchema,
+    principal: z.string(),
+    decision: z.enum(['approve', 'reject', 'withdraw']),
+    at: timestampSchema,
+  }),
+  /** On the streams of the workspace and of every keyring that it uses, or used until then. */
+  z.strictObject({
+    type: z.literal('workspace.head'),
+    workspaceId: recordIdSchema,
+    head: logHeadSchema,
     at: timestampSchema,
   }),
 ]);
@@ -224,6 +326,80 @@ export const methods = {
     access: 'signed',
     params: z.strictObject(page),
     result: pageOf(workspaceViewSchema),
+  },
+  workspace_log: {
+    summary: "Entries of a workspace's log after one of them, with their decisions",
+    access: 'signed',
+    params: z.strictObject({ workspaceId: recordIdSchema, after: z.int().min(0).exactOptional() }),
+    result: z.strictObject({
+      workspaceId: recordIdSchema,
+      head: logHeadSchema,
+      log: z.array(envelopeSchema),
+    }),
+  },
+  workspace_propose: {
+    summary: 'Proposes a change of a workspace with a signed workspace.change',
+    access: 'open',
+    params: z.strictObject({ change: envelopeSchema }),
+    result: changeViewSchema,
+  },
+  change_get: {
+    summary: 'How a change stands, and the log that it follows, so that an owner can judge it',
+    access: 'signed',
+    params: byId('changeId'),
+    result: z.strictObject({ view: changeViewSchema, log: z.array(envelopeSchema) }),
+  },
+  change_list: {
+    summary: 'Changes of a workspace that were proposed, oldest first',
+    access: 'signed',
+    params: z.strictObject({ workspaceId: recordIdSchema, state: changeStateSchema.optional(), ...page }),
+    result: pageOf(changeViewSchema),
+  },
+  policy_validate: {
+    summary: 'What is wrong with a policy',
+    access: 'open',
+    params: z.strictObject({
+      policy: z.looseObject({}),
+      /** Default: a sign policy. */
+      admin: z.boolean().exactOptional(),
+      /** Names of the owners under whom it would be in force. */
+      owners: z.array(nameSchema).max(100).exactOptional(),
+    }),
+    result: z.strictObject({
+      complaints: z.array(
+        z.strictObject({ path: z.array(z.union([z.string(), z.int()])), message: z.string() }),
+      ),
+      lines: z.array(z.string()),
+      warnings: z.array(z.string()),
+    }),
+  },
+  policy_simulate: {
+    summary: 'What the policies in force would say of a request, without making it',
+    access: 'signed',
+    params: z.strictObject({
+      workspaceId: recordIdSchema,
+      /** Content of a request, unsigned. */
+      request: z.looseObject({}).exactOptional(),
+      requestId: recordIdSchema.exactOptional(),
+      /** Names of owners who are taken to have approved. */
+      approvals: z.array(nameSchema).max(100).exactOptional(),
+    }),
+    result: z.strictObject({
+      verdict: z.enum(['satisfied', 'waiting', 'refused']),
+      /** Of one that is refused. */
+      reason: z.string().exactOptional(),
+      detail: z.string().exactOptional(),
+      items: z.array(simulatedItemSchema),
+      missing: z.array(missingSchema),
+      holds: z.array(holdSchema),
+      expires: timestampSchema.exactOptional(),
+    }),
+  },
+  policy_explain: {
+    summary: 'The policies in force for a workspace or one of its keys, in words',
+    access: 'signed',
+    params: z.strictObject({ workspaceId: recordIdSchema, keyId: recordIdSchema.exactOptional() }),
+    result: z.strictObject({ policies: z.array(policyWordsSchema) }),
   },
   keyring_create: {
     summary: 'Registers a keyring from a roster that an admin and every party signed',
@@ -287,10 +463,16 @@ export const methods = {
     result: requestViewSchema,
   },
   action_list: {
-    summary: 'Requests of a workspace that await approvers, pending ones whose approvals ran out included',
+    summary:
+      'Requests and changes of a workspace that are not decided, pending requests whose approvals ran out included',
     access: 'signed',
-    params: z.strictObject({ workspaceId: recordIdSchema, ...page }),
-    result: pageOf(requestViewSchema),
+    params: z.strictObject({
+      workspaceId: recordIdSchema,
+      /** Only those that the caller's own decision can bring further. */
+      mine: z.boolean().exactOptional(),
+      ...page,
+    }),
+    result: pageOf(actionViewSchema),
   },
   action_get: {
     summary: 'A request with all evidence for it, so that an approver can judge it from the signed bytes',
@@ -299,10 +481,10 @@ export const methods = {
     result: z.strictObject({ view: requestViewSchema, evidence: evidenceSchema }),
   },
   action_decide: {
-    summary: 'Approves or rejects with a signed decision',
+    summary: 'Approves or rejects a request or a change, or takes that back, with a signed decision',
     access: 'open',
     params: z.strictObject({ decision: envelopeSchema }),
-    result: requestViewSchema,
+    result: actionViewSchema,
   },
   receipt_get: {
     summary: 'Everything signed about a fulfilled request, to be checked offline and kept',
@@ -326,6 +508,24 @@ export const methods = {
       ),
       next: z.string().optional(),
     }),
+  },
+  connector_logs: {
+    summary: 'Logs of the workspaces that use the keyring, for its nodes',
+    access: 'connector',
+    params: z.strictObject({
+      keyringId: recordIdSchema,
+      workspaceIds: z.array(recordIdSchema).max(50).exactOptional(),
+      ...page,
+    }),
+    result: pageOf(
+      z.strictObject({
+        workspaceId: recordIdSchema,
+        head: logHeadSchema,
+        log: z.array(envelopeSchema),
+        /** Of a child workspace whose parent is here: its parent's log. */
+        parentLog: z.array(envelopeSchema).exactOptional(),
+      }),
+    ),
   },
   connector_submitResult: {
     summary: "Hands in one party's own signed result",

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { buildDecision } from '../../client/records.ts';
 import type { BuiltRecord } from '../../client/records.ts';
 import { labelSchema } from '../../protocol/records/fields.ts';
+import { actionId } from '../../protocol/rpc.ts';
 import { actionLines, actionWarnings, approvable, fetchAction, type JudgedAction } from '../action.ts';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
@@ -28,7 +29,8 @@ async function submit(
   decision: 'approved' | 'rejected',
 ): Promise<void> {
   const view = await client.call('action_decide', { decision: envelope }, { signal: context.signal });
-  const { requestId, state } = view;
+  const requestId = actionId(view);
+  const { state } = view;
   printResult(context, options, { requestId, decision, decisionId: id, state }, () =>
     fields([
       ['request', requestId],

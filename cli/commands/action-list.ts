@@ -49,7 +49,8 @@ export const actionList: CommandFactory = (context) =>
               { signal: context.signal },
             ),
           );
-          const actions = views.map((view) => listed(view, workspace, networkId));
+          const requests = views.flatMap((view) => (view.kind === 'change' ? [] : [view]));
+          const actions = requests.map((view) => listed(view, workspace, networkId));
           printResult(context, options, actions, () =>
             actions.length === 0
               ? ['nothing awaits a decision']

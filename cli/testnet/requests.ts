@@ -3,7 +3,7 @@
 import type { BuiltRecord } from '../../client/records.ts';
 import { buildDecision } from '../../client/records.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import type { RequestView } from '../../protocol/rpc.ts';
+import { asRequest, type RequestView } from '../../protocol/rpc.ts';
 import { approvable, fetchAction } from '../action.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
@@ -157,6 +157,7 @@ export async function approve({ people }: Stage, as: string, requestId: Hex): Pr
       },
       session.signer,
     );
-    return await session.client.call('action_decide', { decision: envelope }, { signal: people.signal });
+    const { client } = session;
+    return asRequest(await client.call('action_decide', { decision: envelope }, { signal: people.signal }));
   });
 }

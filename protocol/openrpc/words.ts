@@ -102,6 +102,54 @@ export const methodWords: Readonly<Record<MethodName, MethodWords>> = {
     result: 'A page of workspaces.',
     errors: [],
   },
+  workspace_log: {
+    description:
+      'Replay it on top of what is known. `after` is the `seq` of an entry; without it, the whole log. A `resolve` stands before ' +
+      'the entry that it is about.',
+    result: 'Signed records, and the head to which they lead.',
+    errors: ['not_found'],
+  },
+  workspace_propose: {
+    description:
+      'The id of the record is the id of the change. One that brings in an owner or a credential is countersigned by it. Of changes that follow the same entry the first that is decided stands.',
+    result: 'How the change stands: `fulfilled` when its initiator alone suffices.',
+    errors: [
+      'not_found',
+      'forbidden',
+      'bad_signature',
+      'stale_log_head',
+      'wrong_state',
+      'policy_denied',
+      'expired',
+    ],
+  },
+  change_get: {
+    description: 'Judge the change from its signed bytes, against the log before it.',
+    result: 'The change, and the log that it follows.',
+    errors: ['not_found'],
+  },
+  change_list: {
+    description: '`state` filters within a page: a page may be empty and still have a `next`.',
+    result: 'A page of changes.',
+    errors: ['not_found'],
+  },
+  policy_validate: {
+    description: 'Nothing is stored. With `owners`, also what their names make impossible.',
+    result:
+      'Complaints, each with its place in the policy; none: the policy is good. Then it is also put into words.',
+    errors: [],
+  },
+  policy_simulate: {
+    description:
+      'Give the unsigned content of a request, or the id of one that was made. Its initiator is taken to have approved, and each of `approvals`.',
+    result: 'What the rules would say, and whom they would still want.',
+    errors: ['not_found'],
+  },
+  policy_explain: {
+    description: 'Derived from the log, as anybody can who has it.',
+    result: 'Policies, the nearest first.',
+    errors: ['not_found'],
+  },
   keyring_create: {
     description:
       'The id of the roster is the id of the keyring. A coordinator with an allowlist registers only what a listed admin signed.',
@@ -149,8 +197,9 @@ export const methodWords: Readonly<Record<MethodName, MethodWords>> = {
     errors: ['not_found'],
   },
   action_list: {
-    description: 'What the owners of a workspace have still to decide.',
-    result: 'A page of requests.',
+    description:
+      'What the owners of a workspace have still to decide, and what waits for time alone. `mine` filters within a page.',
+    result: 'A page of requests and changes, told apart by `kind`.',
     errors: ['not_found'],
   },
   action_get: {
@@ -161,8 +210,8 @@ export const methodWords: Readonly<Record<MethodName, MethodWords>> = {
   },
   action_decide: {
     description:
-      'An approver decides while the request is `partial`; while it is `pending`, approvals can be renewed. The initiator can take it back.',
-    result: 'The request as the decision leaves it.',
+      'An approver decides while the request or change is `partial`; while a request is `pending`, approvals can be renewed. The initiator can take it back.',
+    result: 'The request or change as the decision leaves it.',
     errors: ['not_found', 'forbidden', 'bad_signature', 'stale_log_head', 'wrong_state', 'expired'],
   },
   receipt_get: {
@@ -175,6 +224,11 @@ export const methodWords: Readonly<Record<MethodName, MethodWords>> = {
     description:
       'A snapshot: take the cursor of the first page, read all pages, then watch the stream of the keyring from there. With `requestIds`, only these.',
     result: 'A page of requests with evidence, and the cursor.',
+    errors: ['not_found'],
+  },
+  connector_logs: {
+    description: 'In the order of their ids. With `workspaceIds`, only these.',
+    result: 'A page of logs.',
     errors: ['not_found'],
   },
   connector_submitResult: {
@@ -284,4 +338,33 @@ export const fieldWords: Readonly<Record<string, string>> = {
   view: 'How the request stands.',
   votes: 'Results of distinct parties that count, how many it takes, refusals.',
   workspaceId: 'Id of a workspace: of its signed genesis.',
+  admin: 'Whether it is one of changes of the workspace itself.',
+  approvals: 'Names of owners who are taken to have approved.',
+  'workspace_log.after': 'The `seq` of the last entry that is known.',
+  change: 'A signed `workspace.change`.',
+  changeId: 'Id of a change: of its signed record.',
+  complaints: 'What is wrong. Empty: nothing.',
+  condition: 'The condition of the rule that does not hold.',
+  'Missing.credential': 'Only decisions signed with a credential of one of these kinds count.',
+  denied: 'Rules that deny it, at their hours or always.',
+  hold: 'What it waits for.',
+  holds: 'What rules wait for that nobody has to decide.',
+  level: 'Whose policy it is; `admin` is about changes of the workspace.',
+  lines: 'In words, one line a rule.',
+  message: 'What is wrong, in words.',
+  mine: 'Only what awaits a decision of the caller.',
+  mismatches: 'Why rules that allow something do not allow this.',
+  owners: 'Names of owners.',
+  parentLog: "Of a child workspace: its parent's log.",
+  policies: 'Policies in force.',
+  policy: 'A policy.',
+  'policy_validate.complaints.path': 'Where it is, from the outside in.',
+  'policy_simulate.request': 'Content of a `request`, unsigned.',
+  rules: 'Rules that allow it, given their approvals.',
+  until: 'When that is over, as far as it is known.',
+  value: 'What it saw.',
+  verdict: 'Whether it would be signed.',
+  wanted: 'What it wants.',
+  warnings: 'What in it its owners may not expect.',
+  workspaceIds: 'Only these workspaces, at most 50.',
 };

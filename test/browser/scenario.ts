@@ -75,7 +75,7 @@ export async function scenario(client: typeof ClientPackage, settings: Settings)
       for await (const { sequence, event } of coordinator.events(stream, handled, { signal: limit.signal })) {
         handled = sequence;
         events.push(event.type === 'request.state' ? event.state : event.type);
-        if (isEnd(event) && event.requestId === requestId) return;
+        if (isEnd(event) && 'requestId' in event && event.requestId === requestId) return;
       }
     } finally {
       clearTimeout(timer);

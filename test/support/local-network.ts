@@ -28,7 +28,7 @@ import type { KeyType } from '../../protocol/keys/key-type.ts';
 import type { Payload } from '../../protocol/payloads/payload.ts';
 import { ed25519Signer, type Signer } from '../../protocol/records/envelope.ts';
 import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
-import type { RequestView } from '../../protocol/rpc.ts';
+import { asRequest, type RequestView } from '../../protocol/rpc.ts';
 import { until } from './until.ts';
 
 const command = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
@@ -247,7 +247,7 @@ export class LocalNetwork {
       },
       signer,
     );
-    return client.call('action_decide', { decision: envelope });
+    return asRequest(await client.call('action_decide', { decision: envelope }));
   }
 
   /** Waits until a request is final. */

@@ -1,5 +1,6 @@
 // Pages, waiting and watching, and two coordinators over one store.
 import assert from 'node:assert/strict';
+import { actionId } from '../../protocol/rpc.ts';
 import { RpcError } from '../../coordinator/rpc/error.ts';
 import {
   approve,
@@ -59,10 +60,7 @@ for (const [name, open] of Object.entries(stores)) {
         const actions = await all((after) =>
           at.call('action_list', { workspaceId, limit: 1, ...cursor(after) }, at.owner()),
         );
-        assert.deepEqual(
-          actions.flat().map((view) => view.requestId),
-          [ids[1], ids[3], ids[4]],
-        );
+        assert.deepEqual(actions.flat().map(actionId), [ids[1], ids[3], ids[4]]);
         await at.key('second');
         const keys = await all((after) =>
           at.call('key_list', { workspaceId, limit: 1, ...cursor(after) }, at.owner()),

@@ -1,6 +1,6 @@
 // The coordinator's methods over every embedded store: the whole way of a request, idempotency, concurrency, time.
 import assert from 'node:assert/strict';
-import { eventSchema } from '../../protocol/rpc.ts';
+import { actionId, eventSchema } from '../../protocol/rpc.ts';
 import { addSignature } from '../../protocol/records/envelope.ts';
 import { payload } from '../support/coordinated.ts';
 import {
@@ -67,10 +67,7 @@ for (const [name, open] of Object.entries(stores)) {
         assert.equal(stored.state, 'partial');
         assert.deepEqual(stored.missing?.[0]?.from, ['bob', 'carol']);
         const actions = await at.call('action_list', { workspaceId: workspace.id }, at.owner('bob'));
-        assert.deepEqual(
-          actions.items.map((item) => item.requestId),
-          [requestId],
-        );
+        assert.deepEqual(actions.items.map(actionId), [requestId]);
         const action = await at.call('action_get', { requestId }, at.owner('bob'));
         assert.deepEqual(action.evidence.request, request);
         const decided = await at.call('action_decide', { decision: approve(at.world, requestId, 'bob') });

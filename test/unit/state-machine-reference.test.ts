@@ -420,7 +420,10 @@ class Twins {
           ? undefined
           : (JSON.parse(reference.published) as { signatures: Hex[] }).signatures;
       assert.deepEqual(signatures, published);
-      assert.deepEqual(events.filter((event) => event.requestId === id).map(told), reference.events);
+      assert.deepEqual(
+        events.filter((event) => 'requestId' in event && event.requestId === id).map(told),
+        reference.events,
+      );
       this.#checkInvariants(pair, stored);
     }
   }
@@ -467,6 +470,8 @@ function told(event: CoordinatorEvent): ReferenceEvent {
       const { party, result: kind, votes } = event;
       return { what: 'result', party, kind, have: votes.have, refused: votes.refused };
     }
+    default:
+      throw new TypeError(`an event of a request: ${event.type}`);
   }
 }
 
