@@ -31,13 +31,14 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   workspace: {
-    summary: 'owners and policies: create, show',
+    summary: 'owners and policies: create, show, and proposals of changes',
     load: async () => {
-      const [{ workspaceCreate }, { workspaceShow }] = await Promise.all([
+      const [{ workspaceCreate }, { workspaceShow }, { workspaceChanges }] = await Promise.all([
         import('./commands/workspace-create.ts'),
         import('./commands/workspace-show.ts'),
+        import('./commands/workspace-change.ts'),
       ]);
-      return [workspaceCreate, workspaceShow];
+      return [workspaceCreate, workspaceShow, ...workspaceChanges];
     },
   },
   policy: {
@@ -61,13 +62,12 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   action: {
-    summary: 'what awaits decisions: list, show, approve, reject',
+    summary: 'what awaits decisions: list, show, approve, reject, withdraw',
     load: async () => {
-      const [{ actionList, actionShow }, { actionApprove, actionReject }] = await Promise.all([
-        import('./commands/action-list.ts'),
-        import('./commands/action-approve.ts'),
-      ]);
-      return [actionList, actionShow, actionApprove, actionReject];
+      const [{ actionList, actionShow }, { actionApprove, actionReject, actionWithdraw }] = await Promise.all(
+        [import('./commands/action-list.ts'), import('./commands/action-approve.ts')],
+      );
+      return [actionList, actionShow, actionApprove, actionReject, actionWithdraw];
     },
   },
   request: {
