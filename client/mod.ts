@@ -4,6 +4,7 @@ export { type CallOptions, type Client, type ClientOptions, createClient } from 
 export { RpcClientError, type RpcClientErrorCode } from './rpc-error.ts';
 export type { EventStreamName, SequencedEvent, WatchOptions } from './watch.ts';
 export {
+  buildChange,
   buildDecision,
   buildGenesis,
   buildKeyRequest,
@@ -11,10 +12,13 @@ export {
   buildRosterDraft,
   buildSignRequest,
   type BuiltRecord,
+  type ChangeOptions,
   type DecisionOptions,
   defaultApprovalLifetime,
+  defaultChangeLifetime,
   type GenesisOptions,
   type KeyRequestOptions,
+  longestDelay,
   type RequestOptions,
   type RosterOptions,
   type SignRequestOptions,
@@ -104,8 +108,21 @@ export {
   request as requestRecord,
   type SignRequest,
 } from '../protocol/records/request.ts';
+export { type Change, type WorkspaceChange, workspaceChange } from '../protocol/records/workspace-change.ts';
 export { type Principal, workspaceGenesis } from '../protocol/records/workspace-genesis.ts';
-export { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
+export type { WorkspaceState } from '../protocol/records/workspace-state.ts';
+export {
+  appendChange,
+  compareLogs,
+  judgeChange,
+  logAt,
+  type LogRelation,
+  openChange,
+  type OpenedChange,
+  openWorkspace,
+  ownerOf,
+  type Workspace,
+} from '../protocol/records/workspace.ts';
 export {
   type Access,
   actionId,

@@ -4,6 +4,7 @@ import { defaultRequestLifetime, maxRequestLifetime } from '../protocol/authoriz
 import { type Hex, toHex } from '../protocol/hex.ts';
 import type { KeyType } from '../protocol/keys/key-type.ts';
 import type { Payload } from '../protocol/payloads/payload.ts';
+import type { Plan } from '../protocol/policy/plan.ts';
 import { defaultAdminPolicy, defaultPolicy, type Policy } from '../protocol/policy/schema.ts';
 import { type Decision, decision as decisionRecord } from '../protocol/records/decision.ts';
 import {
@@ -23,11 +24,14 @@ import {
   request as requestRecord,
   type SignRequest,
 } from '../protocol/records/request.ts';
+import { type Change, type WorkspaceChange, workspaceChange } from '../protocol/records/workspace-change.ts';
 import { type Principal, workspaceGenesis } from '../protocol/records/workspace-genesis.ts';
-import { openWorkspace, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
+import { checkChange, openWorkspace, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
 
-/** How long an approval may be used when its maker says nothing, in milliseconds. */
+/** How long an approval may be used when its maker says nothing, in milliseconds: after the delay that it waits for. */
 export const defaultApprovalLifetime = 3600_000;
+/** How long a change may be decided on when its maker says nothing, in milliseconds. */
+export const defaultChangeLifetime = 7 * 24 * 3600_000;
 
 export interface BuildOptions {
   readonly networkId: string;
@@ -76,16 +80,21 @@ export interface GenesisOptions extends BuildOptions {
   readonly keyrings: readonly Hex[];
   /** Default: a majority of the owners. */
   readonly adminPolicy?: Policy;
-  /** Default: any one owner alone, for transactions and key requests. Warn whoever takes this default. */
+  /**
+   * Default: any one owner alone, for transactions and key requests. Warn whoever takes this default. A child workspace
+   * without one is under its parent's, whatever that becomes.
+   */
   readonly signPolicy?: Policy;
+  /** Of a child workspace: its parent, whose owners have to name it too (`child.add`). */
+  readonly parent?: Hex;
 }
 
 /** A workspace's genesis, signed by one of its owners. Throws RecordError when no verifier would accept it. */
 export function buildGenesis(options: GenesisOptions, signer: Signer): BuiltRecord {
-  const { networkId, name, owners, keyrings } = options;
+  const { networkId, name, owners, keyrings, parent } = options;
   const { created, nonce } = fresh(options);
   const adminPolicy = options.adminPolicy ?? defaultAdminPolicy(owners.length);
-  const signPolicy = options.signPolicy ?? defaultPolicy;
+  const signPolicy = options.signPolicy ?? (parent === undefined ? defaultPolicy : undefined);
   const built = build(
     workspaceGenesis,
     {
@@ -94,7 +103,8 @@ export function buildGenesis(options: GenesisOptions, signer: Signer): BuiltReco
       owners: [...owners],
       keyrings: [...keyrings],
       adminPolicy,
-      signPolicy,
+      ...(signPolicy && { signPolicy }),
+      ...(parent !== undefined && { parent }),
       created,
       nonce,
     },
@@ -152,18 +162,21 @@ function pick({ created, nonce }: { created: string; nonce: Hex }): { created: s
 export interface RequestOptions extends BuildOptions {
   /** The workspace as its verified log tells it (`openWorkspace`): the request is void under any other state of it. */
   readonly workspace: Pick<Workspace, 'id' | 'head' | 'owners'>;
+  /** Of a child workspace: its parent, as its verified log tells it. The request is void under any other state of that, too. */
+  readonly parent?: Pick<Workspace, 'head'>;
   /** Milliseconds until the request ends; default 24 hours, at most 30 days: rules may end it before. */
   readonly lifetimeMs?: number;
 }
 
 function requestBase(options: RequestOptions, signer: Signer) {
-  const { networkId, workspace, lifetimeMs = defaultRequestLifetime } = options;
+  const { networkId, workspace, parent, lifetimeMs = defaultRequestLifetime } = options;
   const { now, created, nonce } = fresh(options);
   return {
     networkId,
     workspaceId: workspace.id,
     initiator: ownerWith(workspace, signer, requestRecord.type).name,
     logHead: { ...workspace.head },
+    ...(parent && { parentHead: { ...parent.head } }),
     created,
     // Verifiers end it after the longest lifetime whatever it says: better that it says so itself.
     expires: timestamp(now + Math.min(lifetimeMs, maxRequestLifetime)),
@@ -178,13 +191,23 @@ export interface KeyRequestOptions extends RequestOptions {
   readonly label: string;
   /** Of a key to be derived instead of generated: from which generated key of the same type, and how. */
   readonly origin?: Origin;
+  /** The sign policy of this key alone, instead of the workspace's, until the workspace's log gives it another. */
+  readonly policy?: Policy;
 }
 
 /** Asks for a new key; the record's id is the key's id. Throws RecordError. */
 export function buildKeyRequest(options: KeyRequestOptions, signer: Signer): BuiltRecord {
-  const { keyringId, keyType, label, origin } = options;
+  const { keyringId, keyType, label, origin, policy } = options;
   const base = requestBase(options, signer);
-  const content: Request = { ...base, kind: 'key', keyringId, keyType, label, ...origin };
+  const content: Request = {
+    ...base,
+    kind: 'key',
+    keyringId,
+    keyType,
+    label,
+    ...origin,
+    ...(policy && { policy }),
+  };
   return build(requestRecord, content, signer);
 }
 
@@ -200,11 +223,45 @@ export function buildSignRequest(options: SignRequestOptions, signer: Signer): B
   return build<Request>(requestRecord, content, signer);
 }
 
+export interface ChangeOptions extends BuildOptions {
+  /** The workspace as its verified log tells it (`openWorkspace`): the change follows its head and no other. */
+  readonly workspace: Workspace;
+  readonly change: Change;
+  /** Milliseconds for which it may be decided on; default 7 days, at most 30 days. */
+  readonly lifetimeMs?: number;
+}
+
+/**
+ * Proposes a change of a workspace, as one of its owners. Each credential that it brings in still has to sign it
+ * (`addSignature`). Throws RecordError when no verifier would accept it, whatever the owners decide.
+ */
+export function buildChange(options: ChangeOptions, signer: Signer): BuiltRecord {
+  const { networkId, workspace, change, lifetimeMs = defaultChangeLifetime } = options;
+  const { now, created, nonce } = fresh(options);
+  const content: WorkspaceChange = {
+    networkId,
+    workspaceId: workspace.id,
+    seq: workspace.head.seq + 1,
+    prev: workspace.head.id,
+    initiator: ownerWith(workspace, signer, workspaceChange.type).name,
+    change,
+    created,
+    expires: timestamp(now + Math.min(lifetimeMs, maxRequestLifetime)),
+    nonce,
+  };
+  const built = build(workspaceChange, content, signer);
+  checkChange(workspace, content.change);
+  return built;
+}
+
 interface DecisionBase extends BuildOptions {
+  /** The workspace at whose head it is decided. */
   readonly workspace: Pick<Workspace, 'id' | 'head' | 'owners'>;
-  /** Id of the request. */
+  /** Of a child workspace that is under its parent's sign policy: the parent, whose owners decide on requests too. */
+  readonly parent?: Pick<Workspace, 'id' | 'owners'>;
+  /** Id of the request or the change. */
   readonly subject: Hex;
-  /** All decisions on the request so far, of anybody. */
+  /** All decisions on it so far, of anybody. */
   readonly decisions: readonly Envelope[];
 }
 
@@ -212,11 +269,20 @@ export type DecisionOptions = DecisionBase &
   (
     | {
         readonly decision: 'approve';
-        /** Milliseconds for which the approval may be used; default one hour. */
+        /** Milliseconds for which the approval may be used; default: `delayMs` and one hour. */
         readonly lifetimeMs?: number;
+        /** Milliseconds that the action must wait before it can be signed (`longestDelay`); default none. */
+        readonly delayMs?: number;
       }
     | { readonly decision: 'reject'; readonly reason?: string }
+    /** As if its maker had not decided. An initiator who withdraws no longer approves its own action. */
+    | { readonly decision: 'withdraw' }
   );
+
+/** The longest delay, in milliseconds, of the rules that may allow an action: for so long an approval must hold at least. */
+export function longestDelay({ items }: Pick<Plan, 'items'>): number {
+  return Math.max(0, ...items.flatMap(({ rules }) => rules.map(({ delayMs }) => delayMs)));
+}
 
 /** The highest seq of the principal's own decisions. What others put among them cannot drive it up: it must be signed. */
 function highestSeq(options: DecisionBase, principal: Principal): number {
@@ -234,11 +300,20 @@ function highestSeq(options: DecisionBase, principal: Principal): number {
   return Math.max(0, ...own);
 }
 
-/** Approves or rejects as the owner who has the signer's credential, after all decisions of that owner so far. */
+/** The decider as whom `signer` acts. Throws RecordError `missing_signature`. */
+function deciderWith({ workspace, parent }: DecisionBase, signer: Signer): Principal {
+  const owner =
+    (parent && ownerOf(parent, signer.credential)) ?? ownerWith(workspace, signer, decisionRecord.type);
+  // Who is an owner of both signs with credentials of either.
+  const both = [...workspace.owners, ...(parent?.owners ?? [])].filter(({ name }) => name === owner.name);
+  return { name: owner.name, credentials: both.flatMap(({ credentials }) => credentials) };
+}
+
+/** Decides as the owner who has the signer's credential, after all decisions of that owner so far. Throws RecordError. */
 export function buildDecision(options: DecisionOptions, signer: Signer): BuiltRecord {
   const { networkId, workspace, subject } = options;
   const { now } = fresh(options);
-  const principal = ownerWith(workspace, signer, decisionRecord.type);
+  const principal = deciderWith(options, signer);
   const base = {
     networkId,
     subject,
@@ -246,13 +321,23 @@ export function buildDecision(options: DecisionOptions, signer: Signer): BuiltRe
     seq: highestSeq(options, principal) + 1,
     logHead: { ...workspace.head },
   };
-  const content: Decision =
-    options.decision === 'approve'
-      ? {
-          ...base,
-          decision: 'approve',
-          expires: timestamp(now + (options.lifetimeMs ?? defaultApprovalLifetime)),
-        }
-      : { ...base, decision: 'reject', ...(options.reason !== undefined && { reason: options.reason }) };
-  return build(decisionRecord, content, signer);
+  return build(decisionRecord, { ...base, ...decided(options, now) }, signer);
+}
+
+type Decided =
+  | Pick<Extract<Decision, { decision: 'approve' }>, 'decision' | 'expires'>
+  | Pick<Extract<Decision, { decision: 'reject' }>, 'decision' | 'reason'>
+  | Pick<Extract<Decision, { decision: 'withdraw' }>, 'decision'>;
+
+function decided(options: DecisionOptions, now: number): Decided {
+  switch (options.decision) {
+    case 'approve': {
+      const { delayMs = 0, lifetimeMs = delayMs + defaultApprovalLifetime } = options;
+      return { decision: 'approve', expires: timestamp(now + lifetimeMs) };
+    }
+    case 'reject':
+      return { decision: 'reject', ...(options.reason !== undefined && { reason: options.reason }) };
+    case 'withdraw':
+      return { decision: 'withdraw' };
+  }
 }

@@ -7,9 +7,16 @@ import { judgePlan, type PolicyVerdict } from '../policy/judge.ts';
 import { type Plan, planPolicy } from '../policy/plan.ts';
 import type { ChangeKind } from '../policy/schema.ts';
 import { decision as decisionRecord } from './decision.ts';
-import { type Envelope, RecordError, verifyRecord, type VerifiedRecord } from './envelope.ts';
+import {
+  type Envelope,
+  envelopeId,
+  readContent,
+  RecordError,
+  verifyRecord,
+  type VerifiedRecord,
+} from './envelope.ts';
 import type { Credential, LogHead } from './fields.ts';
-import { introducedBy, type WorkspaceChange, workspaceChange } from './workspace-change.ts';
+import { type Change, introducedBy, type WorkspaceChange, workspaceChange } from './workspace-change.ts';
 import { type Principal, workspaceGenesis } from './workspace-genesis.ts';
 import { applyChange, ChangeError, type WorkspaceState } from './workspace-state.ts';
 
@@ -75,6 +82,21 @@ export interface OpenedChange {
 }
 
 /**
+ * What a change needs and makes of this state of the workspace, whoever proposes it. Throws RecordError when it can never be.
+ */
+export function checkChange(
+  workspace: WorkspaceState,
+  change: Change,
+): { readonly plan: Plan; readonly next: WorkspaceState } {
+  try {
+    return { plan: planChange(workspace, change.kind), next: applyChange(workspace, change) };
+  } catch (error) {
+    if (!(error instanceof ChangeError)) throw error;
+    return fail(`${change.kind} cannot be: ${error.message}`);
+  }
+}
+
+/**
  * A change to this state of the workspace: verified, by one of its owners, countersigned by whoever it brings in. Whether
  * it is decided is another question. Throws RecordError.
  */
@@ -94,12 +116,7 @@ export function openChange(workspace: Workspace, envelope: Envelope, networkId: 
       `not signed by its initiator ${initiator}: an owner must propose it`,
     );
   }
-  try {
-    return { record, plan: planChange(workspace, change.kind), next: applyChange(workspace, change) };
-  } catch (error) {
-    if (!(error instanceof ChangeError)) throw error;
-    return fail(`${change.kind} cannot be: ${error.message}`);
-  }
+  return { record, ...checkChange(workspace, change) };
 }
 
 /** Where owners stand on a change, and what its policy says of that. `now`: as `positionsOn` has it. */
@@ -181,6 +198,42 @@ export function extendWorkspace(
     index = end;
   }
   return current;
+}
+
+/**
+ * The log with a change that was decided, and the decisions on it, at its end. Nothing is verified. Throws RecordError when
+ * one of the decisions is none: it would be taken for the next entry.
+ */
+export function appendChange(
+  log: readonly Envelope[],
+  change: Envelope,
+  decisions: readonly Envelope[],
+): readonly Envelope[] {
+  const other = decisions.find(({ type }) => type !== decisionRecord.type);
+  if (other !== undefined)
+    fail(`a ${other.type} record stands among the decisions: only decisions follow a change`);
+  return [...log, change, ...decisions];
+}
+
+/**
+ * A log cut back to one of its heads: that entry and its decisions are the last, and what was said after it of which entry
+ * follows is left out. Nothing is verified: the caller opens it. Throws RecordError when the log has no such entry.
+ */
+export function logAt(log: readonly Envelope[], head: LogHead, networkId: string): readonly Envelope[] {
+  const at = log.findIndex((envelope) => envelopeId(envelope, networkId) === head.id);
+  const seq = log.slice(1, at + 1).filter((envelope) => takesPlace(envelope, networkId)).length;
+  if (at < 0 || seq !== head.seq || (at > 0 && !takesPlace(log[at]!, networkId)))
+    fail(`entry ${head.seq} ${head.id} is not in this log: take the workspace's newest log`);
+  const after = log.findIndex(({ type }, index) => index > at && type !== decisionRecord.type);
+  return after < 0 ? log : log.slice(0, after);
+}
+
+/** Whether it is a link of the chain: decisions are none, nor is what says which of two entries stands. */
+function takesPlace(envelope: Envelope, networkId: string): boolean {
+  return (
+    envelope.type === workspaceChange.type &&
+    readContent(workspaceChange, envelope, networkId).content.change.kind !== 'resolve'
+  );
 }
 
 /** How one log of a workspace stands to another that is known: `fork` when owners have to say which of two entries stands. */
