@@ -1,4 +1,5 @@
 // Why a command changes nothing.
+import { RecordError } from '../../protocol/records/envelope.ts';
 import type { RpcErrorName } from '../../protocol/rpc.ts';
 
 export type StateErrorCode = Extract<
@@ -24,4 +25,11 @@ export class StateError extends Error {
     this.code = code;
     this.remedy = remedy;
   }
+}
+
+/** The record's error as the coordinator tells it. */
+export function recordError(error: unknown): StateError {
+  const form = error instanceof RecordError && (error.code === 'malformed' || error.code === 'wrong_network');
+  const code = form ? 'invalid_params' : 'bad_signature';
+  return new StateError(code, (error as Error).message, 'send a record made and signed for this network');
 }

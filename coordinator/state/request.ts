@@ -1,11 +1,14 @@
 // A request as the coordinator holds it, and what is derived from it. The transitions stand in transitions.ts.
 import type { Evidence, KeyEntry } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import { decision } from '../../protocol/records/decision.ts';
+import type { Ledger } from '../../protocol/policy/judge.ts';
+import type { Debit } from '../../protocol/policy/plan.ts';
 import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import type { Epoch } from '../../protocol/records/fields.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import { request as requestRecord, type Request } from '../../protocol/records/request.ts';
 import type { CoordinatorEvent, RejectionCode, RequestStateName } from '../../protocol/rpc.ts';
+import { latestDecisions } from './decisions.ts';
 
 /** Stored as JSON under `request/<id>`. Times are milliseconds since 1970. */
 export interface StoredRequest {
@@ -31,6 +34,13 @@ export interface StoredRequest {
   readonly conflicts: readonly Envelope[];
   /** Of the first verified result, one an item. */
   readonly signatures?: readonly Hex[];
+  /** A rule that may allow it has a delay: parties count it themselves, and are told of the request while it is partial. */
+  readonly notice?: true;
+  /** The longest window, in milliseconds, of the limits that it may be under. */
+  readonly windowMs?: number;
+  /** While partial: when time alone may change its state, before it ends. */
+  readonly due?: number;
+  /** When it was stored: delays count from then here. */
   readonly created: number;
   readonly expires: number;
   readonly updated: number;
@@ -39,15 +49,22 @@ export interface StoredRequest {
 /** What the coordinator knows around a request. */
 export interface RequestContext {
   readonly networkId: string;
+  /** The workspace's, up to the entry at which the request was made. */
   readonly log: readonly Envelope[];
+  /** Of a request in a child workspace: its parent's, likewise. */
+  readonly parentLog?: readonly Envelope[];
   readonly roster: Envelope;
   readonly keys: Evidence['keys'];
+  /** What was taken from the workspace's limits, if the request may be under one. */
+  readonly ledger?: Ledger;
 }
 
 /** A new state of a request with what happened, or the same object when nothing did. */
 export interface Outcome {
   readonly request: StoredRequest;
   readonly events: readonly CoordinatorEvent[];
+  /** What it takes from limits, now that it may be signed. */
+  readonly debits?: readonly Debit[];
 }
 
 export interface Votes {
@@ -56,27 +73,25 @@ export interface Votes {
   readonly refused: number;
 }
 
-/** The decisions that count: the last of each principal. Each was stored with a higher seq than the one before. */
-function latestDecisions(request: StoredRequest, networkId: string): Envelope[] {
-  const latest = new Map<string, Envelope>();
-  for (const envelope of request.decisions) {
-    const { principal } = readContent(decision, envelope, networkId).content;
-    latest.delete(principal);
-    latest.set(principal, envelope);
-  }
-  return [...latest.values()];
+/** What was asked for, as it was verified when it was stored. */
+export function contentOf({ envelope }: Pick<StoredRequest, 'envelope'>, networkId: string): Request {
+  return readContent(requestRecord, envelope, networkId).content;
 }
 
 /**
  * Everything signed about a request that a node needs to judge it. Superseded decisions are left out: however often
  * approvers decide, the evidence stays within what its schema takes.
  */
-export function evidenceOf(request: StoredRequest, context: RequestContext): Evidence {
+export function evidenceOf(
+  request: Pick<StoredRequest, 'envelope' | 'decisions'>,
+  context: RequestContext,
+): Evidence {
   return {
     log: [...context.log],
+    ...(context.parentLog && { parentLog: [...context.parentLog] }),
     roster: context.roster,
     request: request.envelope,
-    decisions: latestDecisions(request, context.networkId),
+    decisions: latestDecisions(request.decisions, context.networkId),
     keys: context.keys,
   };
 }

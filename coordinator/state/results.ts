@@ -10,9 +10,9 @@ import {
 import type { Envelope, VerifiedRecord } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
 import type { PartyResult } from '../../protocol/records/party-result.ts';
-import { StateError } from './error.ts';
+import { recordError, StateError } from './error.ts';
 import { type Outcome, type RequestContext, resultContent, type StoredRequest, votesOf } from './request.ts';
-import { authorisationOf, moveTo, recordError } from './transitions.ts';
+import { authorisationOf, moveTo } from './transitions.ts';
 
 /** What a result changed. `conflict`: it contradicts this party's first one, which stands; it was recorded apart. */
 export interface ResultOutcome extends Outcome {

@@ -3,6 +3,7 @@ import { type Authorisation, reconsider } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import { addressesOf } from '../../protocol/keys/key-type.ts';
 import { assembleAll } from '../../protocol/payloads/payload.ts';
+import type { Hold, Missing } from '../../protocol/policy/judge.ts';
 import type { Receipt } from '../../protocol/receipt.ts';
 import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
@@ -17,7 +18,7 @@ import {
   type StoredRequest,
   votesOf,
 } from './request.ts';
-import { authorisationOf } from './transitions.ts';
+import { authorisationOf, trustIn } from './transitions.ts';
 
 function transactionsOf(request: StoredRequest, authorisation: Authorisation): RequestView['transactions'] {
   if (request.state !== 'fulfilled' || request.signatures === undefined) return undefined;
@@ -38,29 +39,45 @@ function transactionsOf(request: StoredRequest, authorisation: Authorisation): R
   return built.length > 0 ? built : undefined;
 }
 
-function missingOf(
+/** What an action still waits for, as views show it. */
+export function waitsFor(
+  missing: readonly Missing[],
+  holds: readonly Hold[],
+): Pick<RequestView, 'missing' | 'holds'> {
+  return {
+    missing: missing.map(({ rule, need, have, from, credential }) => ({
+      rule,
+      need,
+      have: [...have],
+      from: [...from],
+      ...(credential && { credential: [...credential] }),
+    })),
+    ...(holds.length > 0 && {
+      holds: holds.map(({ rule, hold, until, detail }) => ({
+        rule,
+        hold,
+        ...(until !== undefined && { until: timestamp(until) }),
+        detail,
+      })),
+    }),
+  };
+}
+
+function waitingOf(
   request: StoredRequest,
   context: RequestContext,
   authorisation: Authorisation,
   now: number,
-): RequestView['missing'] {
-  if (request.state !== 'partial' && request.state !== 'pending') return undefined;
-  const trust = { networkId: context.networkId, now };
-  const verdict = reconsider(authorisation, evidenceOf(request, context), trust);
-  if (verdict.verdict !== 'waiting') return undefined;
-  return verdict.missing.map(({ rule, need, have, from }) => ({
-    rule,
-    need,
-    have: [...have],
-    from: [...from],
-  }));
+): Pick<RequestView, 'missing' | 'holds'> {
+  if (request.state !== 'partial' && request.state !== 'pending') return {};
+  const verdict = reconsider(authorisation, evidenceOf(request, context), trustIn(context, request, now));
+  return verdict.verdict === 'waiting' ? waitsFor(verdict.missing, verdict.holds) : {};
 }
 
 /** How a request stands at `now`. */
 export function requestView(request: StoredRequest, context: RequestContext, now: number): RequestView {
   const authorisation = authorisationOf(request, context);
   const { threshold, parties } = authorisation.keyring.roster;
-  const missing = missingOf(request, context, authorisation, now);
   const transactions = transactionsOf(request, authorisation);
   return {
     requestId: request.requestId,
@@ -71,7 +88,7 @@ export function requestView(request: StoredRequest, context: RequestContext, now
     ...(request.reason && { reason: { ...request.reason } }),
     request: request.envelope,
     decisions: [...request.decisions],
-    ...(missing && { missing }),
+    ...waitingOf(request, context, authorisation, now),
     votes: votesOf(request, threshold, parties.length, context.networkId),
     results: [...request.results],
     ...(request.state === 'fulfilled' && request.signatures && { signatures: [...request.signatures] }),
