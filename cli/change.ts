@@ -4,6 +4,7 @@ import type { Hex } from '../protocol/hex.ts';
 import type { PolicyVerdict } from '../protocol/policy/judge.ts';
 import { describeRule } from '../protocol/policy/explain.ts';
 import type { Policy } from '../protocol/policy/schema.ts';
+import { timeOf } from '../protocol/records/fields.ts';
 import { readDecisionOn } from '../protocol/decisions.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
 import type { Change } from '../protocol/records/workspace-change.ts';
@@ -18,7 +19,7 @@ import type { ChangeView } from '../protocol/rpc.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { fields } from './output.ts';
-import { checkTrusted, type WorkspaceSession } from './session.ts';
+import { checkTrusted, trustedWorkspace, type WorkspaceSession } from './session.ts';
 
 export interface JudgedChange {
   readonly view: ChangeView;
@@ -48,6 +49,27 @@ export async function fetchChange(
   const { decisions } = view;
   const { judged, positions } = judgeChange(workspace, opened, decisions, networkId, context.now());
   return { view, workspace, opened, decisions, judged, ignored: positions.ignored };
+}
+
+/** Throws CliError `failed`, saying why, when no approval can bring this change into the log. */
+export async function requireDecidable(
+  context: CommandContext,
+  session: WorkspaceSession,
+  { view, opened, judged }: JudgedChange,
+): Promise<void> {
+  const { id, content } = opened.record;
+  const refuse = (why: string, remedy: string): never => {
+    throw new CliError('failed', `change ${id} cannot be approved: ${why}`, remedy);
+  };
+  const anew = 'let its initiator propose it anew';
+  const { chain, head } = await trustedWorkspace(context, session);
+  if (chain[content.seq] === id) refuse('it is in the log already', 'nothing is left to decide');
+  if (judged.verdict === 'rejected') refuse(`it was rejected (${judged.reason})`, anew);
+  if (head.id !== content.prev)
+    refuse(`it follows entry ${content.seq - 1}, and the log is at entry ${head.seq} ${head.id}`, anew);
+  if (timeOf(content.expires) <= context.now()) refuse(`it ended at ${content.expires}`, anew);
+  if (view.state === 'rejected')
+    refuse(`the coordinator says that it ended: ${view.reason?.code ?? 'rejected'}`, anew);
 }
 
 const rules = (policy: Policy): string[] => policy.rules.map((rule) => `  ${describeRule(policy, rule)}`);
@@ -118,13 +140,21 @@ export function changeLines(change: JudgedChange, networkId: string): string[] {
       ['proposed by', content.initiator],
       ['created', content.created],
       ['ends', content.expires],
-      ['state', view.state],
+      ['state', view.state === 'fulfilled' ? 'in the log' : view.state],
+      ['reason', view.reason && `${view.reason.code}: ${view.reason.detail}`],
     ]),
     '',
     ...describeChange(content.change),
     '',
     ...fields([
-      ['policy', judged.verdict === 'satisfied' ? 'satisfied' : undefined],
+      [
+        'policy',
+        judged.verdict === 'rejected'
+          ? `rejected: ${judged.reason}`
+          : judged.verdict === 'satisfied'
+            ? 'satisfied'
+            : undefined,
+      ],
       [
         'missing',
         judged.verdict === 'waiting'
@@ -161,6 +191,7 @@ export function changeJson({
     created,
     expires,
     state: view.state,
+    ...(view.reason && { reason: view.reason }),
     verdict: judged.verdict,
     ...(judged.verdict === 'waiting' && { missing: judged.missing }),
     ignored,

@@ -5,8 +5,10 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { recordIdSchema } from '../protocol/records/fields.ts';
 import type { Hex } from '../protocol/hex.ts';
-import type { Workspace } from '../protocol/records/workspace.ts';
+import { ownerOf, type Workspace } from '../protocol/records/workspace.ts';
 import { writeAtomically } from '../storage/atomic-file.ts';
+import { RpcClientError } from '../client/rpc-error.ts';
+import { fetchChange } from './change.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { homeFolder } from './profile.ts';
@@ -16,7 +18,8 @@ const maxKept = 1000;
 
 const schema = z.array(
   z.strictObject({
-    identity: z.string(),
+    /** Name of the owner who approved, with whichever identity. */
+    owner: z.string(),
     workspaceId: recordIdSchema,
     prev: recordIdSchema,
     changeId: recordIdSchema,
@@ -49,25 +52,25 @@ async function readAll(context: CommandContext): Promise<Approved[]> {
   }
 }
 
-/** The change that this identity has approved after `prev`, if it is another one. */
+/** The change that this owner has approved after `prev`, if it is another one. */
 async function approvedBefore(
   context: CommandContext,
-  { identity, workspaceId, prev, changeId }: Approved,
+  { owner, workspaceId, prev, changeId }: Approved,
 ): Promise<Hex | undefined> {
   const all = await readAll(context);
   return all.find(
     (one) =>
-      one.identity === identity &&
+      one.owner === owner &&
       one.workspaceId === workspaceId &&
       one.prev === prev &&
       one.changeId !== changeId,
   )?.changeId;
 }
 
-/** Remembers that this identity approves a change; durable before the approval leaves. */
-async function rememberApproval(context: CommandContext, approved: Approved): Promise<void> {
+/** Remembers that an owner approves a change; durable before the approval leaves. */
+async function remember(context: CommandContext, approved: Approved): Promise<void> {
   const all = await readAll(context);
-  if (all.some((one) => one.identity === approved.identity && one.changeId === approved.changeId)) return;
+  if (all.some((one) => one.owner === approved.owner && one.changeId === approved.changeId)) return;
   const kept = [...all, approved].slice(-maxKept);
   await writeAtomically(pathOf(context), `${JSON.stringify(kept, undefined, 2)}\n`, {
     name: 'approved-changes',
@@ -76,21 +79,40 @@ async function rememberApproval(context: CommandContext, approved: Approved): Pr
   });
 }
 
-/** Refuses a second approval of one place in the log, unless told otherwise; remembers this one. Throws CliError. */
+/** Whether so many owners have rejected a change that it cannot be decided any more, by their own signed records. */
+async function isRejected(
+  context: CommandContext,
+  session: WorkspaceSession,
+  changeId: Hex,
+): Promise<boolean> {
+  try {
+    return (await fetchChange(context, session, changeId)).judged.verdict === 'rejected';
+  } catch (error) {
+    if (error instanceof RpcClientError && error.code === 'not_found') return false;
+    throw error;
+  }
+}
+
+/**
+ * Refuses a second approval of one place in the log, unless the first is of a change that its owners rejected, or `second`
+ * says so. What it returns remembers this approval: to be called once it is signed, before it leaves. Throws CliError.
+ */
 export async function guardApproval(
   context: CommandContext,
-  { identity, workspaceId }: WorkspaceSession,
-  workspace: Pick<Workspace, 'head'>,
+  session: WorkspaceSession,
+  workspace: Pick<Workspace, 'head' | 'owners'>,
   changeId: Hex,
   second: boolean | undefined,
-): Promise<void> {
-  const approval = { identity, workspaceId, prev: workspace.head.id, changeId };
+): Promise<() => Promise<void>> {
+  const { workspaceId, signer, identity } = session;
+  const owner = ownerOf(workspace, signer.credential)?.name ?? identity;
+  const approval = { owner, workspaceId, prev: workspace.head.id, changeId };
   const before = await approvedBefore(context, approval);
-  if (before !== undefined && second !== true)
+  if (before !== undefined && second !== true && !(await isRejected(context, session, before)))
     throw new CliError(
       'failed',
-      `you have approved change ${before} at the same place of the log: both could come into force, for different parties`,
+      `${owner} has approved change ${before} at the same place of the log: both could come into force, for different parties`,
       'wait until it is in the log or was rejected by enough owners; or pass --second if you know that nobody keeps it',
     );
-  await rememberApproval(context, approval);
+  return async () => await remember(context, approval);
 }

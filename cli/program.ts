@@ -31,14 +31,16 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   workspace: {
-    summary: 'owners and policies: create, show, and proposals of changes',
+    summary: 'owners and policies: create, show, log, and proposals of changes',
     load: async () => {
-      const [{ workspaceCreate }, { workspaceShow }, { workspaceChanges }] = await Promise.all([
-        import('./commands/workspace-create.ts'),
-        import('./commands/workspace-show.ts'),
-        import('./commands/workspace-change.ts'),
-      ]);
-      return [workspaceCreate, workspaceShow, ...workspaceChanges];
+      const [{ workspaceCreate }, { workspaceShow }, { workspaceLog }, { workspaceChanges }] =
+        await Promise.all([
+          import('./commands/workspace-create.ts'),
+          import('./commands/workspace-show.ts'),
+          import('./commands/workspace-log.ts'),
+          import('./commands/workspace-change.ts'),
+        ]);
+      return [workspaceCreate, workspaceShow, workspaceLog, ...workspaceChanges];
     },
   },
   policy: {
@@ -71,8 +73,14 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   request: {
-    summary: 'how requests stand: show',
-    load: async () => [(await import('./commands/request-show.ts')).requestShow],
+    summary: 'how requests stand: show, cancel',
+    load: async () => {
+      const [{ requestShow }, { requestCancel }] = await Promise.all([
+        import('./commands/request-show.ts'),
+        import('./commands/request-cancel.ts'),
+      ]);
+      return [requestShow, requestCancel];
+    },
   },
   keyring: {
     summary: 'sets of parties: draft, create, show',
@@ -134,6 +142,13 @@ const groups: Readonly<Record<string, Group>> = {
     load: async () => {
       const { receiptGet, receiptVerify } = await import('./commands/receipt.ts');
       return [receiptGet, receiptVerify];
+    },
+  },
+  audit: {
+    summary: 'the history of a workspace, provable offline: export, verify, csv',
+    load: async () => {
+      const { auditCsv, auditExport, auditVerify } = await import('./commands/audit.ts');
+      return [auditExport, auditVerify, auditCsv];
     },
   },
   blame: {

@@ -5,10 +5,11 @@ import {
   authorize,
   type Evidence,
   levelsFor,
+  policyOfKey,
   positionsOf,
 } from '../protocol/authorize.ts';
 import type { Hex } from '../protocol/hex.ts';
-import type { VerifiedKey } from '../protocol/key-proofs.ts';
+import { KeyProofs } from '../protocol/key-proofs.ts';
 import { keyRequestFacts, policyFacts } from '../protocol/policy/facts.ts';
 import {
   judgePlan,
@@ -18,13 +19,13 @@ import {
   type Standing,
 } from '../protocol/policy/judge.ts';
 import { type Denial, planPolicy, type PlannedFor } from '../protocol/policy/plan.ts';
-import type { Policy } from '../protocol/policy/schema.ts';
+import type { CredentialType, Policy } from '../protocol/policy/schema.ts';
 import { credentialType, timeOf, timestamp } from '../protocol/records/fields.ts';
 import type { Workspace } from '../protocol/records/workspace.ts';
 import type { RequestView } from '../protocol/rpc.ts';
 import type { CommandContext } from './context.ts';
 import { allPages } from './ids.ts';
-import type { WorkspaceSession } from './session.ts';
+import type { TrustedFamily, WorkspaceSession } from './session.ts';
 
 export type Simulated = { readonly verdict: 'denied'; readonly denial: Denial } | PolicyVerdict;
 
@@ -37,7 +38,8 @@ export function levelsWith(
 ): PlannedFor['levels'] {
   const levels = levelsFor(workspace, parent, ofKey);
   const [nearest, ...outer] = levels;
-  if (policy === undefined || nearest === undefined) return levels;
+  if (policy === undefined) return levels;
+  if (nearest === undefined) return [{ policy, owners: workspace.owners.map(({ name }) => name) }];
   return [{ ...nearest, policy }, ...outer];
 }
 
@@ -48,30 +50,31 @@ export function simulate(items: readonly PlannedFor[], standing: Standing, momen
 
 /** The items of a request as policies see them, with another policy in place of the nearest one of each. */
 export function plannedItems(
-  { request, items, workspace, parent }: Authorisation,
+  { request, items, workspace, parent, keyring }: Authorisation,
+  { keys: entries }: Evidence,
   policy: Policy | undefined,
+  networkId: string,
 ): PlannedFor[] {
   if (request.kind === 'key')
     return [{ facts: keyRequestFacts, levels: levelsWith(policy, workspace, parent, undefined) }];
+  const keys = new KeyProofs(entries, keyring, networkId).all();
   return items.map(({ key, payload }) => ({
     keyId: key.id,
     facts: policyFacts(payload.facts),
-    levels: levelsWith(policy, workspace, parent, ownPolicy(key, workspace)),
+    levels: levelsWith(policy, workspace, parent, policyOfKey(key, workspace, keys)),
   }));
 }
 
-/** The policy that a key has by itself; that of the key it is derived from is not looked for. */
-function ownPolicy(key: VerifiedKey, workspace: Workspace): Policy | undefined {
-  const inherited = key.origin === undefined ? undefined : workspace.keyPolicies.get(key.origin.parent);
-  return workspace.keyPolicies.get(key.id) ?? key.policy ?? inherited;
-}
-
-/** Owners with all kinds of credentials that they have. */
-export function deciding(workspace: Workspace, names: readonly string[]): Standing['approved'] {
-  const owners = workspace.owners.filter(({ name }) => names.includes(name));
-  return new Map(
-    owners.map(({ name, credentials }) => [name, [...new Set(credentials.map(credentialType))]]),
-  );
+/** Those of the names that are owners of the workspace or its parent, with all kinds of credentials that they have. */
+export function deciding(
+  { workspace, parent }: TrustedFamily,
+  names: readonly string[],
+): Standing['approved'] {
+  const kinds = new Map<string, CredentialType[]>();
+  for (const { name, credentials } of [...workspace.owners, ...(parent?.owners ?? [])])
+    if (names.includes(name))
+      kinds.set(name, [...new Set([...(kinds.get(name) ?? []), ...credentials.map(credentialType)])]);
+  return kinds;
 }
 
 export interface PastRequest {
@@ -145,7 +148,7 @@ export function replay(
     firstSeen: created,
     ledger: { entries: earlier },
   };
-  return simulate(plannedItems(authorisation, policy), standing, moment);
+  return simulate(plannedItems(authorisation, evidence, policy, networkId), standing, moment);
 }
 
 /** A verdict in words. */

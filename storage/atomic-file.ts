@@ -60,11 +60,11 @@ export async function takeName(temporary: string, target: string, makeLink = lin
 
 /**
  * Writes a file, whole: when it resolves, `contents` survive a loss of power; until then what was there does. Throws the
- * system's errors, EEXIST included, and leaves no temporary file then.
+ * system's errors, EEXIST included, and what contents throw that come piece by piece; it leaves no temporary file then.
  */
 export async function writeAtomically(
   path: string,
-  contents: string | Uint8Array,
+  contents: string | Uint8Array | AsyncIterable<string>,
   { name, mode = 0o600, replace = true }: AtomicFileOptions,
 ): Promise<void> {
   const target = resolve(path);

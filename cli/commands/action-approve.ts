@@ -1,10 +1,11 @@
-// `countersign action approve` and `reject`: an owner's signed decision on a request.
+// `countersign action approve`, `reject` and `withdraw`: an owner's signed decision on a request or a change.
 import { Command } from 'commander';
 import { type BuiltRecord, buildDecision, type DecisionOptions, longestDelay } from '../../client/records.ts';
 import { labelSchema } from '../../protocol/records/fields.ts';
+import { openWorkspace } from '../../protocol/records/workspace.ts';
 import { actionId } from '../../protocol/rpc.ts';
 import { actionLines, actionWarnings, approvable, fetchAction } from '../action.ts';
-import { changeLines, fetchChange, type JudgedChange } from '../change.ts';
+import { changeLines, fetchChange, type JudgedChange, requireDecidable } from '../change.ts';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import { guardApproval } from '../decided-changes.ts';
@@ -40,7 +41,13 @@ async function subjectOf(context: CommandContext, session: WorkspaceSession, tex
   }
   const action = await fetchAction(context, session, found.id);
   const { workspace, evidence, verdict } = action;
-  const parent = verdict.verdict === 'refused' ? undefined : verdict.authorisation.parent;
+  const parent = evidence.parentLog && openWorkspace(evidence.parentLog, networkId);
+  if (parent !== undefined && parent.id !== workspace.parent)
+    throw new CliError(
+      'failed',
+      `the coordinator gave the log of workspace ${parent.id} as that of the parent`,
+      'do not use this coordinator, and ask its operator',
+    );
   // Owners of the parent decide where its sign policy is in force.
   const inherits = workspace.signPolicy === undefined && parent !== undefined;
   const delayMs = verdict.verdict === 'refused' ? 0 : longestDelay(verdict.authorisation.plan);
@@ -80,6 +87,17 @@ async function submit(
   );
 }
 
+/** What must hold before a change is approved; what it returns remembers that it was. Throws CliError. */
+async function guardChange(
+  context: CommandContext,
+  session: WorkspaceSession,
+  change: JudgedChange,
+  second: boolean | undefined,
+): Promise<() => Promise<void>> {
+  await requireDecidable(context, session, change);
+  return await guardApproval(context, session, change.workspace, change.opened.record.id, second);
+}
+
 const idArgument = ['<id>', "the action's id, or the beginning of it"] as const;
 
 interface ApproveOptions extends SessionOptions {
@@ -104,14 +122,14 @@ export const actionApprove: CommandFactory = (context) =>
         await inWorkspace(context, options, async (session) => {
           const { base, lines, change } = await subjectOf(context, session, text);
           printNotes(context, await lines());
+          const remember = change && (await guardChange(context, session, change, options.second));
           await confirm(context, 'Approve this?', options);
-          if (change !== undefined)
-            await guardApproval(context, session, change.workspace, change.opened.record.id, options.second);
           const lifetime = options.expires === undefined ? {} : { lifetimeMs: options.expires };
           const built = buildDecision(
             { ...base, ...lifetime, decision: 'approve' } as DecisionOptions,
             session.signer,
           );
+          await remember?.();
           await submit(context, session, options, built, 'approved');
         });
       }),

@@ -12,7 +12,7 @@ import { allPages } from '../ids.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
 import { printResult, shortId, table } from '../output.ts';
 import { proveRequest } from '../requests.ts';
-import { inWorkspace, trustedWorkspace } from '../session.ts';
+import { inWorkspace, trustedFamily } from '../session.ts';
 
 interface Listed {
   readonly id: string;
@@ -34,10 +34,13 @@ function subjectOf(
   networkId: string,
 ): { what: string; initiator: string } {
   if (view.kind === 'change') {
-    const { id, content } = verifyRecord(workspaceChange, view.change, networkId);
+    const { id, content, signedBy } = verifyRecord(workspaceChange, view.change, networkId);
     if (id !== view.changeId || content.workspaceId !== workspace.id)
       throw new TypeError('it is another change');
-    return { what: describeChange(content.change)[0] ?? content.change.kind, initiator: content.initiator };
+    const { initiator, change } = content;
+    if (!signedBy.some((credential) => ownerOf(workspace, credential)?.name === initiator))
+      throw new TypeError(`not signed by its initiator ${initiator}`);
+    return { what: describeChange(change)[0] ?? change.kind, initiator };
   }
   const { content } = proveRequest(view, view.requestId, workspace, networkId);
   const what =
@@ -78,8 +81,11 @@ export const actionList: CommandFactory = (context) =>
       .action(async (options: ListOptions) => {
         await inWorkspace(context, options, async (session) => {
           const { client, networkId, workspaceId, signer } = session;
-          const workspace = await trustedWorkspace(context, session);
-          const own = ownerOf(workspace, signer.credential)?.name;
+          const { workspace, parent } = await trustedFamily(context, session);
+          const own = (
+            ownerOf(workspace, signer.credential) ??
+            (parent && ownerOf(parent, signer.credential))
+          )?.name;
           const views = await allPages((after) =>
             client.call(
               'action_list',

@@ -4,17 +4,17 @@ import { fromHex } from '../../protocol/hex.ts';
 import { decodePayload } from '../../protocol/payloads/payload.ts';
 import { keyRequestFacts, policyFacts } from '../../protocol/policy/facts.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
-import { ownerOf, type Workspace } from '../../protocol/records/workspace.ts';
+import { ownerOf } from '../../protocol/records/workspace.ts';
 import type { CommandFactory } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
-import { findKey, proveKey } from '../keys.ts';
+import { findKey, ownPolicy, proveKey } from '../keys.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
-import { printResult, shortId, table } from '../output.ts';
+import { printNotes, printResult, shortId, table } from '../output.ts';
 import { readPayloads } from '../payload-file.ts';
 import { readPolicy } from '../policy-file.ts';
 import { findRequest } from '../requests.ts';
-import { inWorkspace, trustedWorkspace, type WorkspaceSession } from '../session.ts';
+import { inWorkspace, trustedFamily, type TrustedFamily, type WorkspaceSession } from '../session.ts';
 import {
   deciding,
   debitsOf,
@@ -58,53 +58,82 @@ function checkOptions(options: Options): 'payload' | 'keyRequest' | 'request' | 
 }
 
 function momentOf(context: CommandContext, options: Options): number {
-  const now = options.at === undefined ? context.now() : Date.parse(options.at);
+  if (options.at === undefined) return context.now();
+  const now = /^\d{4}-\d\d-\d\dT[0-9:.]+Z$/.test(options.at) ? Date.parse(options.at) : NaN;
   if (Number.isNaN(now))
-    throw new CliError('usage', `--at ${options.at} is no time`, 'write it like 2030-01-31T12:00:00Z');
+    throw new CliError(
+      'usage',
+      `--at ${JSON.stringify(options.at)} is no time`,
+      'write it like 2030-01-31T12:00:00Z',
+    );
   return now;
 }
 
 /** The names in options, each of an owner. */
-function checkNames(workspace: Workspace, names: readonly string[]): void {
+function checkNames({ workspace, parent }: TrustedFamily, names: readonly string[]): void {
+  const owners = [...workspace.owners, ...(parent?.owners ?? [])].map(({ name }) => name);
   for (const name of names)
-    if (!workspace.owners.some((owner) => owner.name === name))
+    if (!owners.includes(name))
       throw new CliError(
         'usage',
-        `${name} is no owner of the workspace`,
-        `owners: ${workspace.owners.map((owner) => owner.name).join(', ')}`,
+        `${JSON.stringify(name)} is no owner of the workspace`,
+        `owners: ${[...new Set(owners)].join(', ')}`,
       );
+}
+
+/** Who would ask: the identity that signs, unless told otherwise. Throws CliError `usage`. */
+function initiatorOf(
+  { workspace }: TrustedFamily,
+  { signer }: WorkspaceSession,
+  { initiator }: Options,
+): string {
+  const name = initiator ?? ownerOf(workspace, signer.credential)?.name;
+  if (name !== undefined) return name;
+  throw new CliError('usage', 'the identity that signs is no owner of the workspace', 'give --initiator');
+}
+
+/** What keeps it from being signed, whatever the policies say. */
+function obstacles({ workspace, parent }: TrustedFamily, keyIds: readonly (string | undefined)[]): string[] {
+  const frozen = [workspace, parent].filter((one) => one?.frozen);
+  const disabled = keyIds.filter((id) => [...workspace.disabledKeys].some((other) => other === id));
+  return [
+    ...frozen.map((one) => `warning: workspace ${one!.name} is frozen, so nothing is signed for it`),
+    ...disabled.map((id) => `warning: key ${id} is disabled, so it signs nothing`),
+  ];
 }
 
 async function imagined(
   context: CommandContext,
   session: WorkspaceSession,
-  workspace: Workspace,
+  family: TrustedFamily,
   policy: Policy | undefined,
   options: Options,
 ): Promise<Simulated> {
-  const initiator = options.initiator ?? ownerOf(workspace, session.signer.credential)?.name ?? '';
+  const { workspace, parent } = family;
+  const initiator = initiatorOf(family, session, options);
   const approve = options.approve ?? [];
   const reject = options.reject ?? [];
-  checkNames(workspace, [initiator, ...approve, ...reject]);
+  checkNames(family, [initiator, ...approve, ...reject]);
   const now = momentOf(context, options);
   const entries = debitsOf(await pastRequests(context, session, now - longestWindow));
   const approved = deciding(
-    workspace,
+    family,
     [initiator, ...approve].filter((name) => !reject.includes(name)),
   );
-  const standing = { initiator, approved, rejected: deciding(workspace, reject) };
+  const standing = { initiator, approved, rejected: deciding(family, reject) };
   const moment = { requestId: noRequest, now, created: now, firstSeen: now, ledger: { entries } };
-  if (options.payload === undefined || options.key === undefined)
-    return simulate(
-      [{ facts: keyRequestFacts, levels: levelsWith(policy, workspace, undefined, undefined) }],
-      standing,
-      moment,
-    );
-  const { key } = proveKey(await findKey(context, session, options.key), workspace, session.networkId);
+  if (options.payload === undefined || options.key === undefined) {
+    printNotes(context, obstacles(family, []));
+    const levels = levelsWith(policy, workspace, parent, undefined);
+    return simulate([{ facts: keyRequestFacts, levels }], standing, moment);
+  }
+  const proven = proveKey(await findKey(context, session, options.key), workspace, session.networkId);
+  const { key } = proven;
+  printNotes(context, obstacles(family, [key.id, key.origin?.parent]));
   const payloadKey = { keyType: key.keyType, publicKey: fromHex(key.publicKey) };
   const payloads = await readPayloads(options.payload, undefined, payloadKey);
-  const own = workspace.keyPolicies.get(key.id) ?? key.policy;
-  const levels = levelsWith(policy, workspace, undefined, own);
+  const own = await ownPolicy(context, session, workspace, proven);
+  const levels = levelsWith(policy, workspace, parent, own);
   const items = payloads.map((payload) => ({
     keyId: key.id,
     facts: policyFacts(decodePayload(payload, payloadKey).facts),
@@ -133,9 +162,9 @@ export const policySimulate: CommandFactory = (context) =>
         const asked = checkOptions(options);
         const policy = file === undefined ? undefined : await readPolicy(file, 'sign');
         await inWorkspace(context, options, async (session) => {
-          const workspace = await trustedWorkspace(context, session);
+          const family = await trustedFamily(context, session);
           if (asked === 'payload' || asked === 'keyRequest') {
-            const simulated = await imagined(context, session, workspace, policy, options);
+            const simulated = await imagined(context, session, family, policy, options);
             return printResult(context, options, jsonOf(simulated), () => verdictLines(simulated));
           }
           const past = await pastRequests(
@@ -150,7 +179,7 @@ export const policySimulate: CommandFactory = (context) =>
             throw new CliError(
               'failed',
               `request ${id} is not proven by its evidence`,
-              'ask the coordinator’s operator',
+              "ask the coordinator's operator",
             );
           const entries = debitsOf(past);
           const rows = chosen.map((one) => ({

@@ -4,15 +4,14 @@ import { stringify } from 'yaml';
 import { importApprovals, ImportError } from '../../protocol/policy/import.ts';
 import { describeRule, policyWarnings } from '../../protocol/policy/explain.ts';
 import { type Policy, policySchema, unmeetable } from '../../protocol/policy/schema.ts';
-import type { Workspace } from '../../protocol/records/workspace.ts';
 import type { CommandFactory } from '../command.ts';
 import { CliError } from '../errors.ts';
-import { findKey } from '../keys.ts';
+import { findKey, ownPolicy, proveKey } from '../keys.ts';
 import { type JsonOption, type SessionOptions, withExample, withJson, withWorkspace } from '../options.ts';
 import { printResult } from '../output.ts';
 import { type PolicyUse, readPolicy } from '../policy-file.ts';
 import { writeOut } from '../record-file.ts';
-import { inWorkspace, trustedWorkspace } from '../session.ts';
+import { inWorkspace, trustedFamily, type TrustedFamily } from '../session.ts';
 
 interface ValidateOptions extends JsonOption {
   readonly admin?: boolean;
@@ -47,19 +46,34 @@ interface ExplainOptions extends SessionOptions {
   readonly key?: string;
 }
 
-/** The policies of a workspace under which something is decided: the title of each with the policy. */
-function inForce(workspace: Workspace, options: ExplainOptions, own: Policy | undefined): [string, Policy][] {
-  if (options.admin === true) return [['admin policy', workspace.adminPolicy]];
-  const sign: [string, Policy][] =
-    workspace.signPolicy === undefined ? [] : [['sign policy of the workspace', workspace.signPolicy]];
-  if (own === undefined) return sign;
-  return [
-    ['policy of the key: only this one allows', own],
-    ...sign.map(([, policy]): [string, Policy] => [
-      'sign policy of the workspace: only what it denies counts for this key',
-      policy,
-    ]),
+interface Explained {
+  readonly title: string;
+  readonly policy: Policy;
+  /** Names of those who are `owners` in it. */
+  readonly owners: readonly string[];
+}
+
+/** The policies of a workspace under which something is decided, the one that allows first. */
+function inForce(
+  { workspace, parent }: TrustedFamily,
+  options: ExplainOptions,
+  own: Policy | undefined,
+): Explained[] {
+  const owners = workspace.owners.map(({ name }) => name);
+  if (options.admin === true) return [{ title: 'admin policy', policy: workspace.adminPolicy, owners }];
+  const above = parent?.owners.map(({ name }) => name) ?? [];
+  const levels = [
+    { of: 'policy of the key', policy: own, owners },
+    { of: 'sign policy of the workspace', policy: workspace.signPolicy, owners },
+    { of: 'sign policy of the parent workspace', policy: parent?.signPolicy, owners: above },
   ];
+  const there = levels.flatMap(({ of, policy, ...more }) =>
+    policy === undefined ? [] : [{ of, policy, ...more }],
+  );
+  return there.map(({ of, ...more }, index) => {
+    const part = index === 0 ? 'what it allows and what it denies' : 'only what it denies';
+    return { title: there.length === 1 ? of : `${of}: ${part} counts`, ...more };
+  });
 }
 
 export const policyExplain: CommandFactory = (context) =>
@@ -70,8 +84,8 @@ export const policyExplain: CommandFactory = (context) =>
       .option('--admin', 'the admin policy')
       .option('--key <key>', 'what is in force for this key: its id, the beginning of it, or its label')
       .action(async (file: string | undefined, options: ExplainOptions) => {
-        const print = (policies: readonly [string, Policy][], owners: readonly string[]): void => {
-          const value = policies.map(([title, policy]) => ({
+        const print = (policies: readonly Explained[]): void => {
+          const value = policies.map(({ title, policy, owners }) => ({
             title,
             policy,
             rules: policy.rules.map((rule) => describeRule(policy, rule)),
@@ -90,16 +104,21 @@ export const policyExplain: CommandFactory = (context) =>
           if (options.key !== undefined)
             throw new CliError('usage', 'a file and --key exclude each other', 'give one of them');
           const policy = await readPolicy(file, options.admin === true ? 'admin' : 'sign');
-          return print([[file, policy]], []);
+          return print([{ title: file, policy, owners: [] }]);
         }
         await inWorkspace(context, options, async (session) => {
-          const workspace = await trustedWorkspace(context, session);
-          const key = options.key === undefined ? undefined : await findKey(context, session, options.key);
-          const own = key === undefined ? undefined : workspace.keyPolicies.get(key.keyId);
-          print(
-            inForce(workspace, options, own),
-            workspace.owners.map(({ name }) => name),
-          );
+          const family = await trustedFamily(context, session);
+          const { workspace } = family;
+          const own =
+            options.key === undefined
+              ? undefined
+              : await ownPolicy(
+                  context,
+                  session,
+                  workspace,
+                  proveKey(await findKey(context, session, options.key), workspace, session.networkId),
+                );
+          print(inForce(family, options, own));
         });
       }),
     'countersign policy explain policy.yaml',

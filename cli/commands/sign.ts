@@ -17,7 +17,7 @@ import { readPayloads } from '../payload-file.ts';
 import { requireFree } from '../record-file.ts';
 import { reportRequest } from '../request-report.ts';
 import { proveRequest, waitForRequest, waitSeconds } from '../requests.ts';
-import { inWorkspace, trustedWorkspace } from '../session.ts';
+import { inWorkspace, trustedFamily } from '../session.ts';
 
 interface Options extends SessionOptions {
   readonly key: string;
@@ -45,7 +45,8 @@ async function sign(context: CommandContext, options: Options): Promise<void> {
   const { seconds } = await checkOptions(options);
   await inWorkspace(context, options, async (session) => {
     const { client, networkId, signer } = session;
-    const workspace = await trustedWorkspace(context, session);
+    const family = await trustedFamily(context, session);
+    const { workspace } = family;
     const { key } = proveKey(await findKey(context, session, options.key), workspace, networkId);
     const payloadKey = { keyType: key.keyType, publicKey: fromHex(key.publicKey) };
     const payloads = await readPayloads(options.payload, options.kind, payloadKey);
@@ -59,7 +60,7 @@ async function sign(context: CommandContext, options: Options): Promise<void> {
     const { id, envelope } = buildSignRequest(
       {
         networkId,
-        workspace,
+        ...family,
         items: payloads.map((payload) => ({ keyId: key.id, payload })),
         now: context.now(),
         ...(options.expires !== undefined && { lifetimeMs: options.expires }),

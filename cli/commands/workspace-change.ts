@@ -1,22 +1,17 @@
 // `countersign workspace add-owner`, `set-policy`, `freeze` and the like: proposals of changes of a workspace. Each is signed
 // here and decided on by the owners as the admin policy has it.
 import { Command } from 'commander';
-import { buildChange } from '../../client/records.ts';
-import { addSignature, type Envelope, ed25519Signer, envelopeId } from '../../protocol/records/envelope.ts';
 import { credentialSchema, nameSchema } from '../../protocol/records/fields.ts';
-import { type Change, introducedBy, workspaceChange } from '../../protocol/records/workspace-change.ts';
-import { openChange, type Workspace } from '../../protocol/records/workspace.ts';
-import { verifyRecord } from '../../protocol/records/envelope.ts';
+import { type Change, workspaceChange } from '../../protocol/records/workspace-change.ts';
+import type { Workspace } from '../../protocol/records/workspace.ts';
 import { describeChange } from '../change.ts';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
 import type { CommandContext } from '../context.ts';
-import { guardApproval } from '../decided-changes.ts';
 import { parseDuration } from '../duration.ts';
 import { CliError } from '../errors.ts';
-import { openIdentityNamed } from '../identities.ts';
-import { requireId } from '../ids.ts';
-import { findKey } from '../keys.ts';
+import { requireId, wholeId } from '../ids.ts';
+import { findKey, proveKey } from '../keys.ts';
 import {
   collect,
   type SessionOptions,
@@ -26,94 +21,12 @@ import {
   withNetwork,
   withWorkspace,
 } from '../options.ts';
-import { fields, printNotes, printResult } from '../output.ts';
+import { printNotes, printResult } from '../output.ts';
 import { readPolicy } from '../policy-file.ts';
 import { required, resolveProfile } from '../profile.ts';
+import { countersigned, propose, type ProposeOptions, proposeFile, readable } from '../proposal.ts';
 import { jsonText, readRecord, writeOut } from '../record-file.ts';
-import { inWorkspace, trustedWorkspace, type WorkspaceSession } from '../session.ts';
-
-interface ProposeOptions extends SessionOptions {
-  readonly expires?: number;
-  readonly out?: string;
-  readonly countersignAs?: string;
-  readonly second?: boolean;
-}
-
-async function submit(
-  context: CommandContext,
-  session: WorkspaceSession,
-  workspace: Workspace,
-  change: Envelope,
-  options: ProposeOptions,
-): Promise<void> {
-  const { client, networkId } = session;
-  const changeId = envelopeId(change, networkId);
-  // Throws when anybody whom it brings in has not signed.
-  openChange(workspace, change, networkId);
-  const view = await client.call('workspace_propose', { change }, { signal: context.signal });
-  printResult(context, options, { changeId, state: view.state, missing: view.missing ?? [] }, () =>
-    fields([
-      ['change', changeId],
-      ['state', view.state === 'fulfilled' ? 'in the log' : view.state],
-      [
-        'missing',
-        (view.missing ?? []).map(
-          ({ rule, need, have, from }) =>
-            `rule ${rule}: ${have.length} of ${need}, may decide: ${from.join(', ')}`,
-        ),
-      ],
-    ]),
-  );
-}
-
-/** The change with the signature of a local identity. */
-async function countersigned(
-  context: CommandContext,
-  change: Envelope,
-  networkId: string,
-  name: string,
-  options: ProposeOptions,
-): Promise<Envelope> {
-  const { seed } = await openIdentityNamed(context, name, options);
-  try {
-    return addSignature(change, networkId, ed25519Signer(seed));
-  } finally {
-    seed.fill(0);
-  }
-}
-
-async function propose(
-  context: CommandContext,
-  options: ProposeOptions,
-  make: (session: WorkspaceSession, workspace: Workspace) => Promise<Change>,
-): Promise<void> {
-  await inWorkspace(context, options, async (session) => {
-    const { networkId, signer } = session;
-    const workspace = await trustedWorkspace(context, session);
-    const change = await make(session, workspace);
-    printNotes(context, describeChange(change));
-    const lifetime = options.expires === undefined ? {} : { lifetimeMs: options.expires };
-    const built = buildChange({ networkId, workspace, change, now: context.now(), ...lifetime }, signer);
-    await guardApproval(context, session, workspace, built.id, options.second);
-    const envelope =
-      options.countersignAs === undefined
-        ? built.envelope
-        : await countersigned(context, built.envelope, networkId, options.countersignAs, options);
-    if (options.out !== undefined) {
-      await writeOut(options.out, jsonText(envelope));
-      const awaited = introducedBy({ change }).filter(
-        (one) => !envelope.signatures.some(({ credential }) => credential === one),
-      );
-      return printResult(context, options, { changeId: built.id, file: options.out, awaits: awaited }, () => [
-        `written to ${options.out}`,
-        awaited.length === 0
-          ? `Next: countersign workspace propose ${options.out}`
-          : `Next: whoever has ${awaited.join(', ')} runs countersign workspace countersign ${options.out}, then you propose it`,
-      ]);
-    }
-    await submit(context, session, workspace, envelope, options);
-  });
-}
+import type { WorkspaceSession } from '../session.ts';
 
 function proposing(name: string, description: string): Command {
   return withWorkspace(new Command(name))
@@ -193,6 +106,20 @@ export const workspaceRemoveCredential: CommandFactory = (context) =>
     'countersign workspace remove-credential bob=ed25519:0x91c4...',
   );
 
+/** The id of a key: given whole, or of one that is proven, for a change by another's id would be signed for nothing. */
+async function keyIdOf(
+  context: CommandContext,
+  session: WorkspaceSession,
+  workspace: Workspace,
+  text: string,
+): Promise<`0x${string}`> {
+  const whole = wholeId(text);
+  if (whole !== undefined) return whole;
+  const { key } = proveKey(await findKey(context, session, text), workspace, session.networkId);
+  printNotes(context, [`key "${key.label}" is ${key.id}`]);
+  return key.id;
+}
+
 interface PolicyOptions extends ProposeOptions {
   readonly sign?: string;
   readonly admin?: string;
@@ -205,16 +132,19 @@ interface PolicyOptions extends ProposeOptions {
 async function policyChange(
   context: CommandContext,
   session: WorkspaceSession,
+  workspace: Workspace,
   { sign, admin, key, policy, drop }: PolicyOptions,
 ): Promise<Change> {
   const remedy = 'give --sign FILE, --admin FILE, or --key KEY with --policy FILE or --drop';
   if ([sign, admin, key].filter((given) => given !== undefined).length !== 1)
     throw new CliError('usage', 'one policy can be changed at a time', remedy);
+  if (key === undefined && (policy !== undefined || drop === true))
+    throw new CliError('usage', '--policy and --drop are about a key', remedy);
   if (sign !== undefined) return { kind: 'policy.sign', policy: await readPolicy(sign, 'sign') };
   if (admin !== undefined) return { kind: 'policy.admin', policy: await readPolicy(admin, 'admin') };
   if ((policy === undefined) !== (drop === true))
     throw new CliError('usage', 'a key has a policy of its own, or none', remedy);
-  const { keyId } = await findKey(context, session, key!);
+  const keyId = await keyIdOf(context, session, workspace, key!);
   return policy === undefined
     ? { kind: 'policy.key', keyId }
     : { kind: 'policy.key', keyId, policy: await readPolicy(policy, 'sign') };
@@ -232,7 +162,9 @@ export const workspaceSetPolicy: CommandFactory = (context) =>
       .option('--policy <file>', 'the policy of that key, as YAML')
       .option('--drop', 'the key has no policy of its own any more')
       .action(async (options: PolicyOptions) => {
-        await propose(context, options, (session) => policyChange(context, session, options));
+        await propose(context, options, (session, workspace) =>
+          policyChange(context, session, workspace, options),
+        );
       }),
     'countersign workspace set-policy --sign stricter.yaml',
     'countersign workspace set-policy --key payroll --policy payroll.yaml',
@@ -264,10 +196,10 @@ function ofKey(name: string, description: string, kind: 'key.disable' | 'key.ena
       proposing(name, description)
         .argument('<key>', 'the key: its id, the beginning of it, or its label')
         .action(async (text: string, options: ProposeOptions) => {
-          await propose(context, options, async (session) => {
-            const { keyId } = await findKey(context, session, text);
-            return { kind, keyId };
-          });
+          await propose(context, options, async (session, workspace) => ({
+            kind,
+            keyId: await keyIdOf(context, session, workspace, text),
+          }));
         }),
       `countersign workspace ${name} payroll`,
     );
@@ -294,31 +226,14 @@ export const workspaceCountersign: CommandFactory = (context) =>
         const profile = await resolveProfile(context, options);
         const networkId = required(profile, 'networkId');
         const change = await readRecord(file, workspaceChange.type);
-        const { content } = readable(change, networkId);
+        const content = readable(change, networkId);
         printNotes(context, [
           `workspace ${content.workspaceId}, proposed by ${content.initiator}`,
           ...describeChange(content.change),
         ]);
         await confirm(context, 'Countersign this?', options);
-        const signed = await countersigned(
-          context,
-          change,
-          networkId,
-          required(profile, 'identity'),
-          options,
-        );
-        const introduced = introducedBy(content);
-        const [stranger] = signed.signatures.filter(
-          ({ credential }) =>
-            !introduced.includes(credential) &&
-            !change.signatures.some((one) => one.credential === credential),
-        );
-        if (stranger !== undefined)
-          throw new CliError(
-            'usage',
-            `${stranger.credential} is not brought in by this change`,
-            'choose the identity with --as',
-          );
+        const name = required(profile, 'identity');
+        const signed = await countersigned(context, change, content, name, options);
         const out = options.out ?? file;
         await writeOut(out, jsonText(signed), { replace: options.out === undefined });
         printResult(context, options, { file: out, signatures: signed.signatures.length }, () => [
@@ -328,21 +243,15 @@ export const workspaceCountersign: CommandFactory = (context) =>
     'countersign workspace countersign dora.json --as dora',
   );
 
-/** A change whose signatures so far are sound, whoever still has to sign. */
-function readable(change: Envelope, networkId: string) {
-  return verifyRecord({ ...workspaceChange, signers: () => [] }, change, networkId);
-}
-
 export const workspacePropose: CommandFactory = (context) =>
   withExample(
     withWorkspace(new Command('propose'))
       .description('Propose a change from a file, once everybody whom it brings in has countersigned.')
       .argument('<file>', 'the change')
+      .option('--second', 'although you approved another change at the same place of the log')
       .action(async (file: string, options: ProposeOptions) => {
         const change = await readRecord(file, workspaceChange.type);
-        await inWorkspace(context, options, async (session) => {
-          await submit(context, session, await trustedWorkspace(context, session), change, options);
-        });
+        await proposeFile(context, options, change);
       }),
     'countersign workspace propose dora.json',
   );
