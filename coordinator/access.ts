@@ -2,7 +2,7 @@
 // configuration names may register anything. Everything else is open, because it is signed.
 import type { Hex } from '../protocol/hex.ts';
 import { openKeyring } from '../protocol/records/keyring-roster.ts';
-import { openWorkspace, ownerOf } from '../protocol/records/workspace.ts';
+import { ownerOf } from '../protocol/records/workspace.ts';
 import type { Repository } from './repository.ts';
 import type { Caller } from './rpc/handlers.ts';
 import { StateError } from './state/error.ts';
@@ -30,14 +30,20 @@ export class Access {
     throw new StateError('forbidden', 'this coordinator registers only for credentials on its list', remedy);
   }
 
-  /** Throws StateError unless the caller is an owner of the workspace. */
-  async mayReadWorkspace(id: Hex, caller: Caller): Promise<void> {
-    const workspace = openWorkspace((await this.#repository.workspace(id)).log, this.#networkId);
+  /**
+   * The owner that the caller is: of the workspace, or of the parent under whose sign policy it is. Throws StateError for
+   * anybody else.
+   */
+  async mayReadWorkspace(id: Hex, caller: Caller): Promise<string> {
+    const { workspaces } = this.#repository;
+    const workspace = await workspaces.open(id);
     const credential = known(caller);
-    if (ownerOf(workspace, credential) === undefined) {
-      const remedy = 'sign with an owner credential';
-      throw new StateError('forbidden', `${credential} is no owner of workspace ${id}`, remedy);
-    }
+    const parent = workspace.signPolicy === undefined ? await workspaces.parentOf(workspace) : undefined;
+    const above = parent?.children.has(id) === true ? parent : undefined;
+    const owner = ownerOf(workspace, credential) ?? (above && ownerOf(above, credential));
+    if (owner !== undefined) return owner.name;
+    const remedy = 'sign with an owner credential';
+    throw new StateError('forbidden', `${credential} is no owner of workspace ${id}`, remedy);
   }
 
   /** Throws StateError unless the caller is an owner of the request's workspace or a connector of its keyring. */

@@ -1,7 +1,7 @@
 // Pages of views: a page of large requests is work, and others have their turn meanwhile.
 import { setImmediate as immediate } from 'node:timers/promises';
 import type { Hex } from '../protocol/hex.ts';
-import type { Page } from './repository.ts';
+import type { Page } from './index-keys.ts';
 
 /** The views of a page's ids, made one after the other, and where the next page begins. */
 export async function pageOf<View>(

@@ -8,6 +8,7 @@ import { openWorkspace } from '../protocol/records/workspace.ts';
 import type { KeyringView, WorkspaceView } from '../protocol/rpc.ts';
 import type { Access } from './access.ts';
 import type { Repository } from './repository.ts';
+import { StateError } from './state/error.ts';
 
 export interface RegistryOptions {
   readonly networkId: string;
@@ -48,11 +49,19 @@ export class Registry {
     const { networkId, now, log } = this.#options;
     // Before anything is verified: whoever is not on the list costs nothing. That they did sign is verified next.
     this.#access.mayCreate(genesis.signatures.map((entry) => entry.credential));
-    const { id, name, owners } = openWorkspace([genesis], networkId);
-    const credentials = owners.flatMap((owner) => owner.credentials);
-    const added = await this.#repository.addWorkspace(id, [genesis], credentials, now());
+    const { id, name, parent } = openWorkspace([genesis], networkId);
+    if (parent !== undefined) await this.#requireParent(parent);
+    const added = await this.#repository.workspaces.add(genesis, now());
     if (added) log('workspace.created', { workspaceId: id, name });
     return this.workspaceView(id);
+  }
+
+  /** Throws StateError unless it is here and may have children. Whether it wants this one, a change of it says. */
+  async #requireParent(id: Hex): Promise<void> {
+    const parent = await this.#repository.workspaces.open(id);
+    if (parent.parent === undefined) return;
+    const remedy = 'name a workspace as parent that has none itself';
+    throw new StateError('wrong_state', `workspace ${id} is itself a child workspace`, remedy);
   }
 
   /** Registers a keyring, or finds it there. Throws RecordError, and StateError when its admin may not create. */
@@ -70,9 +79,9 @@ export class Registry {
   }
 
   async workspaceView(id: Hex): Promise<WorkspaceView> {
-    const { log } = await this.#repository.workspace(id);
+    const { log, parentLog } = await this.#repository.workspaces.logs(id);
     const { name, head } = openWorkspace(log, this.#options.networkId);
-    return { workspaceId: id, name, head, log: [...log] };
+    return { workspaceId: id, name, head, log: [...log], ...(parentLog && { parentLog: [...parentLog] }) };
   }
 
   async keyringView(id: Hex): Promise<KeyringView> {

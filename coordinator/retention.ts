@@ -1,7 +1,5 @@
 // Forgets old events, so that a stream does not grow for ever. A stream is looked at after it grew: one that nobody adds to
 // keeps what it has.
-import type { Outcome } from './state/request.ts';
-import { keyringStream, workspaceStream } from './repository.ts';
 import type { Store } from './store/store.ts';
 
 export const defaultEventsPerStream = 10_000;
@@ -17,10 +15,9 @@ export class Retention {
     this.#keep = keep;
   }
 
-  /** Events of this outcome were appended. */
-  noted({ request, events }: Outcome): void {
-    if (events.length === 0) return;
-    this.#grown.add(keyringStream(request.keyringId)).add(workspaceStream(request.workspaceId));
+  /** Events were appended to these streams. */
+  noted(streams: readonly string[]): void {
+    for (const stream of streams) this.#grown.add(stream);
   }
 
   /** Forgets all but the newest events of the streams that grew. Throws StoreError; what was not done is done next time. */

@@ -1,36 +1,26 @@
-// The coordinator's methods: reads what a call names, applies a pure transition, commits, answers with a view. It holds
-// and counts what others signed; nothing here can authorise anything.
-import { anySignal } from 'any-signal';
-import type { Params, Result } from '../protocol/rpc.ts';
-import { RecordError, readContent, type Envelope } from '../protocol/records/envelope.ts';
+// The coordinator's methods. It holds and counts what others signed; nothing here can authorise anything.
 import type { Hex } from '../protocol/hex.ts';
-import { decision as decisionRecord } from '../protocol/records/decision.ts';
+import { RecordError } from '../protocol/records/envelope.ts';
 import { timestamp } from '../protocol/records/fields.ts';
-import { openKeyring } from '../protocol/records/keyring-roster.ts';
-import { partyResult } from '../protocol/records/party-result.ts';
-import { request as requestRecord } from '../protocol/records/request.ts';
 import { Access, type CreateRule, known } from './access.ts';
-import { Repository, keyringStream, type Page, workspaceStream } from './repository.ts';
-import { pageOf } from './page.ts';
-import { Registry } from './registry.ts';
+import { Actions } from './actions.ts';
+import { type ChangeCommitted, ChangeRepository } from './change-repository.ts';
+import { Changes } from './changes.ts';
+import { keyringStream, workspaceStream } from './index-keys.ts';
+import { Logs } from './logs.ts';
 import type { ServiceObserver } from './observer.ts';
+import { pageOf } from './page.ts';
+import { Policies, validatePolicy } from './policies.ts';
+import { Registry } from './registry.ts';
+import { Repository } from './repository.ts';
+import { Requests } from './requests.ts';
 import { defaultEventsPerStream, Retention } from './retention.ts';
 import { RpcError } from './rpc/error.ts';
 import type { Caller, CoordinatorService, Handlers } from './rpc/handlers.ts';
-import { StateError } from './state/error.ts';
-import { evidenceOf, isFinal, type Outcome, type StoredRequest, votesOf } from './state/request.ts';
-import {
-  authorisationOf,
-  recordError,
-  decide,
-  expire,
-  initiatorOf,
-  keyIdsOf,
-  submitRequest,
-} from './state/transitions.ts';
-import { submitResult } from './state/results.ts';
-import { keyView, receiptOf, requestView } from './state/views.ts';
+import { recordError, StateError } from './state/error.ts';
+import type { Outcome, StoredRequest } from './state/request.ts';
 import { type Store, StoreError } from './store/store.ts';
+import { Sweep } from './sweep.ts';
 
 export interface CoordinatorServiceOptions {
   readonly store: Store;
@@ -49,10 +39,6 @@ export interface CoordinatorServiceOptions {
 
 const defaultLimit = 50;
 
-const later = async (): Promise<never> => {
-  throw new RpcError('unavailable', 'this coordinator does not do that yet', 'use a newer one');
-};
-
 /** The methods over a store, with the sweep of ended requests between start() and stop(). */
 export function createCoordinatorService(options: CoordinatorServiceOptions): CoordinatorService & {
   readonly registry: Registry;
@@ -65,103 +51,95 @@ export function createCoordinatorService(options: CoordinatorServiceOptions): Co
 
 class Service implements CoordinatorService {
   readonly handlers: Handlers;
-  readonly #options: CoordinatorServiceOptions;
-  readonly #repository: Repository;
-  readonly #access: Access;
   readonly registry: Registry;
+  readonly #options: CoordinatorServiceOptions;
+  readonly #access: Access;
   readonly #retention: Retention;
+  readonly #sweep: Sweep;
   readonly #stopped = new AbortController();
   #sweeping: Promise<void> = Promise.resolve();
   #timer: NodeJS.Timeout | undefined;
 
   constructor(options: CoordinatorServiceOptions) {
+    const { store, networkId, now, log, version } = options;
     this.#options = options;
-    this.#repository = new Repository(options.store, options.networkId, (outcome, before) =>
-      this.#tell(outcome, before),
-    );
-    this.#access = new Access(this.#repository, options.networkId, options.create);
-    this.registry = new Registry(this.#repository, this.#access, options);
-    this.#retention = new Retention(options.store, options.eventsPerStream ?? defaultEventsPerStream);
+    const stopped = this.#stopped.signal;
+    this.#retention = new Retention(store, options.eventsPerStream ?? defaultEventsPerStream);
+    const repository = new Repository(store, networkId, (outcome, before) => this.#tell(outcome, before));
+    const { workspaces } = repository;
+    this.#access = new Access(repository, networkId, options.create);
+    this.registry = new Registry(repository, this.#access, options);
+    const requests = new Requests(repository, this.#access, options, stopped);
+    const proposed = new ChangeRepository(store, networkId, workspaces, (told) => this.#tellChange(told));
+    const changes = new Changes(proposed, this.#access, options);
+    const actions = new Actions(repository, this.#access, requests, changes, networkId);
+    const policies = new Policies(repository, this.#access, requests, options);
+    const logs = new Logs(workspaces, this.#access, networkId);
+    this.#sweep = new Sweep({ repository, actions, now, log, stopped });
     this.handlers = this.#guard({
       // Loaded when it is asked for: it is of no other use.
-      'rpc.discover': async () => (await import('./rpc/discover.ts')).discover(options.version),
-      network_get: async () => ({
-        networkId: options.networkId,
-        time: timestamp(options.now()),
-        version: options.version,
-      }),
+      'rpc.discover': async () => (await import('./rpc/discover.ts')).discover(version),
+      network_get: async () => ({ networkId, time: timestamp(now()), version }),
       workspace_create: async ({ genesis }) => this.registry.createWorkspace(genesis),
       workspace_get: async ({ workspaceId }, caller) => {
         await this.#access.mayReadWorkspace(workspaceId, caller);
         return this.registry.workspaceView(workspaceId);
       },
       workspace_list: async ({ after, limit }, caller) => {
-        const page = await this.#repository.workspacesOf(known(caller), after, limit ?? defaultLimit);
+        const page = await workspaces.ofOwner(known(caller), after, limit ?? defaultLimit);
         return pageOf(page, (id) => this.registry.workspaceView(id));
       },
+      workspace_log: async (params, caller) => logs.after(params, caller),
+      workspace_propose: async ({ change }) => changes.propose(change),
+      change_get: async ({ changeId }, caller) => changes.get(changeId, caller),
+      change_list: async (params, caller) => changes.list(params, caller),
+      policy_validate: async (params) => validatePolicy(params),
+      policy_simulate: async (params, caller) => policies.simulate(params, caller),
+      policy_explain: async (params, caller) => policies.explain(params, caller),
       keyring_create: async ({ roster }) => this.registry.createKeyring(roster),
       keyring_get: async ({ keyringId }) => this.registry.keyringView(keyringId),
       keyring_list: async ({ after, limit }) =>
-        pageOf(await this.#repository.keyrings(after, limit ?? defaultLimit), (id) =>
+        pageOf(await repository.keyrings(after, limit ?? defaultLimit), (id) =>
           this.registry.keyringView(id),
         ),
-      key_request: async ({ request }) => this.#submit(request, 'key'),
+      key_request: async ({ request }) => requests.submit(request, 'key'),
       key_get: async ({ keyId }, caller) => {
-        const request = await this.#readable(keyId, caller);
+        const request = await requests.readable(keyId, caller);
         if (request.kind !== 'key') {
           throw new StateError('not_found', `${keyId} is a sign request, no key`, 'name a key by its id');
         }
-        return this.#keyView(request);
+        return requests.keyView(request);
       },
       key_list: async ({ workspaceId, after, limit }, caller) => {
         await this.#access.mayReadWorkspace(workspaceId, caller);
-        const page = await this.#repository.keysOf(workspaceId, after, limit ?? defaultLimit);
-        return pageOf(page, async (id) => this.#keyView(await this.#current(id)));
+        const page = await repository.keysOf(workspaceId, after, limit ?? defaultLimit);
+        return pageOf(page, async (id) => requests.keyView(await requests.current(id)));
       },
-      sign_request: async ({ request }) => this.#submit(request, 'sign'),
-      sign_get: async ({ requestId }, caller) => this.#view(await this.#readable(requestId, caller)),
+      sign_request: async ({ request }) => requests.submit(request, 'sign'),
+      sign_get: async ({ requestId }, caller) => requests.view(await requests.readable(requestId, caller)),
       sign_list: async ({ workspaceId, state, after, limit }, caller) => {
         await this.#access.mayReadWorkspace(workspaceId, caller);
         // As in `connector_pending`: taken first.
-        const cursor = await options.store.last(workspaceStream(workspaceId));
-        const page = await this.#repository.requestsOf(workspaceId, after, limit ?? defaultLimit);
-        const views = await pageOf(page, async (id) => this.#view(await this.#current(id)));
+        const cursor = await store.last(workspaceStream(workspaceId));
+        const page = await repository.requestsOf(workspaceId, after, limit ?? defaultLimit);
+        const views = await pageOf(page, async (id) => requests.view(await requests.current(id)));
         return state === undefined
           ? { ...views, cursor }
           : { ...views, cursor, items: views.items.filter((view) => view.state === state) };
       },
       sign_wait: async ({ requestId, timeoutMs }, caller, signal) =>
-        this.#wait(requestId, timeoutMs, caller, signal),
-      action_list: async ({ workspaceId, after, limit }, caller) => {
-        await this.#access.mayReadWorkspace(workspaceId, caller);
-        const page = await this.#repository.actionsOf(workspaceId, after, limit ?? defaultLimit);
-        const views = await pageOf(page, async (id) => this.#view(await this.#current(id)));
-        return { ...views, items: views.items.filter((view) => view.missing !== undefined) };
-      },
-      action_get: async ({ requestId }, caller) => {
-        const request = await this.#readable(requestId, caller);
-        const context = await this.#repository.contextOf(request);
-        return { view: requestView(request, context, options.now()), evidence: evidenceOf(request, context) };
-      },
-      receipt_get: async ({ requestId }, caller) => {
-        const request = await this.#readable(requestId, caller);
-        return { receipt: receiptOf(request, await this.#repository.contextOf(request)) };
-      },
-      action_decide: async ({ decision }) => this.#decide(decision),
-      connector_pending: async (params, caller) => this.#pending(params, caller),
-      workspace_log: later,
-      workspace_propose: later,
-      change_get: later,
-      change_list: later,
-      policy_validate: later,
-      policy_simulate: later,
-      policy_explain: later,
-      connector_logs: later,
-      connector_submitResult: async ({ result }, caller) => this.#submitResult(result, caller),
+        requests.wait(requestId, timeoutMs, caller, signal),
+      action_list: async (params, caller) => actions.list(params, caller),
+      action_get: async ({ requestId }, caller) => requests.action(requestId, caller),
+      action_decide: async ({ decision }) => actions.decide(decision),
+      receipt_get: async ({ requestId }, caller) => requests.receipt(requestId, caller),
+      connector_pending: async (params, caller) => requests.pending(params, caller),
+      connector_logs: async (params, caller) => logs.forConnector(params, caller),
+      connector_submitResult: async ({ result }, caller) => requests.submitResult(result, caller),
       connector_heartbeat: async ({ keyringId, nodeUp }, caller) => {
         const party = await this.#access.connectorOf(keyringId, caller);
         this.registry.heard(keyringId, party, nodeUp);
-        return { time: timestamp(options.now()) };
+        return { time: timestamp(now()) };
       },
     });
   }
@@ -221,16 +199,9 @@ class Service implements CoordinatorService {
     }
   }
 
-  /** Ends requests whose time is over, and forgets old events. */
+  /** Ends and lets go on what time and changes mean for, and forgets old events. */
   async sweep(): Promise<void> {
-    const { now } = this.#options;
-    for (const id of await this.#repository.ended(now(), 100)) {
-      if (this.#stopped.signal.aborted) return;
-      // One that cannot be ended must not keep the others from it.
-      await this.#current(id).catch((error: unknown) => {
-        this.#options.log('sweep.failed', { requestId: id, message: (error as Error).message });
-      });
-    }
+    await this.#sweep.run();
     await this.#retention.trim();
   }
 
@@ -243,177 +214,16 @@ class Service implements CoordinatorService {
     }
   }
 
-  async #submit(envelope: Envelope, kind: 'key' | 'sign'): Promise<Result<'sign_request'>> {
-    const { networkId, now, log } = this.#options;
-    const { id, content } = readContent(requestRecord, envelope, networkId);
-    if (content.kind !== kind)
-      throw new StateError('invalid_params', `a ${content.kind} request`, `use ${content.kind}_request`);
-    const known = await this.#repository.find(id);
-    if (known !== undefined) return this.#resubmitted(known, envelope);
-    const keyIds = keyIdsOf(content);
-    await this.#requireReady(keyIds);
-    const keyringId = content.kind === 'key' ? content.keyringId : await this.#keyringOf(keyIds);
-    const context = await this.#repository.context(content.workspaceId, keyringId, keyIds);
-    const outcome = submitRequest(context, envelope, now());
-    const { request, added } = await this.#repository.addRequest(outcome);
-    if (!added) return this.#resubmitted(request, envelope);
-    log('request.received', { requestId: id, kind, initiator: initiatorOf(request, networkId) });
-    return requestView(request, context, now());
-  }
-
-  /** The same bytes again get the same answer, provided that the initiator signed this envelope too. */
-  async #resubmitted(request: StoredRequest, envelope: Envelope): Promise<Result<'sign_request'>> {
-    authorisationOf({ ...request, envelope }, await this.#repository.contextOf(request));
-    return this.#view(await this.#current(request.requestId));
-  }
-
-  /** Throws StateError unless each of these is a key that was made. */
-  async #requireReady(keyIds: readonly Hex[]): Promise<void> {
-    for (const keyId of keyIds) {
-      const key = await this.#repository.request(keyId);
-      if (key.kind !== 'key')
-        throw new StateError('not_found', `${key.requestId} is no key`, 'name a key by its id');
-      if (key.state !== 'fulfilled') {
-        throw new StateError(
-          'wrong_state',
-          `key ${key.requestId} is ${key.state}`,
-          'wait until the key is fulfilled',
-        );
-      }
-    }
-  }
-
-  /** The one keyring of all these keys. */
-  async #keyringOf(keyIds: readonly Hex[]): Promise<Hex> {
-    const keys = await Promise.all(keyIds.map((keyId) => this.#repository.request(keyId)));
-    const keyrings = [...new Set(keys.map((key) => key.keyringId))];
-    if (keyrings.length !== 1) {
-      throw new StateError(
-        'invalid_params',
-        'the keys are of several keyrings',
-        'make one request a keyring',
-      );
-    }
-    return keyrings[0] as Hex;
-  }
-
-  async #decide(envelope: Envelope): Promise<Result<'action_decide'>> {
-    const { networkId, now } = this.#options;
-    const { content } = readContent(decisionRecord, envelope, networkId);
-    const context = await this.#repository.contextOf(await this.#current(content.subject));
-    const outcome = await this.#repository.change('decision', content.subject, now, (request, at) =>
-      decide(request, context, envelope, at),
-    );
-    return requestView(outcome.request, context, now());
-  }
-
-  async #submitResult(envelope: Envelope, caller: Caller): Promise<Result<'connector_submitResult'>> {
-    const { networkId, now } = this.#options;
-    const { content } = readContent(partyResult, envelope, networkId);
-    const request = await this.#current(content.subject);
-    const party = await this.#access.connectorOf(request.keyringId, caller);
-    if (party !== content.party) {
-      throw new StateError(
-        'forbidden',
-        `this connector speaks for ${party}`,
-        "submit the results of the connector's own party",
-      );
-    }
-    const context = await this.#repository.contextOf(request);
-    const outcome = await this.#repository.change('result', content.subject, now, (stored, at) =>
-      submitResult(stored, context, envelope, at),
-    );
-    if (outcome.conflict) {
-      throw new StateError(
-        'conflicting_result',
-        'this party has another result for the request',
-        'the first one stands',
-      );
-    }
-    const { requestId, state } = outcome.request;
-    return {
-      requestId,
-      state,
-      votes: this.#votes(outcome.request, context.roster),
-      counted: outcome.counted,
-    };
-  }
-
-  #votes(request: StoredRequest, roster: Envelope): Result<'connector_submitResult'>['votes'] {
-    const keyring = openKeyring(roster, this.#options.networkId);
-    return votesOf(request, keyring.roster.threshold, keyring.roster.parties.length, this.#options.networkId);
-  }
-
-  async #pending(params: Params<'connector_pending'>, caller: Caller): Promise<Result<'connector_pending'>> {
-    const { keyringId, requestIds, after, limit } = params;
-    await this.#access.connectorOf(keyringId, caller);
-    // The cursor is taken first: what changes while the page is read is seen again in the stream.
-    const cursor = await this.#options.store.last(keyringStream(keyringId));
-    const page: Page = requestIds
-      ? { ids: requestIds }
-      : await this.#repository.openOf(keyringId, after, limit ?? defaultLimit);
-    const found = await Promise.all(page.ids.map((id) => this.#repository.find(id)));
-    const own = found.flatMap((request) => (request?.keyringId === keyringId ? [request.requestId] : []));
-    const items = (await Promise.all(own.map((id) => this.#current(id)))).map(async (request) => ({
-      requestId: request.requestId,
-      state: request.state,
-      evidence: evidenceOf(request, await this.#repository.contextOf(request)),
-    }));
-    return { cursor, items: await Promise.all(items), ...(page.next !== undefined && { next: page.next }) };
-  }
-
-  async #wait(
-    requestId: Hex,
-    timeoutMs: number,
-    caller: Caller,
-    signal: AbortSignal,
-  ): Promise<Result<'sign_wait'>> {
-    const request = await this.#readable(requestId, caller);
-    const until = anySignal([signal, this.#stopped.signal, AbortSignal.timeout(timeoutMs)]);
-    try {
-      for await (const _ of this.#options.store.watch(workspaceStream(request.workspaceId), {
-        signal: until,
-      })) {
-        const current = await this.#current(requestId);
-        if (isFinal(current)) return await this.#view(current);
-      }
-    } finally {
-      until.clear();
-    }
-    return this.#view(await this.#current(requestId));
-  }
-
-  /** A request as it stands now: ended first when its time is over. */
-  async #current(id: Hex): Promise<StoredRequest> {
-    const held = await this.#repository.request(id);
-    if (expire(held, this.#options.now()).request === held) return held;
-    const outcome = await this.#repository.change('expiry', id, this.#options.now, (request) => ({
-      request,
-      events: [],
-    }));
-    return outcome.request;
-  }
-
-  async #view(request: StoredRequest): Promise<Result<'sign_get'>> {
-    return requestView(request, await this.#repository.contextOf(request), this.#options.now());
-  }
-
-  async #keyView(request: StoredRequest): Promise<Result<'key_get'>> {
-    const { roster } = await this.#repository.keyring(request.keyringId);
-    const parent = await this.#repository.parentOf(request);
-    return keyView(request, roster, this.#options.networkId, parent);
-  }
-
-  async #readable(id: Hex, caller: Caller): Promise<StoredRequest> {
-    const request = await this.#current(id);
-    await this.#access.mayReadRequest(request, caller);
-    return request;
-  }
-
   /** What was committed, into the log: the same events that went into the streams. */
-  #tell(outcome: Outcome, before: StoredRequest | undefined): void {
-    this.#options.observer?.changed(outcome.request, before);
-    this.#retention.noted(outcome);
-    for (const { type, at: _, ...fields } of outcome.events) this.#options.log(type, fields);
+  #tell({ request, events }: Outcome, before: StoredRequest | undefined): void {
+    this.#options.observer?.changed(request, before);
+    if (events.length > 0)
+      this.#retention.noted([keyringStream(request.keyringId), workspaceStream(request.workspaceId)]);
+    for (const { type, at: _, ...fields } of events) this.#options.log(type, fields);
+  }
+
+  #tellChange({ events, streams }: ChangeCommitted): void {
+    this.#retention.noted(streams);
+    for (const { type, at: _, ...fields } of events) this.#options.log(type, fields);
   }
 }

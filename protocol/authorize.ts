@@ -27,7 +27,6 @@ import { sameLogHead, timeOf } from './records/fields.ts';
 import { type Keyring, openKeyring } from './records/keyring-roster.ts';
 import { type Request, request as requestRecord, type SignRequest } from './records/request.ts';
 import { openWorkspace, ownerOf, type Workspace } from './records/workspace.ts';
-import type { Principal } from './records/workspace-genesis.ts';
 import { Refused, type RefusalReason } from './refusal.ts';
 
 /** Longest life of a request under a rule that says nothing of it, in milliseconds. */
@@ -152,10 +151,7 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
     throw new Refused('stale_log_head', 'the request was made for another state of the workspace', false);
   }
   const parent = openParent(evidence, workspace, content, trust);
-  if (workspace.frozen || parent?.frozen === true) {
-    const which = workspace.frozen ? workspace : (parent ?? workspace);
-    throw new Refused('frozen', `workspace ${which.id} is frozen by its owners`, true);
-  }
+  checkNotFrozen(workspace, parent);
   const keyring = openKeyring(evidence.roster, trust.networkId);
   if (trust.keyringId !== undefined && keyring.id !== trust.keyringId) {
     throw new Refused('bad_evidence', `the roster is of keyring ${keyring.id}`, false);
@@ -167,14 +163,7 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
       false,
     );
   }
-  const serves = keyring.roster.serves === 'open' || keyring.roster.serves.includes(workspace.id);
-  if (!serves || !workspace.keyrings.includes(keyring.id)) {
-    throw new Refused(
-      'not_served',
-      `workspace ${workspace.id} and keyring ${keyring.id} do not name each other`,
-      true,
-    );
-  }
+  checkServed(workspace, keyring);
   const base = {
     requestId: record.id,
     request: content,
@@ -190,17 +179,55 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
     const ends = timeOf(content.created) + Math.min(plan.lifetimeMs, maxRequestLifetime);
     return { plan, expires: Math.min(timeOf(content.expires), ends) };
   };
+  const { items, toPlan, derived } = openAsked(content, { workspace, parent, keyring }, proofs);
+  return { ...base, ...planned(toPlan), items, ...(derived && { derived }) };
+}
+
+/** Throws Refused `frozen`. */
+export function checkNotFrozen(workspace: Workspace, parent: Workspace | undefined): void {
+  if (!workspace.frozen && parent?.frozen !== true) return;
+  const which = workspace.frozen ? workspace : (parent ?? workspace);
+  throw new Refused('frozen', `workspace ${which.id} is frozen by its owners`, true);
+}
+
+/** Throws Refused `not_served` unless workspace and keyring name each other. */
+export function checkServed(workspace: Workspace, keyring: Keyring): void {
+  const serves = keyring.roster.serves === 'open' || keyring.roster.serves.includes(workspace.id);
+  if (serves && workspace.keyrings.includes(keyring.id)) return;
+  throw new Refused(
+    'not_served',
+    `workspace ${workspace.id} and keyring ${keyring.id} do not name each other`,
+    true,
+  );
+}
+
+/**
+ * What a request asks for, whoever asks: each item opened, with the policies in force for it. Throws Refused, and what `proofs`
+ * throw.
+ */
+export function openAsked(
+  content: Request,
+  around: {
+    readonly workspace: Workspace;
+    readonly parent: Workspace | undefined;
+    readonly keyring: Keyring;
+  },
+  proofs: KeyProofs,
+): {
+  readonly items: readonly AuthorisedItem[];
+  readonly toPlan: readonly PlannedFor[];
+  readonly derived?: DerivedKey;
+} {
+  const { workspace, parent, keyring } = around;
   if (content.kind === 'sign') {
     const items = openItems(content.items, workspace, keyring, proofs);
     const keys = proofs.all();
-    const plan = planned(
-      items.map(({ key, payload }) => ({
-        keyId: key.id,
-        facts: policyFacts(payload.facts),
-        levels: levelsFor(workspace, parent, policyOfKey(key, workspace, keys)),
-      })),
-    );
-    return { ...base, ...plan, items };
+    const toPlan = items.map(({ key, payload }) => ({
+      keyId: key.id,
+      facts: policyFacts(payload.facts),
+      levels: levelsFor(workspace, parent, policyOfKey(key, workspace, keys)),
+    }));
+    return { items, toPlan };
   }
   if (content.policy !== undefined) {
     const [complaint] = unmeetable(content.policy, namesOf(workspace));
@@ -210,8 +237,8 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
   const derived = proofs.derivedBy(content);
   // Everything that is kept beside a request is proven, also what it has no need of.
   if (derived !== undefined) proofs.all();
-  const plan = planned([{ facts: keyRequestFacts, levels: levelsFor(workspace, parent) }]);
-  return { ...base, ...plan, items: [], ...(derived && { derived }) };
+  const toPlan = [{ facts: keyRequestFacts, levels: levelsFor(workspace, parent) }];
+  return { items: [], toPlan, ...(derived && { derived }) };
 }
 
 const namesOf = ({ owners }: Pick<Workspace, 'owners'>): readonly string[] => owners.map(({ name }) => name);
@@ -247,12 +274,14 @@ function openParent(
       `workspace ${parent.id} does not name ${workspace.id} as its child`,
       true,
     );
-  const odd = parent.owners.find((owner) =>
-    workspace.owners.some(
-      (own) =>
-        (own.name === owner.name) !==
-        own.credentials.some((credential) => owner.credentials.includes(credential)),
-    ),
+  // Under the parent's policy its owners decide: nobody else gets their voice by what the child's log says of them.
+  const inherits = workspace.signPolicy === undefined;
+  const odd = parent.owners.find(({ name, credentials }) =>
+    workspace.owners.some((own) => {
+      const shared = own.credentials.filter((credential) => credentials.includes(credential)).length;
+      if (own.name !== name) return shared > 0;
+      return shared < (inherits ? own.credentials.length : 1);
+    }),
   );
   if (odd !== undefined)
     throw new Refused(
@@ -289,15 +318,11 @@ export function levelsFor(
 }
 
 /** Those who may decide on a request: owners of its workspace, and of the parent whose policy is in force in it. */
-function decidersOf({ workspace, parent }: Pick<Authorisation, 'workspace' | 'parent'>): Deciders {
+export function decidersOf({ workspace, parent }: Pick<Authorisation, 'workspace' | 'parent'>): Deciders {
   const { id, head, owners } = workspace;
   if (workspace.signPolicy !== undefined || parent === undefined) return { id, head, owners };
-  const more = parent.owners.flatMap(({ name, credentials }): Principal[] => {
-    const own = owners.find((owner) => owner.name === name);
-    return [{ name, credentials: [...new Set([...credentials, ...(own?.credentials ?? [])])] }];
-  });
-  const others = owners.filter(({ name }) => !more.some((owner) => owner.name === name));
-  return { id, head, owners: [...more, ...others] };
+  const others = owners.filter((own) => !parent.owners.some(({ name }) => name === own.name));
+  return { id, head, owners: [...parent.owners, ...others] };
 }
 
 function openItems(

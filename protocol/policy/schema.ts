@@ -251,13 +251,18 @@ interface Complaint {
   readonly message: string;
 }
 
+/** An entry of a policy's table: a name like `constructor` stands in every object, and is in no table for that. */
+function own<Value>(table: Readonly<Record<string, Value>> | undefined, name: string): Value | undefined {
+  return table !== undefined && Object.hasOwn(table, name) ? table[name] : undefined;
+}
+
 /** What a rule names that its policy does not have, and amounts that its assets cannot have. */
 function dangling(policy: Pick<Policy, 'groups' | 'lists' | 'assets'>, rule: Rule): Complaint[] {
   const found: Complaint[] = [];
   for (const field of ['require', 'reject'] as const) {
     for (const { k, of } of rule[field] === undefined ? [] : quorumsOf(rule[field])) {
       if (typeof of !== 'string' || of === 'owners') continue;
-      const members = policy.groups?.[of];
+      const members = own(policy.groups, of);
       if (members === undefined) found.push({ path: [field], message: `there is no group ${of}` });
       else if (k > members.length)
         found.push({ path: [field], message: `k is larger than group ${of}: ${k} of ${members.length}` });
@@ -266,11 +271,11 @@ function dangling(policy: Pick<Policy, 'groups' | 'lists' | 'assets'>, rule: Rul
   const { when, limit } = rule;
   if (when?.to !== undefined && !Array.isArray(when.to)) {
     const name = 'in' in when.to ? when.to.in : when.to.notIn;
-    if (policy.lists?.[name] === undefined)
+    if (own(policy.lists, name) === undefined)
       found.push({ path: ['when', 'to'], message: `there is no list ${name}` });
   }
   for (const name of when?.asset ?? []) {
-    const decimals = policy.assets?.[name]?.decimals;
+    const decimals = own(policy.assets, name)?.decimals;
     if (decimals === undefined && isSymbol(name) && !coins.includes(name))
       found.push({ path: ['when', 'asset'], message: `there is no asset ${name} in the table` });
     if (decimals === undefined && !isSymbol(name) && when?.chain?.length !== 1)
@@ -326,18 +331,27 @@ export function unmeetable(policy: Policy, owners: readonly string[]): string[] 
   );
   const rules = policy.rules.flatMap((rule) =>
     [rule.require, rule.reject].flatMap((tree) =>
-      tree === undefined ? [] : quorumsOf(tree).flatMap((quorum) => unmetQuorum(rule.id, quorum, owners)),
+      tree === undefined
+        ? []
+        : quorumsOf(tree).flatMap((quorum) => unmetQuorum(policy, rule.id, quorum, owners)),
     ),
   );
   return [...groups, ...rules];
 }
 
-function unmetQuorum(id: string, { k, of }: Quorum, owners: readonly string[]): string[] {
-  if (of === 'owners') return k > owners.length ? [`rule ${id} wants ${k} of ${owners.length} owners`] : [];
-  if (typeof of === 'string') return [];
-  return of
-    .filter((name) => !owners.includes(name))
-    .map((name) => `rule ${id} names ${name}, who is not an owner`);
+function unmetQuorum(
+  policy: Policy,
+  id: string,
+  { k, of, excludeInitiator }: Quorum,
+  owners: readonly string[],
+): string[] {
+  const strangers = typeof of === 'string' ? [] : of.filter((name) => !owners.includes(name));
+  if (strangers.length > 0) return strangers.map((name) => `rule ${id} names ${name}, who is not an owner`);
+  if (of === 'owners' && k > owners.length) return [`rule ${id} wants ${k} of ${owners.length} owners`];
+  // Whoever asks is then always one of them.
+  const all = membersOf(policy, of, owners).length === owners.length;
+  if (excludeInitiator !== true || !all || k < owners.length) return [];
+  return [`rule ${id} wants ${k} of ${owners.length} owners, and the initiator does not count`];
 }
 
 /**

@@ -15,7 +15,8 @@ import {
   verifyRecord,
   type VerifiedRecord,
 } from './envelope.ts';
-import type { Credential, LogHead } from './fields.ts';
+import { type Credential, type LogHead, timeOf } from './fields.ts';
+import { KnownLogs } from './known-logs.ts';
 import { type Change, introducedBy, type WorkspaceChange, workspaceChange } from './workspace-change.ts';
 import { type Principal, workspaceGenesis } from './workspace-genesis.ts';
 import { applyChange, ChangeError, type WorkspaceState } from './workspace-state.ts';
@@ -131,6 +132,14 @@ export function judgeChange(
   const signedWith = kindsOfCredentials(signedBy.filter((credential) => own.includes(credential)));
   const initiator = { name: content.initiator, signedWith };
   const positions = positionsOn(id, initiator, decisions, workspace, networkId, now);
+  if (now !== undefined && now >= timeOf(content.expires)) {
+    const reason = `it could be decided on until ${content.expires}: propose it anew`;
+    return { judged: { verdict: 'over', reason }, positions };
+  }
+  if (positions.rejected.has(content.initiator)) {
+    const [reason, by] = [`cancelled by ${content.initiator}`, [content.initiator]];
+    return { judged: { verdict: 'rejected', reason, by }, positions };
+  }
   // An admin policy has nothing that time could change.
   const moment = { requestId: id, now: 0, created: 0, firstSeen: 0 };
   const judged = judgePlan(plan, { initiator: content.initiator, ...positions }, moment);
@@ -175,12 +184,18 @@ function follow(
   };
 }
 
+const knownLogs = new KnownLogs<Omit<Workspace, 'log'>>();
+
 /** Replays a workspace's log from its genesis. Throws RecordError naming the first entry that is wrong. */
 export function openWorkspace(log: readonly Envelope[], networkId: string): Workspace {
-  const [first, ...later] = log;
-  if (first === undefined)
-    throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
-  return extendWorkspace(openGenesis(first, networkId), later, networkId);
+  const replayed = knownLogs.of(log, networkId, () => {
+    const [first, ...later] = log;
+    if (first === undefined)
+      throw new RecordError('malformed', 'workspace.genesis', 'the log is empty: it begins with the genesis');
+    const { log: _, ...workspace } = extendWorkspace(openGenesis(first, networkId), later, networkId);
+    return workspace;
+  });
+  return { ...replayed, log: [...log] };
 }
 
 /** Replays further entries on top of what was replayed. Throws RecordError. */
@@ -241,24 +256,33 @@ export type LogRelation =
   | { readonly relation: 'same' | 'newer' | 'older' }
   | { readonly relation: 'fork'; readonly common: LogHead; readonly known: Hex; readonly received: Hex };
 
-/** Compares a log with one that is known, both replayed and of one workspace. */
+/** Compares a log with one that is known, both replayed. Throws RecordError when they are of different workspaces. */
 export function compareLogs(known: Workspace, received: Workspace): LogRelation {
+  if (known.id !== received.id) fail(`a log of workspace ${received.id} is none of workspace ${known.id}`);
   const differs = known.chain.findIndex(
     (id, seq) => received.chain[seq] !== undefined && received.chain[seq] !== id,
   );
-  if (differs < 0) {
-    const [ours, theirs] = [known, received].map(
-      ({ chain, resolved }) => chain.length * 1000 + resolved.size,
-    );
-    return { relation: theirs! > ours! ? 'newer' : theirs! < ours! ? 'older' : 'same' };
-  }
+  if (differs < 0) return { relation: relationOf(known, received) };
   const common = { seq: differs - 1, id: known.chain[differs - 1]! };
   const pair = { known: known.chain[differs]!, received: received.chain[differs]! };
-  if (received.resolved.get(common.id) === pair.received && known.resolved.get(common.id) !== pair.known)
-    return { relation: 'newer' };
-  if (known.resolved.get(common.id) === pair.known && received.resolved.get(common.id) !== pair.received)
-    return { relation: 'older' };
-  return { relation: 'fork', common, ...pair };
+  // What a log says stands is what it goes on with.
+  const [ours, theirs] = [known, received].map(({ resolved }) => resolved.has(common.id));
+  if (ours === theirs) return { relation: 'fork', common, ...pair };
+  return { relation: theirs ? 'newer' : 'older' };
+}
+
+/** Of two logs of which one begins with the other. */
+function relationOf(known: Workspace, received: Workspace): 'same' | 'newer' | 'older' {
+  const longer = received.chain.length - known.chain.length;
+  if (longer !== 0) {
+    const [short, long] = longer > 0 ? [known, received] : [received, known];
+    const stands = short.resolved.get(short.head.id);
+    // The shorter one knows of a fork after its head, and that the longer one took the other way.
+    const astray = stands !== undefined && stands !== long.chain[short.chain.length];
+    return longer > 0 === astray ? 'older' : 'newer';
+  }
+  const more = received.resolved.size - known.resolved.size;
+  return more > 0 ? 'newer' : more < 0 ? 'older' : 'same';
 }
 
 /** The owner one of whose credentials this is. */

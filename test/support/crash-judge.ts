@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { StoredRequest } from '../../coordinator/state/request.ts';
-import { keyringStream, workspaceStream } from '../../coordinator/repository.ts';
+import { keyringStream, workspaceStream } from '../../coordinator/index-keys.ts';
 import { LevelStore } from '../../coordinator/store/level.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
 import type { Hex } from '../../protocol/hex.ts';

@@ -106,15 +106,12 @@ describe('forgetting events', () => {
   it('is done again when it failed, and for what is appended meanwhile', async () => {
     const trimmed: string[] = [];
     let fails = true;
-    const outcome = {
-      request: { keyringId: '0x01', workspaceId: '0x02' },
-      events: [{}],
-    } as unknown as Parameters<Retention['noted']>[0];
+    const streams = ['keyrings/0x01', 'workspaces/0x02'];
     const retention = new Retention(
       {
         last: async () => {
           // More comes while it is under way.
-          if (!fails && trimmed.length === 0) retention.noted(outcome);
+          if (!fails && trimmed.length === 0) retention.noted(streams);
           return 30;
         },
         trim: async (stream, before) => {
@@ -124,7 +121,7 @@ describe('forgetting events', () => {
       },
       10,
     );
-    retention.noted(outcome);
+    retention.noted(streams);
     await assert.rejects(retention.trim(), /no space/);
     fails = false;
     await retention.trim();

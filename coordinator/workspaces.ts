@@ -1,0 +1,245 @@
+// Workspaces in the store: their logs, what follows from a log in indexes, and how an entry is added. A log only ever grows at
+// its head, by one entry in one commit.
+import type { Hex } from '../protocol/hex.ts';
+import type { Envelope } from '../protocol/records/envelope.ts';
+import { type LogHead, sameLogHead, timestamp } from '../protocol/records/fields.ts';
+import { logAt, openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
+import type { CoordinatorEvent } from '../protocol/rpc.ts';
+import { keyringStream, keys, type Page, pageOfIndex, workspaceStream } from './index-keys.ts';
+import { StateError } from './state/error.ts';
+import type { Heads } from './state/transitions.ts';
+import { type Commit, Conflict, type JsonValue, type Store } from './store/store.ts';
+
+export interface StoredWorkspace {
+  readonly log: readonly Envelope[];
+  readonly created: number;
+}
+
+/** A workspace's head as it is stored by itself: it is read far more often than the log. */
+interface StoredHead {
+  readonly seq: number;
+  readonly id: Hex;
+  readonly parent?: Hex;
+}
+
+/** Versions against which what was judged by them is committed. */
+export type Expect = NonNullable<Commit['expect']>;
+
+export interface LoadedHeads {
+  readonly heads: Heads;
+  readonly expect: Expect;
+}
+
+export interface Logs {
+  readonly log: readonly Envelope[];
+  /** Of a child workspace whose parent is here. */
+  readonly parentLog?: readonly Envelope[];
+}
+
+/** What entering a change into the log writes, beside the change itself. */
+export type EntryWrites = Required<Pick<Commit, 'put' | 'del' | 'append'>>;
+
+export class Workspaces {
+  readonly #store: Store;
+  readonly #networkId: string;
+
+  constructor(store: Store, networkId: string) {
+    this.#store = store;
+    this.#networkId = networkId;
+  }
+
+  async get(id: Hex): Promise<StoredWorkspace> {
+    const found = await this.find(id);
+    if (found !== undefined) return found;
+    throw new StateError('not_found', `there is no workspace ${id} here`, 'check the id and the coordinator');
+  }
+
+  async find(id: Hex): Promise<StoredWorkspace | undefined> {
+    return (await this.#store.get(keys.workspace(id)))?.value as unknown as StoredWorkspace | undefined;
+  }
+
+  /** A workspace as its log tells it. */
+  async open(id: Hex): Promise<Workspace> {
+    return openWorkspace((await this.get(id)).log, this.#networkId);
+  }
+
+  /** The parent of a child workspace, when it is here. */
+  async parentOf({ parent }: Pick<Workspace, 'parent'>): Promise<Workspace | undefined> {
+    const found = parent === undefined ? undefined : await this.find(parent);
+    return found && openWorkspace(found.log, this.#networkId);
+  }
+
+  /** Log of a workspace, and of its parent. */
+  async logs(id: Hex): Promise<Logs> {
+    const { log } = await this.get(id);
+    const { parent } = openWorkspace(log, this.#networkId);
+    const above = parent === undefined ? undefined : await this.find(parent);
+    return { log, ...(above && { parentLog: above.log }) };
+  }
+
+  /** The same, each up to the entry at which something was made. */
+  async logsAt(id: Hex, at: Heads): Promise<Logs> {
+    const { log, parentLog } = await this.logs(id);
+    const above = parentLog && (at.parent === undefined ? parentLog : this.#cut(parentLog, at.parent));
+    return { log: this.#cut(log, at.log), ...(above && { parentLog: above }) };
+  }
+
+  /** A log without what came after `head`; as it is when it has no such entry, which whoever judges then finds. */
+  #cut(log: readonly Envelope[], head: LogHead): readonly Envelope[] {
+    try {
+      return logAt(log, head, this.#networkId);
+    } catch {
+      return log;
+    }
+  }
+
+  /** Heads of a workspace and its parent. */
+  async heads(id: Hex): Promise<LoadedHeads> {
+    const own = await this.#head(id);
+    const log = { seq: own.head.seq, id: own.head.id };
+    if (own.head.parent === undefined) return { heads: { log }, expect: [own.expect] };
+    const above = await this.#head(own.head.parent);
+    const parent = { seq: above.head.seq, id: above.head.id };
+    return { heads: { log, parent }, expect: [own.expect, above.expect] };
+  }
+
+  async #head(id: Hex): Promise<{ head: StoredHead; expect: Expect[number] }> {
+    const key = keys.head(id);
+    const entry = await this.#store.get(key);
+    if (entry !== undefined)
+      return {
+        head: entry.value as unknown as StoredHead,
+        expect: { key, version: entry.version },
+      };
+    // Stored by a version that kept no heads.
+    const { log } = await this.get(id);
+    return { head: headOf(openWorkspace(log, this.#networkId)), expect: { key, version: 0 } };
+  }
+
+  /** Adds a workspace or finds it there. Returns whether it is new. */
+  async add(genesis: Envelope, now: number): Promise<boolean> {
+    const workspace = openWorkspace([genesis], this.#networkId);
+    const { id, owners, keyrings } = workspace;
+    const credentials = owners.flatMap((owner) => owner.credentials);
+    const above = await this.parentOf(workspace);
+    const parents = above?.children.has(id) === true ? [above.id] : [];
+    return this.#add('workspace', keys.workspace(id), { log: [genesis], created: now }, [
+      { key: keys.head(id), value: headOf(workspace) },
+      ...credentials.map((credential) => ({ key: keys.owner(credential, id), value: true })),
+      ...[id, ...parents].flatMap((each) =>
+        keyrings.map((keyring) => ({ key: keys.uses(keyring, each), value: true })),
+      ),
+    ]);
+  }
+
+  async #add(
+    what: string,
+    key: string,
+    value: unknown,
+    index: readonly { readonly key: string; readonly value: unknown }[],
+  ): Promise<boolean> {
+    const put = [{ key, value }, ...index] as NonNullable<Commit['put']>;
+    const result = await this.#store.commit({ what, expect: [{ key, version: 0 }], put });
+    return !(result instanceof Conflict);
+  }
+
+  /** What a further entry of the log changes: `log` before it, `longer` with it. Throws RecordError when it is none. */
+  async entryWrites(
+    id: Hex,
+    log: readonly Envelope[],
+    longer: readonly Envelope[],
+    now: number,
+  ): Promise<EntryWrites> {
+    const before = openWorkspace(log, this.#networkId);
+    const after = openWorkspace(longer, this.#networkId);
+    const { created } = await this.get(id);
+    const { head } = after;
+    const children = [...new Set([...before.children, ...after.children])];
+    const [concerned, still] = [await this.#concerned(before), await this.#concerned(after)];
+    const had = credentialsOf(before);
+    const has = credentialsOf(after);
+    const own: readonly (readonly [string, unknown])[] = [
+      [keys.workspace(id), { log: longer, created }],
+      [keys.head(id), headOf(after)],
+      ...[...has].filter((one) => !had.has(one)).map((one) => [keys.owner(one, id), true] as const),
+      ...[id, ...children].map((each) => [keys.stale(each, head.id), true] as const),
+      // Its nodes are to learn that it is no longer used, and nothing that comes later.
+      ...[...concerned]
+        .filter((keyring) => !still.has(keyring))
+        .map((keyring) => [keys.uses(keyring, id), head] as const),
+      ...[...still].map((keyring) => [keys.uses(keyring, id), true] as const),
+      ...(await this.#parentUses(before, after)),
+    ];
+    const event: CoordinatorEvent = { type: 'workspace.head', workspaceId: id, head, at: timestamp(now) };
+    const streams = [
+      ...[id, ...children].map(workspaceStream),
+      ...[...new Set([...concerned, ...still])].map(keyringStream),
+    ];
+    return {
+      put: own.map(([key, value]) => ({ key, value: value as JsonValue })),
+      del: [...had].filter((one) => !has.has(one)).map((one) => keys.owner(one, id)),
+      append: streams.map((stream) => ({ stream, event: event as unknown as JsonValue })),
+    };
+  }
+
+  /** Keyrings whose nodes need a workspace's log: its own, and those of its children. */
+  async #concerned({ keyrings, children }: Workspace): Promise<ReadonlySet<Hex>> {
+    const found = await Promise.all([...children].map((child) => this.find(child)));
+    const theirs = found.flatMap((child) =>
+      child === undefined ? [] : openWorkspace(child.log, this.#networkId).keyrings,
+    );
+    return new Set([...keyrings, ...theirs]);
+  }
+
+  /** A keyring that a child begins to use needs its parent's log too. */
+  async #parentUses(before: Workspace, after: Workspace): Promise<(readonly [string, unknown])[]> {
+    const { parent, keyrings } = after;
+    const added = keyrings.filter((keyring) => !before.keyrings.includes(keyring));
+    if (parent === undefined || added.length === 0) return [];
+    const above = await this.parentOf(after);
+    if (above?.children.has(after.id) !== true) return [];
+    return added.map((keyring) => [keys.uses(keyring, parent), true] as const);
+  }
+
+  ofOwner(credential: string, after: string | undefined, limit: number): Promise<Page> {
+    return pageOfIndex(this.#store, `owner/${credential}/`, after, limit);
+  }
+
+  ofKeyring(keyringId: Hex, after: string | undefined, limit: number): Promise<Page> {
+    return pageOfIndex(this.#store, `uses/${keyringId}/`, after, limit);
+  }
+
+  /** What the nodes of a keyring may have of a workspace's log; undefined: nothing. */
+  async logFor(keyringId: Hex, id: Hex): Promise<(Logs & { readonly head: LogHead }) | undefined> {
+    const use = (await this.#store.get(keys.uses(keyringId, id)))?.value as unknown as
+      true | LogHead | undefined;
+    if (use === undefined) return undefined;
+    const { log, parentLog } = await this.logs(id);
+    const { head } = openWorkspace(log, this.#networkId);
+    if (use === true || sameLogHead(use, head)) return { log, head, ...(parentLog && { parentLog }) };
+    return { log: this.#cut(log, use), head: use };
+  }
+
+  /** Marks of workspaces whose open actions are to be looked at, oldest keys first. */
+  async stale(limit: number): Promise<readonly { readonly workspaceId: Hex; readonly key: string }[]> {
+    const entries = await this.#store.scan('stale/', undefined, limit);
+    return entries.map(({ key }) => ({ workspaceId: key.split('/')[1] as Hex, key }));
+  }
+
+  /** All actions of a mark are ended. */
+  async settled(key: string): Promise<void> {
+    await this.#commit('settled', { del: [key] });
+  }
+
+  async #commit(what: string, commit: Commit): Promise<void> {
+    await this.#store.commit({ what, ...commit });
+  }
+}
+
+function headOf({ head: { seq, id }, parent }: Workspace): StoredHead {
+  return { seq, id, ...(parent !== undefined && { parent }) };
+}
+
+function credentialsOf({ owners }: Workspace): ReadonlySet<string> {
+  return new Set(owners.flatMap((owner) => owner.credentials));
+}
