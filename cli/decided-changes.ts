@@ -5,7 +5,10 @@ import { join } from 'node:path';
 import * as z from 'zod';
 import { recordIdSchema } from '../protocol/records/fields.ts';
 import type { Hex } from '../protocol/hex.ts';
-import { ownerOf, type Workspace } from '../protocol/records/workspace.ts';
+import type { Plan } from '../protocol/policy/plan.ts';
+import { decision as decisionRecord } from '../protocol/records/decision.ts';
+import { readContent } from '../protocol/records/envelope.ts';
+import { judgeChange, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
 import { writeAtomically } from '../storage/atomic-file.ts';
 import { RpcClientError } from '../client/rpc-error.ts';
 import { fetchChange } from './change.ts';
@@ -52,19 +55,17 @@ async function readAll(context: CommandContext): Promise<Approved[]> {
   }
 }
 
-/** The change that this owner has approved after `prev`, if it is another one. */
+/** Other changes that this owner has approved after `prev`, the newest first. */
 async function approvedBefore(
   context: CommandContext,
   { owner, workspaceId, prev, changeId }: Approved,
-): Promise<Hex | undefined> {
+): Promise<Hex[]> {
   const all = await readAll(context);
-  return all.find(
-    (one) =>
-      one.owner === owner &&
-      one.workspaceId === workspaceId &&
-      one.prev === prev &&
-      one.changeId !== changeId,
-  )?.changeId;
+  return all
+    .filter((one) => one.owner === owner && one.workspaceId === workspaceId && one.prev === prev)
+    .map((one) => one.changeId)
+    .filter((id) => id !== changeId)
+    .toReversed();
 }
 
 /** Remembers that an owner approves a change; durable before the approval leaves. */
@@ -79,18 +80,37 @@ async function remember(context: CommandContext, approved: Approved): Promise<vo
   });
 }
 
-/** Whether so many owners have rejected a change that it cannot be decided any more, by their own signed records. */
+/**
+ * Whether so many others have rejected a change that it lacks the approvals it takes. Records can be kept back: the owner's own
+ * rejection does not undo the approval that was signed before, and a veto says nothing to whoever does not see it.
+ */
 async function isRejected(
   context: CommandContext,
   session: WorkspaceSession,
   changeId: Hex,
+  owner: string,
 ): Promise<boolean> {
+  const { networkId } = session;
   try {
-    return (await fetchChange(context, session, changeId)).judged.verdict === 'rejected';
+    const { workspace, opened, decisions } = await fetchChange(context, session, changeId);
+    const others = decisions.filter(
+      (envelope) => readContent(decisionRecord, envelope, networkId).content.principal !== owner,
+    );
+    const counted = { ...opened, plan: withoutVetoes(opened.plan) };
+    const { judged } = judgeChange(workspace, counted, others, networkId, undefined);
+    return judged.verdict === 'rejected';
   } catch (error) {
     if (error instanceof RpcClientError && error.code === 'not_found') return false;
     throw error;
   }
+}
+
+function withoutVetoes(plan: Plan): Plan {
+  const items = plan.items.map((item) => ({
+    ...item,
+    rules: item.rules.map(({ reject: _, ...rule }) => rule),
+  }));
+  return { ...plan, items };
 }
 
 /**
@@ -107,12 +127,13 @@ export async function guardApproval(
   const { workspaceId, signer, identity } = session;
   const owner = ownerOf(workspace, signer.credential)?.name ?? identity;
   const approval = { owner, workspaceId, prev: workspace.head.id, changeId };
-  const before = await approvedBefore(context, approval);
-  if (before !== undefined && second !== true && !(await isRejected(context, session, before)))
-    throw new CliError(
-      'failed',
-      `${owner} has approved change ${before} at the same place of the log: both could come into force, for different parties`,
-      'wait until it is in the log or was rejected by enough owners; or pass --second if you know that nobody keeps it',
-    );
+  const others = second === true ? [] : await approvedBefore(context, approval);
+  for (const before of others)
+    if (!(await isRejected(context, session, before, owner)))
+      throw new CliError(
+        'failed',
+        `${owner} has approved change ${before} at the same place of the log: both could come into force, for different parties`,
+        'wait until it is in the log or was rejected by enough owners; or pass --second if you know that nobody keeps it',
+      );
   return async () => await remember(context, approval);
 }

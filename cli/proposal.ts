@@ -8,6 +8,7 @@ import {
   type Envelope,
   envelopeId,
   readContent,
+  RecordError,
   verifyRecord,
 } from '../protocol/records/envelope.ts';
 import { timeOf } from '../protocol/records/fields.ts';
@@ -17,7 +18,7 @@ import {
   type WorkspaceChange,
   workspaceChange,
 } from '../protocol/records/workspace-change.ts';
-import { openChange, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
+import { checkChange, openChange, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
 import { describeChange } from './change.ts';
 import type { CommandContext } from './context.ts';
 import { guardApproval } from './decided-changes.ts';
@@ -114,6 +115,19 @@ function requireNext(workspace: Workspace, envelope: Envelope, content: Workspac
   openChange(workspace, envelope, content.networkId);
 }
 
+/** Throws CliError `failed` when the workspace, as it is, cannot be changed so. */
+function requirePossible(workspace: Workspace, change: Change): void {
+  try {
+    checkChange(workspace, change);
+  } catch (cause) {
+    if (!(cause instanceof RecordError)) throw cause;
+    const what = cause.message.replace(/^workspace\.change: /, '');
+    throw new CliError('failed', what, 'see countersign workspace show, and propose another change', {
+      cause,
+    });
+  }
+}
+
 export async function propose(
   context: CommandContext,
   options: ProposeOptions,
@@ -131,6 +145,7 @@ export async function propose(
     const workspace = await trustedWorkspace(context, session);
     const change = await make(session, workspace);
     printNotes(context, describeChange(change));
+    requirePossible(workspace, change);
     const lifetime = options.expires === undefined ? {} : { lifetimeMs: options.expires };
     const now = context.now();
     const built = buildChange({ networkId, workspace, change, now, ...lifetime }, signer);

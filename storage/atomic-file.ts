@@ -1,7 +1,7 @@
 // Files that are whole or not there, whatever ends the process or the machine: written beside under a hidden temporary
 // name, synced, given their name, and the folder synced. What a kill leaves is a temporary file, never a part of a file.
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { crashPoint } from './crash-point.ts';
 
@@ -75,7 +75,7 @@ export async function writeAtomically(
   try {
     const handle = await open(temporary, 'wx', mode);
     try {
-      await handle.writeFile(contents);
+      await writeFile(handle, contents);
       await handle.sync();
     } finally {
       await handle.close();
