@@ -4,15 +4,16 @@ import {
   type Authorisation,
   authorize,
   type Evidence,
+  type Trust,
   type Verdict,
   verifyDecision,
 } from '../protocol/authorize.ts';
 import { fromHex, type Hex } from '../protocol/hex.ts';
 import { addressesOf } from '../protocol/keys/key-type.ts';
-import { envelopeId } from '../protocol/records/envelope.ts';
-import { timestamp } from '../protocol/records/fields.ts';
+import { envelopeId, readContent } from '../protocol/records/envelope.ts';
+import { timeOf, timestamp } from '../protocol/records/fields.ts';
 import { fingerprint } from '../protocol/records/keyring-roster.ts';
-import { originOf } from '../protocol/records/request.ts';
+import { originOf, request as requestRecord } from '../protocol/records/request.ts';
 import { openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
@@ -45,7 +46,18 @@ export async function fetchAction(
       'do not use this coordinator, and ask its operator',
     );
   }
-  return { requestId, workspace, evidence, verdict: authorize(evidence, { networkId, now: context.now() }) };
+  return {
+    requestId,
+    workspace,
+    evidence,
+    verdict: authorize(evidence, trustOf(evidence, networkId, context.now())),
+  };
+}
+
+/** Delays count from when the request was made, as far as an approver can tell; what limits have left, nodes know. */
+function trustOf(evidence: Evidence, networkId: string, now: number): Trust {
+  const { created } = readContent(requestRecord, evidence.request, networkId).content;
+  return { networkId, now, firstSeen: Math.min(timeOf(created), now), ledger: { entries: [] } };
 }
 
 /** What an action asks for, once its evidence holds. Throws CliError `failed` with the reason why it cannot be approved. */
@@ -127,6 +139,7 @@ export function actionLines(
   const { request, workspace, expires } = authorisation;
   const { verdict } = action;
   const missing = verdict.verdict === 'waiting' ? verdict.missing : [];
+  const holds = verdict.verdict === 'waiting' ? verdict.holds : [];
   const ignored = verdict.verdict === 'refused' ? [] : verdict.ignored;
   return [
     ...fields([
@@ -149,6 +162,7 @@ export function actionLines(
             `rule ${rule}: ${have.length} of ${need} (${have.join(', ') || 'nobody yet'}), may decide: ${from.join(', ')}`,
         ),
       ],
+      ['waits for', holds.map(({ rule, hold, detail }) => `rule ${rule}: ${hold}: ${detail}`)],
       ['decisions', decisionLines(action, authorisation, networkId)],
       ['ignored', [...ignored]],
     ]),
@@ -182,7 +196,7 @@ export function actionJson(
     })),
     ...(warnings.length > 0 && { warnings }),
     verdict: verdict.verdict,
-    ...(verdict.verdict === 'waiting' && { missing: verdict.missing }),
+    ...(verdict.verdict === 'waiting' && { missing: verdict.missing, holds: verdict.holds }),
     ...(verdict.verdict !== 'refused' && { ignored: verdict.ignored }),
   };
 }

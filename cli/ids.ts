@@ -3,7 +3,7 @@ import type { Hex } from '../protocol/hex.ts';
 import { recordIdSchema } from '../protocol/records/fields.ts';
 import { CliError } from './errors.ts';
 
-const maxPages = 200;
+const mostPages = 200;
 /** Fewer digits match too easily by accident. */
 const minDigits = 4;
 
@@ -12,6 +12,7 @@ export async function allPages<Item>(
   fetchPage: (
     after: string | undefined,
   ) => Promise<{ readonly items: readonly Item[]; readonly next?: string | undefined }>,
+  maxPages = mostPages,
 ): Promise<Item[]> {
   const items: Item[] = [];
   let after: string | undefined;

@@ -2,6 +2,7 @@
 // to find it.
 import { type ProvenKey, VerificationError, verifyKeyView } from '../client/verify.ts';
 import type { Hex } from '../protocol/hex.ts';
+import type { Policy } from '../protocol/policy/schema.ts';
 import type { Workspace } from '../protocol/records/workspace.ts';
 import type { KeyView } from '../protocol/rpc.ts';
 import type { CommandContext } from './context.ts';
@@ -62,6 +63,22 @@ export function proveKey(view: KeyView, workspace: Workspace, networkId: string)
     throw new VerificationError('wrong_keyring', `keyring ${proven.keyring.id} is none of the workspace's`);
   }
   return proven;
+}
+
+/** The policy that a proven key has of its own, or from the key that it is derived from. Throws VerificationError. */
+export async function ownPolicy(
+  context: CommandContext,
+  session: WorkspaceSession,
+  workspace: Workspace,
+  proven: ProvenKey,
+): Promise<Policy | undefined> {
+  const { key } = proven;
+  const own = workspace.keyPolicies.get(key.id) ?? key.policy;
+  if (own !== undefined || key.origin === undefined) return own;
+  const { parent } = key.origin;
+  return (
+    workspace.keyPolicies.get(parent) ?? (await fetchKey(context, session, workspace, parent)).key.policy
+  );
 }
 
 /** A proven key by its whole id. Throws VerificationError, RpcClientError. */

@@ -31,13 +31,26 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   workspace: {
-    summary: 'owners and policies: create, show',
+    summary: 'owners and policies: create, show, log, and proposals of changes',
     load: async () => {
-      const [{ workspaceCreate }, { workspaceShow }] = await Promise.all([
-        import('./commands/workspace-create.ts'),
-        import('./commands/workspace-show.ts'),
+      const [{ workspaceCreate }, { workspaceShow }, { workspaceLog }, { workspaceChanges }] =
+        await Promise.all([
+          import('./commands/workspace-create.ts'),
+          import('./commands/workspace-show.ts'),
+          import('./commands/workspace-log.ts'),
+          import('./commands/workspace-change.ts'),
+        ]);
+      return [workspaceCreate, workspaceShow, workspaceLog, ...workspaceChanges];
+    },
+  },
+  policy: {
+    summary: 'who must approve what: validate, explain, import, simulate',
+    load: async () => {
+      const [{ policyExplain, policyImport, policyValidate }, { policySimulate }] = await Promise.all([
+        import('./commands/policy.ts'),
+        import('./commands/policy-simulate.ts'),
       ]);
-      return [workspaceCreate, workspaceShow];
+      return [policyValidate, policyExplain, policyImport, policySimulate];
     },
   },
   key: {
@@ -51,18 +64,23 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   action: {
-    summary: 'what awaits decisions: list, show, approve, reject',
+    summary: 'what awaits decisions: list, show, approve, reject, withdraw',
     load: async () => {
-      const [{ actionList, actionShow }, { actionApprove, actionReject }] = await Promise.all([
-        import('./commands/action-list.ts'),
-        import('./commands/action-approve.ts'),
-      ]);
-      return [actionList, actionShow, actionApprove, actionReject];
+      const [{ actionList, actionShow }, { actionApprove, actionReject, actionWithdraw }] = await Promise.all(
+        [import('./commands/action-list.ts'), import('./commands/action-approve.ts')],
+      );
+      return [actionList, actionShow, actionApprove, actionReject, actionWithdraw];
     },
   },
   request: {
-    summary: 'how requests stand: show',
-    load: async () => [(await import('./commands/request-show.ts')).requestShow],
+    summary: 'how requests stand: show, cancel',
+    load: async () => {
+      const [{ requestShow }, { requestCancel }] = await Promise.all([
+        import('./commands/request-show.ts'),
+        import('./commands/request-cancel.ts'),
+      ]);
+      return [requestShow, requestCancel];
+    },
   },
   keyring: {
     summary: 'sets of parties: draft, create, show',
@@ -134,6 +152,13 @@ const groups: Readonly<Record<string, Group>> = {
     load: async () => {
       const { receiptGet, receiptVerify } = await import('./commands/receipt.ts');
       return [receiptGet, receiptVerify];
+    },
+  },
+  audit: {
+    summary: 'the history of a workspace, provable offline: export, verify, csv',
+    load: async () => {
+      const { auditCsv, auditExport, auditVerify } = await import('./commands/audit.ts');
+      return [auditExport, auditVerify, auditCsv];
     },
   },
   blame: {

@@ -53,13 +53,17 @@ export async function readRecord(path: string, type: string): Promise<Envelope> 
  * Writes a file to be handed on, whole or not at all. An existing file is only replaced when told to; one that holds the
  * very same is left, so that a command can be run again. Throws CliError `failed` when it exists, and the system's errors.
  */
-export async function writeOut(path: string, contents: string, { replace = false } = {}): Promise<void> {
+export async function writeOut(
+  path: string,
+  contents: string | AsyncIterable<string>,
+  { replace = false } = {},
+): Promise<void> {
   try {
     await writeAtomically(path, contents, { name: 'handed-out', mode: 0o644, replace });
   } catch (error) {
     const { code } = error as NodeJS.ErrnoException;
     if (code === 'EEXIST' && !replace) {
-      if (await holds(path, contents)) return;
+      if (typeof contents === 'string' && (await holds(path, contents))) return;
       throw taken(path);
     }
     if (code === 'ENOENT') throw noFolder(path);

@@ -89,6 +89,38 @@ export async function trustedWorkspace(
   return checkTrusted(openWorkspace(view.log, networkId), workspaceId);
 }
 
+/** The trusted workspace with the parent that it names, if it is a child. */
+export interface TrustedFamily {
+  readonly workspace: Workspace;
+  readonly parent?: Workspace;
+}
+
+/**
+ * As `trustedWorkspace`, with the parent of a child workspace: requests name the heads of both. Throws CliError `failed`
+ * when the coordinator does not have the parent's log.
+ */
+export async function trustedFamily(
+  context: CommandContext,
+  { client, networkId, workspaceId }: WorkspaceSession,
+): Promise<TrustedFamily> {
+  const view = await client.call('workspace_get', { workspaceId }, { signal: context.signal });
+  const workspace = checkTrusted(openWorkspace(view.log, networkId), workspaceId);
+  if (workspace.parent === undefined) return { workspace };
+  if (view.parentLog === undefined)
+    throw new CliError(
+      'failed',
+      `the coordinator does not have the log of the parent workspace ${workspace.parent}`,
+      'use a coordinator that has both, or register the parent at this one',
+    );
+  const parent = openWorkspace(view.parentLog, networkId);
+  if (parent.id === workspace.parent) return { workspace, parent };
+  throw new CliError(
+    'failed',
+    `the coordinator gave the log of workspace ${parent.id} as that of the parent ${workspace.parent}`,
+    'do not use this coordinator, and ask its operator',
+  );
+}
+
 /** The workspace itself, when it is the trusted one. */
 export function checkTrusted(workspace: Workspace, workspaceId: Hex): Workspace {
   if (workspace.id === workspaceId) return workspace;

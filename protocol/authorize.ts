@@ -304,7 +304,7 @@ export function policyOfKey(
 }
 
 /** The policies in force, nearest first: allowed is what the first allows, denied what any of them denies. */
-function levelsFor(
+export function levelsFor(
   workspace: Workspace,
   parent: Workspace | undefined,
   ofKey?: PolicyLevel['policy'],

@@ -1,7 +1,7 @@
 // Files that are whole or not there, whatever ends the process or the machine: written beside under a hidden temporary
 // name, synced, given their name, and the folder synced. What a kill leaves is a temporary file, never a part of a file.
 import { randomBytes } from 'node:crypto';
-import { link, mkdir, open, readdir, rename, rm } from 'node:fs/promises';
+import { link, mkdir, open, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { crashPoint } from './crash-point.ts';
 
@@ -60,11 +60,11 @@ export async function takeName(temporary: string, target: string, makeLink = lin
 
 /**
  * Writes a file, whole: when it resolves, `contents` survive a loss of power; until then what was there does. Throws the
- * system's errors, EEXIST included, and leaves no temporary file then.
+ * system's errors, EEXIST included, and what contents throw that come piece by piece; it leaves no temporary file then.
  */
 export async function writeAtomically(
   path: string,
-  contents: string | Uint8Array,
+  contents: string | Uint8Array | AsyncIterable<string>,
   { name, mode = 0o600, replace = true }: AtomicFileOptions,
 ): Promise<void> {
   const target = resolve(path);
@@ -75,7 +75,7 @@ export async function writeAtomically(
   try {
     const handle = await open(temporary, 'wx', mode);
     try {
-      await handle.writeFile(contents);
+      await writeFile(handle, contents);
       await handle.sync();
     } finally {
       await handle.close();

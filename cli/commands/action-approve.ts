@@ -1,24 +1,70 @@
-// `countersign action approve` and `reject`: an owner's signed decision on a request.
+// `countersign action approve`, `reject` and `withdraw`: an owner's signed decision on a request or a change.
 import { Command } from 'commander';
-import { buildDecision } from '../../client/records.ts';
-import type { BuiltRecord } from '../../client/records.ts';
+import { type BuiltRecord, buildDecision, type DecisionOptions, longestDelay } from '../../client/records.ts';
 import { labelSchema } from '../../protocol/records/fields.ts';
+import { openWorkspace } from '../../protocol/records/workspace.ts';
 import { actionId } from '../../protocol/rpc.ts';
-import { actionLines, actionWarnings, approvable, fetchAction, type JudgedAction } from '../action.ts';
+import { actionLines, actionWarnings, approvable, fetchAction } from '../action.ts';
+import { changeLines, fetchChange, type JudgedChange, requireDecidable } from '../change.ts';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
+import { guardApproval } from '../decided-changes.ts';
 import type { CommandContext } from '../context.ts';
 import { parseDuration } from '../duration.ts';
 import { CliError } from '../errors.ts';
+import { findAction } from '../find-action.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
 import { fields, printNotes, printResult } from '../output.ts';
-import { findRequest } from '../requests.ts';
 import { inWorkspace, type WorkspaceSession } from '../session.ts';
 
-/** What every decision on an action says alike. */
-function decisionBase(context: CommandContext, { networkId }: WorkspaceSession, action: JudgedAction) {
-  const { workspace, requestId, evidence } = action;
-  return { networkId, workspace, subject: requestId, decisions: evidence.decisions, now: context.now() };
+/** An action with what a decision on it is made from. */
+interface Subject {
+  readonly base: Omit<DecisionOptions, 'decision'>;
+  readonly lines: () => Promise<readonly string[]>;
+  /** Of a change: where in the log it would stand. */
+  readonly change?: JudgedChange;
+}
+
+/** What a decision is about, as the signed bytes tell it. Throws CliError, RecordError. */
+async function subjectOf(context: CommandContext, session: WorkspaceSession, text: string): Promise<Subject> {
+  const { networkId } = session;
+  const found = await findAction(context, session, text);
+  const base = { networkId, subject: found.id, now: context.now() };
+  if (found.kind === 'change') {
+    const change = await fetchChange(context, session, found.id);
+    const { workspace, decisions } = change;
+    return {
+      base: { ...base, workspace, decisions },
+      lines: async () => changeLines(change, networkId),
+      change,
+    };
+  }
+  const action = await fetchAction(context, session, found.id);
+  const { workspace, evidence, verdict } = action;
+  const parent = evidence.parentLog && openWorkspace(evidence.parentLog, networkId);
+  if (parent !== undefined && parent.id !== workspace.parent)
+    throw new CliError(
+      'failed',
+      `the coordinator gave the log of workspace ${parent.id} as that of the parent`,
+      'do not use this coordinator, and ask its operator',
+    );
+  // Owners of the parent decide where its sign policy is in force.
+  const inherits = workspace.signPolicy === undefined && parent !== undefined;
+  const delayMs = verdict.verdict === 'refused' ? 0 : longestDelay(verdict.authorisation.plan);
+  return {
+    base: {
+      ...base,
+      workspace,
+      decisions: evidence.decisions,
+      delayMs,
+      ...(inherits && { parent }),
+    } as Subject['base'],
+    lines: async () => {
+      const authorisation = approvable(action);
+      const warnings = await actionWarnings(context, session, action, authorisation);
+      return actionLines(action, authorisation, networkId, warnings);
+    },
+  };
 }
 
 async function submit(
@@ -26,47 +72,64 @@ async function submit(
   { client }: WorkspaceSession,
   options: SessionOptions,
   { id, envelope }: BuiltRecord,
-  decision: 'approved' | 'rejected',
+  decision: 'approved' | 'rejected' | 'taken back',
 ): Promise<void> {
   const view = await client.call('action_decide', { decision: envelope }, { signal: context.signal });
-  const requestId = actionId(view);
   const { state } = view;
-  printResult(context, options, { requestId, decision, decisionId: id, state }, () =>
+  const isChange = view.kind === 'change';
+  const subject = isChange ? { changeId: view.changeId } : { requestId: view.requestId };
+  printResult(context, options, { ...subject, decision, decisionId: id, state }, () =>
     fields([
-      ['request', requestId],
+      [isChange ? 'change' : 'request', actionId(view)],
       ['decision', decision],
-      ['state', state],
+      ['state', isChange && state === 'fulfilled' ? 'in the log' : state],
     ]),
   );
 }
 
+/** What must hold before a change is approved; what it returns remembers that it was. Throws CliError. */
+async function guardChange(
+  context: CommandContext,
+  session: WorkspaceSession,
+  change: JudgedChange,
+  second: boolean | undefined,
+): Promise<() => Promise<void>> {
+  await requireDecidable(context, session, change);
+  return await guardApproval(context, session, change.workspace, change.opened.record.id, second);
+}
+
+const idArgument = ['<id>', "the action's id, or the beginning of it"] as const;
+
 interface ApproveOptions extends SessionOptions {
   readonly yes?: boolean;
   readonly expires?: number;
+  readonly second?: boolean;
 }
 
 export const actionApprove: CommandFactory = (context) =>
   withExample(
     withWorkspace(new Command('approve'))
-      .description('Approve an action, after it was shown and you confirmed.')
-      .argument('<id>', "the request's id, or the beginning of it")
+      .description('Approve a request or a change, after it was shown and you confirmed.')
+      .argument(...idArgument)
       .option('--yes', 'do not ask for confirmation')
-      .option('--expires <duration>', 'how long the approval may be used (default: 1h)', parseDuration)
+      .option(
+        '--expires <duration>',
+        'how long the approval may be used (default: the delay of the policy and 1h)',
+        parseDuration,
+      )
+      .option('--second', 'although you approved another change at the same place of the log')
       .action(async (text: string, options: ApproveOptions) => {
         await inWorkspace(context, options, async (session) => {
-          const action = await fetchAction(context, session, await findRequest(context, session, text));
-          const authorisation = approvable(action);
-          const warnings = await actionWarnings(context, session, action, authorisation);
-          printNotes(context, actionLines(action, authorisation, session.networkId, warnings));
+          const { base, lines, change } = await subjectOf(context, session, text);
+          printNotes(context, await lines());
+          const remember = change && (await guardChange(context, session, change, options.second));
           await confirm(context, 'Approve this?', options);
+          const lifetime = options.expires === undefined ? {} : { lifetimeMs: options.expires };
           const built = buildDecision(
-            {
-              ...decisionBase(context, session, action),
-              decision: 'approve',
-              ...(options.expires !== undefined && { lifetimeMs: options.expires }),
-            },
+            { ...base, ...lifetime, decision: 'approve' } as DecisionOptions,
             session.signer,
           );
+          await remember?.();
           await submit(context, session, options, built, 'approved');
         });
       }),
@@ -81,8 +144,8 @@ interface RejectOptions extends SessionOptions {
 export const actionReject: CommandFactory = (context) =>
   withExample(
     withWorkspace(new Command('reject'))
-      .description('Reject an action; its initiator cancels it this way.')
-      .argument('<id>', "the request's id, or the beginning of it")
+      .description('Reject a request or a change; its initiator cancels it this way.')
+      .argument(...idArgument)
       .option('--reason <text>', 'why, in one line')
       .action(async (text: string, options: RejectOptions) => {
         const { reason } = options;
@@ -91,17 +154,29 @@ export const actionReject: CommandFactory = (context) =>
         }
         await inWorkspace(context, options, async (session) => {
           // A rejection cannot do harm, so it needs no evidence but the workspace's log.
-          const action = await fetchAction(context, session, await findRequest(context, session, text));
+          const { base } = await subjectOf(context, session, text);
+          const said = reason === undefined ? {} : { reason };
           const built = buildDecision(
-            {
-              ...decisionBase(context, session, action),
-              decision: 'reject',
-              ...(reason !== undefined && { reason }),
-            },
+            { ...base, ...said, decision: 'reject' } as DecisionOptions,
             session.signer,
           );
           await submit(context, session, options, built, 'rejected');
         });
       }),
     'countersign action reject 0x7be2a1 --as bob --reason "wrong recipient"',
+  );
+
+export const actionWithdraw: CommandFactory = (context) =>
+  withExample(
+    withWorkspace(new Command('withdraw'))
+      .description('Take back what you decided on a request or a change, as if you had not decided.')
+      .argument(...idArgument)
+      .action(async (text: string, options: SessionOptions) => {
+        await inWorkspace(context, options, async (session) => {
+          const { base } = await subjectOf(context, session, text);
+          const built = buildDecision({ ...base, decision: 'withdraw' } as DecisionOptions, session.signer);
+          await submit(context, session, options, built, 'taken back');
+        });
+      }),
+    'countersign action withdraw 0x7be2a1 --as bob',
   );

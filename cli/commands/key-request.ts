@@ -15,8 +15,9 @@ import { keyJson, keyLines } from '../key-view.ts';
 import { fetchKey, findKey, proveKey } from '../keys.ts';
 import { checkedBy, type SessionOptions, withExample, withWorkspace } from '../options.ts';
 import { fields, printResult } from '../output.ts';
+import { readPolicy } from '../policy-file.ts';
 import { requireFulfilled, waitForRequest, waitSeconds } from '../requests.ts';
-import { inWorkspace, trustedWorkspace, type WorkspaceSession } from '../session.ts';
+import { inWorkspace, trustedFamily, type WorkspaceSession } from '../session.ts';
 
 interface Options extends SessionOptions {
   readonly label: string;
@@ -24,6 +25,7 @@ interface Options extends SessionOptions {
   readonly keyring?: string;
   readonly parent?: string;
   readonly path?: string;
+  readonly policy?: string;
   readonly wait?: string | boolean;
 }
 
@@ -94,19 +96,32 @@ export const keyRequest: CommandFactory = (context) =>
         'how to derive it: 1 to 10 indices below 2147483648, none of them hardened, like m/0/7',
         checkedBy(derivationPathSchema),
       )
+      .option(
+        '--policy <file>',
+        'who must approve its requests, as YAML, instead of the policy of the workspace',
+      )
       .option('--wait [seconds]', 'wait until it is made, at most so long')
       .action(async (options: Options) => {
         const seconds = waitSeconds(options.wait);
         requireBoth(options);
+        const policy = options.policy === undefined ? undefined : await readPolicy(options.policy, 'sign');
         await inWorkspace(context, options, async (session) => {
           const { client, networkId, signer } = session;
-          const workspace = await trustedWorkspace(context, session);
+          const family = await trustedFamily(context, session);
+          const { workspace } = family;
           const wanted =
             options.parent === undefined
               ? generated(options, workspace)
               : await derived(context, session, workspace, options);
           const { id, envelope } = buildKeyRequest(
-            { networkId, workspace, ...wanted, label: options.label, now: context.now() },
+            {
+              networkId,
+              ...family,
+              ...wanted,
+              label: options.label,
+              now: context.now(),
+              ...(policy && { policy }),
+            },
             signer,
           );
           const first = await client.call('key_request', { request: envelope }, { signal: context.signal });

@@ -17,7 +17,7 @@ import { readPayloads } from '../payload-file.ts';
 import { requireFree } from '../record-file.ts';
 import { reportRequest } from '../request-report.ts';
 import { proveRequest, waitForRequest, waitSeconds } from '../requests.ts';
-import { inWorkspace, trustedWorkspace } from '../session.ts';
+import { inWorkspace, trustedFamily } from '../session.ts';
 import { asksForTransfer, type TransferOptions, transferPayload, withTransfer } from '../solana-transfer.ts';
 
 interface Options extends SessionOptions, TransferOptions {
@@ -47,7 +47,8 @@ async function sign(context: CommandContext, options: Options): Promise<void> {
   const { seconds, transfer } = await checkOptions(options);
   await inWorkspace(context, options, async (session) => {
     const { client, networkId, signer } = session;
-    const workspace = await trustedWorkspace(context, session);
+    const family = await trustedFamily(context, session);
+    const { workspace } = family;
     const { key } = proveKey(await findKey(context, session, options.key), workspace, networkId);
     const payloadKey = { keyType: key.keyType, publicKey: fromHex(key.publicKey) };
     const payloads = transfer
@@ -67,7 +68,7 @@ async function sign(context: CommandContext, options: Options): Promise<void> {
     const { id, envelope } = buildSignRequest(
       {
         networkId,
-        workspace,
+        ...family,
         items: payloads.map((payload) => ({ keyId: key.id, payload })),
         now: context.now(),
         ...(options.expires !== undefined && { lifetimeMs: options.expires }),

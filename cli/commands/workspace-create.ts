@@ -29,6 +29,7 @@ interface Options extends SessionOptions {
   readonly keyring: readonly string[];
   readonly signPolicy?: string;
   readonly adminPolicy?: string;
+  readonly parent?: string;
 }
 
 /** Owners from NAME=CREDENTIAL; a name that occurs again has several credentials. Throws CliError `usage`. */
@@ -53,18 +54,23 @@ export const workspaceCreate: CommandFactory = (context) =>
       .requiredOption('--name <name>', 'its name, for people', checkedBy(labelSchema))
       .requiredOption('--owner <name=credential>', 'an owner; once for each', collect)
       .requiredOption('--keyring <id>', 'a keyring it may use, by its whole id; once for each', collect)
-      .option('--sign-policy <file>', 'who must approve requests, as YAML (default: any one owner)')
+      .option(
+        '--sign-policy <file>',
+        "who must approve requests, as YAML (default: any one owner; of a child, as the parent's policy has it)",
+      )
       .option(
         '--admin-policy <file>',
         'who must approve changes of the workspace (default: a majority of the owners)',
       )
+      .option('--parent <id>', 'the workspace that it is a child of, by its whole id')
       .action(async (options: Options) => {
+        const parent = options.parent === undefined ? undefined : requireId(options.parent, 'workspace');
         const owners = parseOwners(options.owner);
         const keyrings = options.keyring.map((id) => requireId(id, 'keyring'));
         const signPolicy =
-          options.signPolicy === undefined ? undefined : await readPolicy(options.signPolicy);
+          options.signPolicy === undefined ? undefined : await readPolicy(options.signPolicy, 'sign');
         const adminPolicy =
-          options.adminPolicy === undefined ? undefined : await readPolicy(options.adminPolicy);
+          options.adminPolicy === undefined ? undefined : await readPolicy(options.adminPolicy, 'admin');
         const trusted = (await readProfileFile(context)).workspaceId;
         await withSigner(context, options, async ({ client, networkId, signer }) => {
           if (!owners.some((owner) => owner.credentials.includes(signer.credential))) {
@@ -86,10 +92,11 @@ export const workspaceCreate: CommandFactory = (context) =>
               now: context.now(),
               ...(signPolicy && { signPolicy }),
               ...(adminPolicy && { adminPolicy }),
+              ...(parent !== undefined && { parent }),
             },
             signer,
           );
-          if (signPolicy === undefined) {
+          if (signPolicy === undefined && parent === undefined) {
             printNotes(context, [
               'warning: the default sign policy lets any one owner alone spend everything; give --sign-policy to change it:',
               ...describePolicy(defaultPolicy).map((line) => `  ${line}`),
@@ -106,6 +113,11 @@ export const workspaceCreate: CommandFactory = (context) =>
               ? 'Saved as the trusted workspace in profile.yaml.'
               : `The profile trusts workspace ${trusted}: use --workspace ${id}, or countersign profile set workspaceId ${id}.`,
             `Next: every other owner runs countersign profile set workspaceId ${id}, with the id as you tell it.`,
+            ...(parent === undefined
+              ? []
+              : [
+                  `Then an owner of the parent proposes it: countersign workspace add-child ${id} --workspace ${parent}. Nothing is signed for it before.`,
+                ]),
           ]);
         });
       }),

@@ -67,7 +67,7 @@ const schema = z
 export type WorkspaceChange = z.infer<typeof schema>;
 
 /** Credentials that a change brings in: each proves that its holder agrees, and has it, by signing the change. */
-export function introducedBy({ change }: WorkspaceChange): readonly string[] {
+export function introducedBy({ change }: Pick<WorkspaceChange, 'change'>): readonly string[] {
   if (change.kind === 'owner.add') return change.owner.credentials;
   return change.kind === 'credential.add' ? [change.credential] : [];
 }
