@@ -159,17 +159,20 @@ describe('an audit file', function () {
         }
       }
     }
-    for (const [index, line] of lines.entries()) {
-      for (const other of bent(JSON.parse(line))) {
-        tried += 1;
-        assert.throws(
-          () => check(lines.with(index, canonical(other))),
-          AuditError,
-          JSON.stringify(other).slice(0, 300),
-        );
+    const change = find(({ kind, state }) => kind === 'change' && state === 'fulfilled');
+    // As few lines as there can be: each alteration reads all of them.
+    for (const last of [fulfilledSign(), change]) {
+      const few = rechained([entries[0], entries[last]]);
+      check(few);
+      for (const [index, line] of few.entries()) {
+        for (const other of bent(JSON.parse(line))) {
+          tried += 1;
+          const what = `line ${index + 1}: ${JSON.stringify(other).slice(0, 300)}`;
+          assert.throws(() => check(few.with(index, canonical(other))), AuditError, what);
+        }
       }
     }
-    assert.ok(tried > 300, String(tried));
+    assert.ok(tried > 200, String(tried));
   });
 
   it('is in the one spelling that there is', () => {
