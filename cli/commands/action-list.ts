@@ -1,5 +1,6 @@
 // `countersign action list` and `show`: what awaits decisions. `show` prints what the signed bytes say, judged here.
 import { Command } from 'commander';
+import type { Hex } from '../../protocol/hex.ts';
 import { verifyRecord } from '../../protocol/records/envelope.ts';
 import { workspaceChange } from '../../protocol/records/workspace-change.ts';
 import { ownerOf, type Workspace } from '../../protocol/records/workspace.ts';
@@ -15,7 +16,11 @@ import { proveRequest } from '../requests.ts';
 import { inWorkspace, trustedFamily } from '../session.ts';
 
 interface Listed {
-  readonly id: string;
+  readonly id: Hex;
+  readonly kind: ActionView['kind'];
+  /** The same id, by the name that other commands give it. */
+  readonly requestId?: Hex;
+  readonly changeId?: Hex;
   readonly what: string;
   readonly initiator: string;
   /** Whose decision is still missing. */
@@ -55,6 +60,8 @@ function listed(view: ActionView, workspace: Workspace, networkId: string, own: 
   const missing = [...new Set((view.missing ?? []).flatMap(({ from }) => from))];
   const base = {
     id: actionId(view),
+    kind: view.kind,
+    ...(view.kind === 'change' ? { changeId: view.changeId } : { requestId: view.requestId }),
     missing,
     mine: own !== undefined && missing.includes(own),
     holds: (view.holds ?? []).map(({ hold, until, detail }) =>

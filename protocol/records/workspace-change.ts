@@ -29,7 +29,7 @@ export const changeSchema = z.discriminatedUnion('kind', [
   z.strictObject({ kind: z.literal('policy.admin'), policy: adminPolicySchema }),
   /** Without a policy a child workspace is under its parent's again. */
   z.strictObject({ kind: z.literal('policy.sign'), policy: policySchema.exactOptional() }),
-  /** The sign policy of one key, instead of the workspace's; without one the workspace's is in force for it again. */
+  /** The sign policy of one key, instead of the workspace's; without one, that of its own request or the workspace's. */
   z.strictObject({
     kind: z.literal('policy.key'),
     keyId: recordIdSchema,

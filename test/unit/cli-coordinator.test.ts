@@ -159,7 +159,7 @@ describe('countersign, with a coordinator', () => {
     const [action] = (await json('action list')).filter(
       (entry: { requestId: Hex }) => entry.requestId === id,
     );
-    assert.deepEqual(action.waitsFor, ['bob']);
+    assert.deepEqual(action.missing, ['bob']);
     const shown = await json(`action show ${id} --as bob`);
     assert.equal(shown.verdict, 'waiting');
     assert.deepEqual(shown.items[0].facts.transfers, [
