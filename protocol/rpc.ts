@@ -330,7 +330,7 @@ export const methods = {
   workspace_log: {
     summary: "Entries of a workspace's log after one of them, with their decisions",
     access: 'signed',
-    params: z.strictObject({ workspaceId: recordIdSchema, after: z.int().min(0).exactOptional() }),
+    params: z.strictObject({ workspaceId: recordIdSchema, after: z.int().min(0).max(1_000_000).optional() }),
     result: z.strictObject({
       workspaceId: recordIdSchema,
       head: logHeadSchema,
@@ -361,9 +361,9 @@ export const methods = {
     params: z.strictObject({
       policy: z.looseObject({}),
       /** Default: a sign policy. */
-      admin: z.boolean().exactOptional(),
+      admin: z.boolean().optional(),
       /** Names of the owners under whom it would be in force. */
-      owners: z.array(nameSchema).max(100).exactOptional(),
+      owners: z.array(nameSchema).max(100).optional(),
     }),
     result: z.strictObject({
       complaints: z.array(
@@ -379,10 +379,10 @@ export const methods = {
     params: z.strictObject({
       workspaceId: recordIdSchema,
       /** Content of a request, unsigned. */
-      request: z.looseObject({}).exactOptional(),
-      requestId: recordIdSchema.exactOptional(),
+      request: z.looseObject({}).optional(),
+      requestId: recordIdSchema.optional(),
       /** Names of owners who are taken to have approved. */
-      approvals: z.array(nameSchema).max(100).exactOptional(),
+      approvals: z.array(nameSchema).max(100).optional(),
     }),
     result: z.strictObject({
       verdict: z.enum(['satisfied', 'waiting', 'refused']),
@@ -398,7 +398,7 @@ export const methods = {
   policy_explain: {
     summary: 'The policies in force for a workspace or one of its keys, in words',
     access: 'signed',
-    params: z.strictObject({ workspaceId: recordIdSchema, keyId: recordIdSchema.exactOptional() }),
+    params: z.strictObject({ workspaceId: recordIdSchema, keyId: recordIdSchema.optional() }),
     result: z.strictObject({ policies: z.array(policyWordsSchema) }),
   },
   keyring_create: {
@@ -469,7 +469,7 @@ export const methods = {
     params: z.strictObject({
       workspaceId: recordIdSchema,
       /** Only those that the caller's own decision can bring further. */
-      mine: z.boolean().exactOptional(),
+      mine: z.boolean().optional(),
       ...page,
     }),
     result: pageOf(actionViewSchema),
@@ -514,7 +514,7 @@ export const methods = {
     access: 'connector',
     params: z.strictObject({
       keyringId: recordIdSchema,
-      workspaceIds: z.array(recordIdSchema).max(50).exactOptional(),
+      workspaceIds: z.array(recordIdSchema).max(50).optional(),
       ...page,
     }),
     result: pageOf(

@@ -88,9 +88,9 @@ export const methodWords: Readonly<Record<MethodName, MethodWords>> = {
   },
   workspace_create: {
     description:
-      'The id of the genesis is the id of the workspace. A coordinator with an allowlist registers only what a listed credential signed.',
+      'The id of the genesis is the id of the workspace. A coordinator with an allowlist registers only what a listed credential signed. The parent of a child workspace must be there already.',
     result: 'The workspace as registered, by this call or an earlier one.',
-    errors: ['forbidden', 'bad_signature'],
+    errors: ['forbidden', 'bad_signature', 'not_found', 'wrong_state'],
   },
   workspace_get: {
     description: 'Verify the log: owners, keyrings and policies follow from it.',

@@ -5,10 +5,12 @@ import { createRpcServer } from '../../coordinator/rpc/server.ts';
 import { MemoryStore } from '../../coordinator/store/memory.ts';
 import { toHex } from '../../protocol/hex.ts';
 import type { Examples, Exchange } from '../../protocol/openrpc/document.ts';
-import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
+import { type Envelope, readContent, type Signer } from '../../protocol/records/envelope.ts';
+import { request as requestRecord } from '../../protocol/records/request.ts';
 import { type MethodName, methods, type Params } from '../../protocol/rpc.ts';
 import { signHttp } from '../../protocol/signed-http.ts';
 import { payload } from '../support/coordinated.ts';
+import { proposed } from '../support/changes.ts';
 import {
   approve,
   createWorld,
@@ -168,6 +170,29 @@ async function record(at: ServiceWorld, recorder: Recorder): Promise<void> {
   await example('sign_list', { workspaceId, state: 'fulfilled', limit: 1 }, alice);
   await example('receipt_get', { requestId }, alice);
 
+  const path = `/v1/workspaces/${workspaceId}/events`;
+  const last = await at.store.last(`workspaces/${workspaceId}`);
+  others['stream'] = await recorder.stream(path, last - 2, last, alice);
+  at.now += minute;
+  const { content } = readContent(requestRecord, request, networkId);
+  await example('policy_validate', {
+    policy: { version: 1, rules: [{ id: 'pay', effect: 'allow', require: { k: 1, of: 'ops' } }] },
+  });
+  await example('policy_explain', { workspaceId }, alice);
+  await example('policy_simulate', { workspaceId, request: { ...content } }, alice);
+  const change = proposed(
+    world,
+    { kind: 'key.disable', keyId: key.id },
+    { created: at.now, nonce: nonce('change') },
+  );
+  const changeId = idOf(change);
+  await example('workspace_propose', { change });
+  await example('change_get', { changeId }, bob);
+  await call('action_decide', { decision: approve(world, changeId, 'bob') });
+  await example('change_list', { workspaceId }, alice);
+  await example('workspace_log', { workspaceId, after: 0 }, alice);
+  await example('connector_logs', { keyringId }, connectors[0]);
+
   others['batch'] = await recorder.post([
     { jsonrpc: '2.0', id: 'a', method: 'network_get', params: {} },
     { jsonrpc: '2.0', id: 'b', method: 'keyring_get', params: { keyringId: workspaceId } },
@@ -179,9 +204,6 @@ async function record(at: ServiceWorld, recorder: Recorder): Promise<void> {
     method: 'action_decide',
     params: { decision: approve(world, requestId, 'carol') },
   });
-  const path = `/v1/workspaces/${workspaceId}/events`;
-  const last = await at.store.last(`workspaces/${workspaceId}`);
-  others['stream'] = await recorder.stream(path, last - 2, last, alice);
   others['live'] = await recorder.get('/health/live');
   others['ready'] = await recorder.get('/health/ready');
 }

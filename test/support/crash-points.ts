@@ -54,7 +54,12 @@ export const firstStartPoints = [
 
 /** Passed by what a network without much to do has no need of: killed in test/integration/crash-points-store.test.ts. */
 export const rarePoints = [
+  ...around('coordinator.commit.change'),
+  ...around('coordinator.commit.change-decision'),
+  ...around('coordinator.commit.change-expiry'),
   ...around('coordinator.commit.expiry'),
+  ...around('coordinator.commit.settled'),
+  ...around('coordinator.commit.time'),
   ...around('coordinator.trim'),
   ...around('node.epoch.erased'),
   'node.epoch-key.erased:before',
