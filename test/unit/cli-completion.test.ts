@@ -27,8 +27,8 @@ const hostile = [
 ];
 
 const groups = [
-  'action blame completion connector coordinator doctor help identity key keyring node profile receipt request sign testnet',
-  'version workspace',
+  'action audit blame completion connector coordinator doctor help identity key keyring node policy profile receipt request',
+  'sign testnet version workspace',
 ]
   .join(' ')
   .split(' ');
@@ -37,6 +37,16 @@ const groups = [
 const places: readonly (readonly [line: string, offered: readonly string[]])[] = [
   ['countersign ', groups],
   ['countersign ke', ['key', 'keyring']],
+  ['countersign audit ', ['csv', 'export', 'help', 'verify']],
+  ['countersign policy ', ['explain', 'help', 'import', 'simulate', 'validate']],
+  ['countersign request ', ['cancel', 'help', 'show']],
+  ['countersign action ', ['approve', 'help', 'list', 'reject', 'show', 'withdraw']],
+  [
+    'countersign workspace re',
+    ['remove-child', 'remove-credential', 'remove-keyring', 'remove-owner', 'resolve'],
+  ],
+  ['countersign policy import --use ', ['admin', 'sign']],
+  ['countersign workspace add-owner --countersign-as b', ['bob-2']],
   ['countersign key ', ['help', 'list', 'request', 'show', 'verify']],
   ['countersign help k', ['key', 'keyring']],
   ['countersign key request --ty', ['--type']],
