@@ -644,7 +644,7 @@ describe('node store', () => {
       await reopen();
       await Promise.all(opened.map((store) => store.close()));
       const raw = new Level(join(dir, 'db'));
-      await raw.put('boot!this', ((await raw.get('boot!this')) ?? '').replace('1}', '0}'));
+      await raw.put('boot!this', ((await raw.get('boot!this')) ?? '').replace('"count":1', '"count":2'));
       await raw.close();
       await assert.rejects((await open()).nextBoot(), fails('corrupt', /boot!this/));
     });
