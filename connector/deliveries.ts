@@ -72,8 +72,8 @@ export class Deliveries {
     return { open: this.#open.size, position: this.#position };
   }
 
-  /** A request of a snapshot. Returns after the first attempt for it. */
-  async addFromSnapshot(requestId: Hex, evidence: Evidence): Promise<void> {
+  /** A request of a snapshot, or a workspace. Returns after the first attempt for it. */
+  async addFromSnapshot(requestId: Hex, evidence: Evidence | undefined): Promise<void> {
     await this.#waitForRoom(requestId);
     await this.#add(requestId, fromSnapshot, evidence);
   }

@@ -47,12 +47,17 @@ function idOf(envelope: Envelope, networkId: string): Hex | undefined {
   }
 }
 
+/** Also one that still awaits approvals: the node has to have seen it, as delays count from then. */
+const isOpen = ({ state }: { readonly state: string }): boolean => state === 'partial' || state === 'pending';
+
 const settled: AttemptOutcome = { outcome: 'settled' };
 const later = (askedMs = 0): AttemptOutcome => ({ outcome: 'later', askedMs });
 
 export class Forwarder {
   readonly #options: ForwardOptions;
   readonly #deliveries: Deliveries;
+  /** Workspaces whose logs are on their way: ids of requests are none of these. */
+  readonly #workspaces = new Set<Hex>();
   /** Why the node put requests off, so that each reason is logged once. */
   readonly #putOff = new Map<Hex, string>();
 
@@ -124,8 +129,12 @@ export class Forwarder {
     }
   }
 
-  /** The request that an event gives news of for the node. Results and ends are not its business. */
+  /** The request, or the workspace, that an event gives news of for the node. Results and ends are not its business. */
   #concerns(event: CoordinatorEvent): Hex | undefined {
+    if (event.type === 'workspace.head') {
+      this.#workspaces.add(event.workspaceId);
+      return event.workspaceId;
+    }
     if (event.type === 'request.decision') return event.requestId;
     if (event.type !== 'request.state' || (event.state !== 'partial' && event.state !== 'pending'))
       return undefined;
@@ -137,6 +146,7 @@ export class Forwarder {
     const { lookAgainMs, signal } = this.#options;
     for (;;) {
       await wait(lookAgainMs, undefined, { signal });
+      await this.#offerLogs();
       await this.#offerPending();
     }
   }
@@ -148,6 +158,7 @@ export class Forwarder {
     if (cursor.sequence !== undefined && position < cursor.sequence) {
       log('coordinator.rewound', { had: cursor.sequence, has: position });
     }
+    await this.#offerLogs();
     this.#deliveries.endSnapshot(position);
     return position;
   }
@@ -165,7 +176,7 @@ export class Forwarder {
       );
       // What changes while later pages are read is seen again in the stream: the first page's cursor counts.
       position ??= page.cursor;
-      const pending = page.items.filter((item) => item.state === 'pending');
+      const pending = page.items.filter(isOpen);
       for (const { requestId, state } of pending) seen({ requestId, state });
       await Promise.all(
         pending.map((item) => this.#deliveries.addFromSnapshot(item.requestId, item.evidence)),
@@ -207,8 +218,9 @@ export class Forwarder {
   async #attempt(requestId: Hex, known: Evidence | undefined): Promise<AttemptOutcome> {
     const { signal, coordinator, node } = this.#options;
     try {
+      if (this.#workspaces.has(requestId)) return await this.#bringLog(requestId);
       const evidence = known ?? (await this.#fetch(requestId));
-      // No longer pending, or not yet: whatever makes it pending comes as an event of its own.
+      // It has ended.
       if (evidence === undefined) {
         this.#options.node.worked('deliver'); // Nothing fails there any more because of this request.
         return this.#settle(requestId);
@@ -230,6 +242,55 @@ export class Forwarder {
     }
   }
 
+  /** Brings the newest log of a workspace to the node, which obeys it whatever the coordinator thinks of it. */
+  async #bringLog(workspaceId: Hex): Promise<AttemptOutcome> {
+    const { client, door, keyringId, coordinator, node, log, signal } = this.#options;
+    const { items } = await client.call(
+      'connector_logs',
+      { keyringId, workspaceIds: [workspaceId] },
+      { signal },
+    );
+    coordinator.worked('evidence');
+    const item = items.find((one) => one.workspaceId === workspaceId);
+    if (item === undefined) return settled;
+    const { log: records, parentLog } = item;
+    const logs = [{ log: records, ...(parentLog && { parentLog }) }];
+    const [taken] = (await askNode(door, { method: 'logs', logs }, signal)).logs;
+    node.worked('deliver');
+    const { outcome = 'refused', detail } = taken ?? {};
+    log('log.forwarded', { workspaceId, outcome, ...(detail !== undefined && { detail }) });
+    return outcome === 'busy' ? later() : settled;
+  }
+
+  /** Brings the logs of all workspaces of the keyring, which may have changed while nobody watched. */
+  async #offerLogs(): Promise<void> {
+    const { client, keyringId, coordinator, signal } = this.#options;
+    let after: string | undefined;
+    try {
+      do {
+        const page = await client.call(
+          'connector_logs',
+          { keyringId, limit: pageLimit, ...(after !== undefined && { after }) },
+          { signal },
+        );
+        for (const { workspaceId, head } of page.items) {
+          // What evidence does not bring by itself, and what takes something back.
+          if (head.seq === 0) continue;
+          this.#workspaces.add(workspaceId);
+          await this.#deliveries.addFromSnapshot(workspaceId, undefined);
+        }
+        after = page.next;
+      } while (after !== undefined);
+    } catch (error) {
+      signal.throwIfAborted();
+      if (!(error instanceof RpcClientError)) throw error;
+      // One of an older version has no logs to give: requests bring them.
+      if (error.code !== 'method_not_found') coordinator.failed('logs', error);
+      return;
+    }
+    coordinator.worked('logs');
+  }
+
   async #fetch(requestId: Hex): Promise<Evidence | undefined> {
     const { client, keyringId, coordinator, signal } = this.#options;
     const { items } = await client.call(
@@ -238,7 +299,7 @@ export class Forwarder {
       { signal },
     );
     coordinator.worked('evidence');
-    return items.find((item) => item.requestId === requestId && item.state === 'pending')?.evidence;
+    return items.find((item) => item.requestId === requestId && isOpen(item))?.evidence;
   }
 
   async #deliver(requestId: Hex, evidence: Evidence): Promise<AttemptOutcome> {

@@ -181,6 +181,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const store = await NodeStore.open({ dir: config.dir, passphrase, networkId });
     stops.push(() => store.close());
     const boots = await store.nextBoot();
+    if (store.restored) log('node.restored', { level: 'warn', boots });
     // Of a run that was killed: whoever waits for this file waits for this process.
     await rm(paths.ready, { force: true });
     await removeLeftovers(config.dir, [basename(boundFile), basename(paths.ready)]);

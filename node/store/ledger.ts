@@ -55,6 +55,11 @@ export function putDebits(change: Change, { requestId, debits, ...when }: Debits
   change.put(debitKind, requestId, { requestId, ...when, debits: stored });
 }
 
+/** As part of a change. */
+export function putForgotten(change: Change, at: number): void {
+  if (at > (change.get(forgottenKind, only)?.at ?? 0)) change.put(forgottenKind, only, { at });
+}
+
 export class LedgerRecords {
   readonly #journal: Journal;
 
@@ -91,10 +96,7 @@ export class LedgerRecords {
 
   /** Debits made before `at`, in milliseconds since 1970, may be missing: the folder is an old copy. */
   async markForgotten(at: number): Promise<void> {
-    await this.#journal.change('forgotten', (change) => {
-      const known = change.get(forgottenKind, only)?.at ?? 0;
-      if (at > known) change.put(forgottenKind, only, { at });
-    });
+    await this.#journal.change('forgotten', (change) => putForgotten(change, at));
   }
 
   async forgotten(): Promise<number | undefined> {

@@ -1,6 +1,6 @@
 // Everything a node keeps: `<dir>/storage.key` (sealed under the passphrase), `<dir>/epochs/` (epoch keys), `<dir>/pairs/`
 // (secrets of pair setups, never part of a backup) and `<dir>/db` (the journal). Each method's effect is one synchronous batch: it is there, whole, when the method resolves.
-import { chmod, stat } from 'node:fs/promises';
+import { chmod, readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { randomBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
@@ -8,7 +8,7 @@ import { IdentityError } from '../../client/identity/error.ts';
 import { createSealedFile, openSealedFile } from '../../client/identity/sealed-file.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import { type Epoch, networkIdSchema } from '../../protocol/records/fields.ts';
-import { makeFolder, removeLeftovers } from '../../storage/atomic-file.ts';
+import { makeFolder, removeLeftovers, writeAtomically } from '../../storage/atomic-file.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import { EpochKeys, epochNames } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
@@ -17,7 +17,7 @@ import { type ForkProof, Heads, type RememberedHead, type WorkspaceHead } from '
 import { HeldDecisionRecords, type HeldDecisions } from './held-decisions.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
 import { Journal, type Kind } from './journal.ts';
-import { type Debits, LedgerRecords } from './ledger.ts';
+import { type Debits, LedgerRecords, putForgotten } from './ledger.ts';
 import { PairFiles } from './pair-files.ts';
 import { PairRecords, Pairs, pairScope } from './pairs.ts';
 import { type Pause, pauseKind } from './pause.ts';
@@ -43,7 +43,13 @@ const networkKind: Kind<{ networkId: string }> = {
   name: 'network',
   schema: z.strictObject({ networkId: networkIdSchema }),
 };
-const bootKind: Kind<{ count: number }> = { name: 'boot', schema: z.strictObject({ count: z.int().min(1) }) };
+/** `marked`: a start has found the mark of the one before it, so that it is missed where it is not. */
+const bootKind: Kind<{ count: number; marked?: boolean | undefined }> = {
+  name: 'boot',
+  schema: z.strictObject({ count: z.int().min(1), marked: z.boolean().optional() }),
+};
+/** In the folder of pair setups, which backups leave out: the number of the last start. */
+const bootMarkFile = 'last-start';
 const only = 'this';
 
 async function exists(path: string): Promise<boolean> {
@@ -54,6 +60,12 @@ async function exists(path: string): Promise<boolean> {
       throw new NodeStoreError('unavailable', `cannot look at ${path} (${error.code}): check owner and mode`);
     },
   );
+}
+
+/** Undefined when there is none that could be read. */
+async function readBootMark(path: string): Promise<number | undefined> {
+  const text = await readFile(path, 'utf8').catch(() => '');
+  return /^[0-9]{1,15}\n$/.test(text) ? Number(text) : undefined;
 }
 
 async function privateFolder(folder: string): Promise<void> {
@@ -124,8 +136,17 @@ export class NodeStore {
   readonly #pairFiles: PairFiles;
   readonly #pairRecords: PairRecords;
 
-  private constructor(journal: Journal, epochKeys: EpochKeys, pairFiles: PairFiles, networkId: string) {
+  readonly #bootMark: string;
+  #restored = false;
+
+  private constructor(
+    journal: Journal,
+    epochKeys: EpochKeys,
+    pairFiles: PairFiles,
+    { networkId, dir }: NodeStoreOptions,
+  ) {
     this.networkId = networkId;
+    this.#bootMark = join(dir, 'pairs', bootMarkFile);
     this.#journal = journal;
     this.#epochKeys = epochKeys;
     this.#pairFiles = pairFiles;
@@ -159,8 +180,9 @@ export class NodeStore {
         if (change.get(networkKind, only) === undefined) change.put(networkKind, only, { networkId });
       });
       const pairFiles = new PairFiles(pairs, storageKey.slice(), random);
-      const store = new NodeStore(journal, new EpochKeys(epochs, storageKey, random), pairFiles, networkId);
+      const store = new NodeStore(journal, new EpochKeys(epochs, storageKey, random), pairFiles, options);
       await removeLeftovers(dir, [storageKeyFile]);
+      await removeLeftovers(pairs, [bootMarkFile]);
       await store.#epochKeys.removeLeftovers();
       await store.#shares.resumeErasures();
       await store.#shares.loadEpochs();
@@ -173,13 +195,29 @@ export class NodeStore {
     }
   }
 
-  /** The number of this start, from 1; no two starts get the same. */
-  async nextBoot(): Promise<number> {
-    return await this.#journal.change('boot', (change) => {
-      const count = (change.get(bootKind, only)?.count ?? 0) + 1;
-      change.put(bootKind, only, { count });
-      return count;
+  /**
+   * The number of this start, from 1; no two starts get the same. Where the journal is older than the mark that the last
+   * start left beside it, or that mark is gone, the folder was restored from a backup: then debits count as forgotten from
+   * `now` on, in milliseconds since 1970, as durably as the number.
+   */
+  async nextBoot(now = Date.now()): Promise<number> {
+    const mark = await readBootMark(this.#bootMark);
+    const count = await this.#journal.change('boot', (change) => {
+      const known = change.get(bootKind, only);
+      const next = (known?.count ?? 0) + 1;
+      const marked = (known?.marked ?? false) || mark !== undefined;
+      change.put(bootKind, only, { count: next, marked });
+      this.#restored = mark === undefined ? known?.marked === true : mark > (known?.count ?? 0);
+      if (this.#restored) putForgotten(change, now);
+      return next;
     });
+    await writeAtomically(this.#bootMark, `${count}\n`, { name: 'node.boot-mark' });
+    return count;
+  }
+
+  /** Whether `nextBoot` has found that the folder was restored from a backup. */
+  get restored(): boolean {
+    return this.#restored;
   }
 
   /** Remembers a peer's start, unless one with this or a higher counter is known. */

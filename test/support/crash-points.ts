@@ -11,6 +11,7 @@ export const startPoints = [
   ...aroundFile('coordinator.ready'),
   ...around('node.database'),
   ...around('node.boot'),
+  ...aroundFile('node.boot-mark'),
   ...aroundFile('node.bound'),
   ...aroundFile('node.ready'),
   ...around('connector.lock'),

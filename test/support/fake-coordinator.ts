@@ -99,6 +99,9 @@ export class FakeCoordinator {
     for (const stream of this.#streams) stream.destroy();
   }
 
+  /** Logs of workspaces as they are now. */
+  readonly logs: { workspaceId: Hex; head: { seq: number; id: Hex }; log: Envelope[] }[] = [];
+
   /** Stores a request and tells of it. */
   add(requestId: Hex, evidence: Evidence, state: RequestStateName = 'pending'): void {
     this.requests.set(requestId, { requestId, state, evidence });
@@ -183,6 +186,12 @@ export class FakeCoordinator {
           state: 'pending',
           votes: { have: 1, need: 2, refused: 0 },
           counted: true,
+        };
+      }
+      case 'connector_logs': {
+        const { workspaceIds } = params as { workspaceIds?: readonly Hex[] };
+        return {
+          items: this.logs.filter((item) => workspaceIds?.includes(item.workspaceId) ?? true),
         };
       }
       case 'connector_heartbeat':

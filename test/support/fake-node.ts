@@ -69,10 +69,17 @@ export class FakeNode implements Door {
         while (newer().length === 0 && request.waitMs > 0) await this.#nextResult(signal);
         return { results: newer() };
       }
+      case 'logs':
+        this.logs.push(...request.logs.map(({ log }) => log));
+        return { logs: request.logs.map(() => ({ outcome: this.logOutcome })) };
       case 'status':
         return { ...this.identity, peersUp: 2, peers: 2 };
     }
   }
+
+  /** Logs that were brought, and what the next ones are answered. */
+  readonly logs: (readonly Envelope[])[] = [];
+  logOutcome: 'newer' | 'busy' = 'newer';
 
   async #deliver(evidence: Evidence): Promise<unknown> {
     const requestId = envelopeId(evidence.request, this.identity.networkId);

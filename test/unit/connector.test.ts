@@ -28,6 +28,7 @@ import {
   signatureOf,
   signerOf,
   signRequest,
+  workspace,
 } from '../support/signed-world.ts';
 import { until } from '../support/until.ts';
 
@@ -171,29 +172,43 @@ describe('connector', () => {
       };
       await start();
       await isStored(id);
+      await watching();
       assert.deepEqual(coordinator.cursors, [2], 'the first page is what counts');
     });
 
-    it('nothing while a request is partial, and it as soon as it is pending', async () => {
+    it('a notice while a request is partial, and it again when it has approvals and is pending', async () => {
       const { id, envelope } = request();
       coordinator.add(id, evidenceFor(envelope), 'partial');
       await start();
       await watching();
+      await isStored(id);
+      coordinator.move(id, 'pending');
+      await reaches('events', 2);
+      coordinator.move(id, 'fulfilled');
+      await reaches('events', 3);
+      assert(node.stored.every((stored) => stored === id));
+      assert(node.stored.length >= 2);
+    });
+
+    it("a workspace's log: of those that have changed at the start, and when one changes", async () => {
+      const head = { seq: 1, id: key.id };
+      const item = { workspaceId: workspace.id, head, log: [...workspace.log] };
+      coordinator.logs.push(item);
+      await start();
+      await watching();
+      await until(() => node.logs.length === 1, 'the log at the start');
+      node.logOutcome = 'busy';
       coordinator.tell({
-        type: 'request.decision',
-        requestId: id,
-        decisionId: key.id,
-        principal: 'bob',
-        decision: 'approve',
+        type: 'workspace.head',
+        workspaceId: workspace.id,
+        head,
         at: '2031-05-06T07:08:09.000Z',
       });
-      await reaches('events', 2);
-      assert.deepEqual(node.stored, []);
-      coordinator.move(id, 'pending');
-      await isStored(id);
-      coordinator.move(id, 'fulfilled');
-      await reaches('events', 4);
-      assert.deepEqual(node.stored, [id]);
+      await until(() => node.logs.length >= 3, 'it is brought until the node takes it');
+      node.logOutcome = 'newer';
+      await reaches('events', 1);
+      assert.deepEqual(node.logs.at(-1), workspace.log);
+      assert.equal(logged('log.forwarded').at(-1)?.['outcome'], 'newer');
     });
 
     it('new evidence when a decision comes while the request is pending', async () => {

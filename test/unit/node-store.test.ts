@@ -510,6 +510,65 @@ describe('node store', () => {
     });
   });
 
+  describe('limits', () => {
+    const keyId = id('a key');
+    const debits = (requestId: string, at: number) => ({
+      requestId,
+      workspaceId: id('workspace'),
+      at,
+      debits: [{ keyId, chain: 'solana', address: 'native', amount: 2n ** 90n }],
+    });
+    const day = 86_400_000;
+
+    it('keep what a request takes with the mark that it was started, once for each', async () => {
+      const store = await open();
+      const requestId = id('one');
+      await store.putJob(requestId, { some: 'evidence' });
+      await assert.rejects(store.markStarted(id('none'), debits(id('none'), 1)), fails('unknown_request'));
+      await store.markStarted(requestId, debits(requestId, 5));
+      await store.markStarted(requestId, debits(requestId, 7));
+      assert.deepEqual(await (await reopen()).debits(8), [debits(requestId, 7)]);
+    });
+
+    it('forget what no limit counts any more, and nothing else', async () => {
+      const store = await open();
+      for (const [name, at] of [
+        ['old', 0],
+        ['new', day],
+      ] as const) {
+        await store.putJob(id(name), {});
+        await store.markStarted(id(name), debits(id(name), at));
+      }
+      await store.forgetDebits([id('old'), id('new')], 31 * day - 1);
+      assert.equal((await store.debits(31 * day - 1)).length, 2);
+      assert.deepEqual(await store.debits(31 * day), [debits(id('new'), day)]);
+      assert.deepEqual(await store.debits(0), [debits(id('new'), day)], 'the other one is gone');
+    });
+
+    it('count as forgotten where the folder was restored, and nowhere else', async () => {
+      let store = await open();
+      const mark = join(dir, 'pairs', 'last-start');
+      for (const now of [1, 2, 3]) {
+        await store.nextBoot(now);
+        assert.equal(store.restored, false);
+        store = await reopen();
+      }
+      await rm(mark);
+      await store.nextBoot(4);
+      assert.equal(store.restored, true, 'no backup has the mark');
+      assert.equal(await store.debitsForgotten(), 4);
+      store = await reopen();
+      await store.nextBoot(5);
+      assert.equal(store.restored, false);
+      assert.equal(await store.debitsForgotten(), 4);
+      store = await reopen();
+      await writeFile(mark, '99\n');
+      await store.nextBoot(6);
+      assert.equal(store.restored, true, 'the journal is older than what is beside it');
+      assert.equal(await store.debitsForgotten(), 6);
+    });
+  });
+
   describe('workspace heads', () => {
     it('never go back and never change', async () => {
       const workspaceId = id('workspace');
@@ -585,7 +644,7 @@ describe('node store', () => {
       await reopen();
       await Promise.all(opened.map((store) => store.close()));
       const raw = new Level(join(dir, 'db'));
-      await raw.put('boot!this', ((await raw.get('boot!this')) ?? '').replace('1}', '0}'));
+      await raw.put('boot!this', ((await raw.get('boot!this')) ?? '').replace('"count":1', '"count":2'));
       await raw.close();
       await assert.rejects((await open()).nextBoot(), fails('corrupt', /boot!this/));
     });
