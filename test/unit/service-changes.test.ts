@@ -83,7 +83,6 @@ for (const [name, open] of Object.entries(stores)) {
     it(
       'leave out approvals that ran out, and count what is decided anew',
       withOwners(async (at) => {
-        const { world } = at;
         const adminPolicy = {
           version: 1 as const,
           rules: [
