@@ -53,7 +53,8 @@ function readSystem(accounts: readonly string[], data: Uint8Array): SystemInstru
   }
   if (tag === advanceNonceTag && data.length === advanceNonceBytes) {
     const [nonceAccount, sysvar, authority] = accounts;
-    // The program takes any signer of the instruction for the authority: with one account in its place, there is no other.
+    // The program takes any signer of the instruction for the authority: with one account in its place, there is no other but
+    // the nonce account itself, if that signs.
     if (accounts.length !== 3 || sysvar !== recentBlockhashesSysvar) return undefined;
     return { name: 'system.advanceNonce', nonceAccount: nonceAccount!, authority: authority! };
   }
