@@ -3,7 +3,7 @@
 // program, accounts and data, and without a name.
 // Layouts: solana-system-interface and solana-compute-budget-interface (little-endian integers after a tag); a memo's data is
 // its text (spl-memo).
-import { toHex } from '../hex.ts';
+import { fromHex, toHex } from '../hex.ts';
 import type { SolanaInstruction, SystemInstruction } from './facts.ts';
 import {
   associatedTokenProgram,
@@ -53,7 +53,8 @@ function readSystem(accounts: readonly string[], data: Uint8Array): SystemInstru
   }
   if (tag === advanceNonceTag && data.length === advanceNonceBytes) {
     const [nonceAccount, sysvar, authority] = accounts;
-    // The program takes any signer of the instruction for the authority: with one account in its place, there is no other.
+    // The program takes any signer of the instruction for the authority: with one account in its place, there is no other but
+    // the nonce account itself, if that signs.
     if (accounts.length !== 3 || sysvar !== recentBlockhashesSysvar) return undefined;
     return { name: 'system.advanceNonce', nonceAccount: nonceAccount!, authority: authority! };
   }
@@ -104,14 +105,18 @@ export function readInstruction(
   return { program, accounts, data: toHex(data), ...meaningOf(program, accounts, data) };
 }
 
-/** The largest of the named instructions' values; the runtime refuses a transaction that has two of one name. */
-function largest(
-  instructions: readonly SolanaInstruction[],
-  name: SolanaInstruction['name'],
-): bigint | undefined {
-  const values = instructions.flatMap((entry) =>
-    entry.name === name && 'value' in entry ? [BigInt(entry.value)] : [],
-  );
+/**
+ * The largest value that instructions of the compute budget with this tag set; the runtime refuses a transaction that has two
+ * of one. It reads each up to where it ends (borsh's `try_from_slice_unchecked`): what follows makes an instruction one that
+ * is not understood here, and its price is paid all the same.
+ */
+function largest(instructions: readonly SolanaInstruction[], tag: 2 | 3): bigint | undefined {
+  const { length } = computeBudgetLayouts[tag];
+  const values = instructions.flatMap(({ program, data }) => {
+    if (program !== computeBudgetProgram) return [];
+    const read = readComputeBudget(fromHex(data).subarray(0, length));
+    return read?.name === computeBudgetLayouts[tag].name ? [BigInt(read.value)] : [];
+  });
   return values.reduce<bigint | undefined>(
     (most, value) => (most === undefined || value > most ? value : most),
     undefined,
@@ -126,8 +131,8 @@ export function maximumFee(signatures: number, instructions: readonly SolanaInst
     if (signatureCheckingPrograms.has(program))
       checked += BigInt(Number.parseInt(data.slice(2, 4) || '0', 16));
   }
-  const price = largest(instructions, 'computeBudget.setComputeUnitPrice') ?? 0n;
-  const limit = largest(instructions, 'computeBudget.setComputeUnitLimit') ?? maxComputeUnits;
+  const price = largest(instructions, 3) ?? 0n;
+  const limit = largest(instructions, 2) ?? maxComputeUnits;
   const units = limit < maxComputeUnits ? limit : maxComputeUnits;
   return checked * lamportsPerSignature + (price * units + microLamports - 1n) / microLamports;
 }

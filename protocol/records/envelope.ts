@@ -9,6 +9,7 @@ import { fromHex, type Hex, toHex } from '../hex.ts';
 import { publicKeyOf, signing } from '../keys/ed25519.ts';
 import { type CanonicalError, decodeCanonical, encodeCanonical } from './canonical.ts';
 import type { Credential } from './credential.ts';
+import { walletDigestOf } from './eip712.ts';
 import { lengthPrefixed } from './length-prefixed.ts';
 import { type Readable, readableContent } from './readable.ts';
 import { checkCredential, signatureProblem, type SignedRecord, signaturesSchema } from './signature.ts';
@@ -173,13 +174,16 @@ export function signedRecord<Content extends { networkId: string }>(
   id: Hex,
   content: Content,
 ): SignedRecord {
-  return {
+  const record = {
     type: kind.type,
     networkId: content.networkId,
     id,
-    message: signingBytes(kind.type, id),
     readable: () => kind.readable?.(content) ?? readableContent(kind.type, content),
   };
+  let digest: Uint8Array | undefined;
+  // Once, or 32 wallets on the largest record would take seconds.
+  const walletDigest = (): Uint8Array => (digest ??= walletDigestOf(record));
+  return { ...record, message: signingBytes(kind.type, id), walletDigest };
 }
 
 /**

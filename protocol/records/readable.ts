@@ -8,7 +8,10 @@ import type { CanonicalValue } from './canonical.ts';
  */
 export type Readable = Readonly<Record<string, string | readonly string[]>>;
 
-/** Every value of the content on a line of its own, with the path to it: `rules[0].id: spend`. */
+/**
+ * Every value on a line of its own, with the path to it: `rules[0].id: spend`. Nothing is left out, and no words about it
+ * can change from one version to the next.
+ */
 function linesOf(value: CanonicalValue, path: string): string[] {
   if (Array.isArray(value)) {
     const items = value as readonly CanonicalValue[];
@@ -24,6 +27,11 @@ function linesOf(value: CanonicalValue, path: string): string[] {
     .flatMap(([name, field]) =>
       field === undefined ? [] : linesOf(field, path === '' ? name : `${path}.${name}`),
     );
+}
+
+/** A policy as it is shown: all of it, with its groups, lists and assets, for in those is who approves and who is paid. */
+export function readablePolicy(policy: object): readonly string[] {
+  return linesOf(policy as CanonicalValue, '');
 }
 
 /** What is shown of a record whose type does not say how: its type, and all that is in it. */

@@ -7,7 +7,7 @@ import { keyTypeSchema } from '../keys/key-type.ts';
 import { payloadSchema } from '../payloads/payload.ts';
 import { policySchema } from '../policy/schema.ts';
 import type { RecordType } from './envelope.ts';
-import type { Readable } from './readable.ts';
+import { type Readable, readablePolicy } from './readable.ts';
 import {
   labelSchema,
   logHeadSchema,
@@ -80,7 +80,8 @@ export function originOf(content: Request): Origin | undefined {
   return { parent: content.parent, path: content.path };
 }
 
-/** What is asked for: of a payload its kind, which says how to read the rest; the record's id binds its bytes. */
+/** What is asked for: of a payload its kind, which says how to read the rest; the record's id binds its bytes. Of a key its
+ * own policy too: whoever adds one decides who can use the key. */
 function askedFor(content: Request): Readable {
   if (content.kind === 'sign') {
     const { length } = content.items;
@@ -95,6 +96,7 @@ function askedFor(content: Request): Readable {
     label: content.label,
     keyring: content.keyringId,
     ...(origin && { derived: `${origin.path} from key ${origin.parent}` }),
+    ...(content.policy && { policy: readablePolicy(content.policy) }),
   };
 }
 

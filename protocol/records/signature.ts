@@ -71,6 +71,8 @@ export function checkCredential(credential: Credential): void {
 export interface SignedRecord extends ReadableRecord {
   /** What an ed25519 credential signs. */
   readonly message: Uint8Array;
+  /** What a wallet signs, 32 bytes: computed once, however many wallets signed. */
+  readonly walletDigest: () => Uint8Array;
 }
 
 /** What is wrong with a signature on a record; undefined when it is valid. Throws nothing for what schemas let through. */
@@ -86,7 +88,7 @@ export function signatureProblem(
         ? undefined
         : 'it must sign these very bytes';
     case 'eip712':
-      return walletSignatureProblem(credential.slice('eip712:'.length), record, bytes);
+      return walletSignatureProblem(credential.slice('eip712:'.length), record.walletDigest, bytes);
     case 'webauthn':
       return passkeySignatureProblem(passkeyOf(credential), fromHex(record.id), bytes);
   }

@@ -27,6 +27,8 @@ const rpIdHashLength = 32;
 /** Bits of the flags (section 6.1). */
 const userPresent = 0x01;
 const userVerified = 0x04;
+const backupEligible = 0x08;
+const backedUp = 0x10;
 
 /** An assertion as `navigator.credentials.get` returns it (AuthenticatorAssertionResponse). */
 export interface Assertion {
@@ -105,6 +107,8 @@ export function passkeySignatureProblem(
   if ((flags & userPresent) === 0) return 'nobody was present when it was made';
   if ((flags & userVerified) === 0)
     return 'the authenticator did not verify who was present when it was made';
+  if ((flags & backupEligible) === 0 && (flags & backedUp) !== 0)
+    return 'its flags say that the passkey is kept elsewhere, and that it never can be';
   const signed = concatBytes(authenticatorData, sha256(clientData));
   return verify(passkey.publicKey, signed, signature) ? undefined : 'ES256 does not verify';
 }

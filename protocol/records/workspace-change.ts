@@ -1,10 +1,9 @@
 // `workspace.change`: a later entry of a workspace's log. It is in force once decisions satisfy the admin policy that was in
 // force before it; workspace.ts replays it. Its record id is the entry's, and the next one's `prev`.
 import * as z from 'zod';
-import { describeRule } from '../policy/explain.ts';
 import { adminPolicySchema, policySchema } from '../policy/schema.ts';
 import type { RecordType } from './envelope.ts';
-import type { Readable } from './readable.ts';
+import { type Readable, readablePolicy } from './readable.ts';
 import {
   credentialSchema,
   nameSchema,
@@ -89,8 +88,8 @@ function changed(change: Change): Readable {
     case 'policy.sign':
     case 'policy.key': {
       const { policy } = change;
-      const rules = policy?.rules.map((rule) => describeRule(policy, rule)) ?? ['none of its own'];
-      return { ...(change.kind === 'policy.key' && { key: change.keyId }), policy: rules };
+      const shown = policy === undefined ? ['none of its own'] : readablePolicy(policy);
+      return { ...(change.kind === 'policy.key' && { key: change.keyId }), policy: shown };
     }
     case 'key.disable':
     case 'key.enable':

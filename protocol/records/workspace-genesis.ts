@@ -3,6 +3,7 @@ import * as z from 'zod';
 import { adminPolicySchema, policySchema, unmeetable } from '../policy/schema.ts';
 import { keyOf } from './credential.ts';
 import type { RecordType } from './envelope.ts';
+import { readablePolicy } from './readable.ts';
 import {
   credentialSchema,
   distinct,
@@ -68,8 +69,8 @@ export const workspaceGenesis: RecordType<WorkspaceGenesis> = {
     name,
     owners: owners.map((owner) => `${owner.name}: ${owner.credentials.join(', ')}`),
     keyrings,
-    adminPolicy: adminPolicy.rules.map((rule) => rule.id),
-    signPolicy: signPolicy?.rules.map((rule) => rule.id) ?? ['that of the parent workspace'],
+    adminPolicy: readablePolicy(adminPolicy),
+    signPolicy: signPolicy === undefined ? ['that of the parent workspace'] : readablePolicy(signPolicy),
     ...(parent !== undefined && { parent }),
   }),
 };

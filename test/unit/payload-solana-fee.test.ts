@@ -48,6 +48,23 @@ describe('Solana fees', () => {
     assert.equal(maximumFee(1, [price(5_000_000n), limit(10n), price(1_000_000n), limit(20n)]), 5100n);
   });
 
+  // The compute budget's instructions are read with borsh's `try_from_slice_unchecked`: bytes after them do no harm there.
+  it('count a price that more bytes follow, which the network takes and this does not understand', () => {
+    const dear = read([3, ...littleEndian(5_000_000_000_000n, 8), 0]);
+    assert.equal(dear.name, undefined);
+    assert.equal(maximumFee(1, [dear]), 5000n + 7_000_000_000_000n);
+    assert.equal(maximumFee(1, [dear, read([2, ...littleEndian(300n, 4), 1, 2])]), 5000n + 1_500_000_000n);
+    const cheap = price(1_000_000n);
+    assert.equal(maximumFee(1, [cheap, dear, limit(300n)]), 5000n + 1_500_000_000n);
+    // Shorter ones the network refuses, and those of other programs are others' affair.
+    assert.equal(maximumFee(1, [read([3, ...littleEndian(5_000_000_000_000n, 7)])]), 5000n);
+    const elsewhere = read(
+      [3, ...littleEndian(5_000_000_000_000n, 8), 0],
+      '11111111111111111111111111111111',
+    );
+    assert.equal(maximumFee(1, [elsewhere]), 5000n);
+  });
+
   it('come from instructions of exactly the known layouts', () => {
     const layouts: [name: string, data: number[], value: string][] = [
       ['computeBudget.requestHeapFrame', [1, 0, 0, 4, 0], '262144'],

@@ -103,8 +103,8 @@ describe('records signed by Ethereum wallets', () => {
     const made = messageOf('workspace.genesis');
     assert.deepEqual([made['action'], made['name']], ['Make a workspace', 'Treasury']);
     assert.match((made['owners'] as string[])[1]!, /^bob: ed25519:0x\w{64}, ed25519:0x\w{64}$/);
-    assert.deepEqual(made['adminPolicy'], ['majority']);
-    assert.deepEqual(made['signPolicy'], ['no-blind', 'spend']);
+    assert.ok((made['adminPolicy'] as string[]).includes('rules[0].id: majority'));
+    assert.ok((made['signPolicy'] as string[]).includes('rules[1].require.of[0]: alice'));
     assert.deepEqual(
       ['action', 'label', 'derived'].map((field) => messageOf('request, derived key')[field]),
       [

@@ -121,6 +121,7 @@ describe('records signed by passkeys', () => {
     ['without user verification', () => ({ flags: 0x01 }), /did not verify who was present/],
     ['without user presence', () => ({ flags: 0x04 }), /nobody was present/],
     ['without any flag', () => ({ flags: 0xfa }), /nobody was present/],
+    ['by a passkey that is kept elsewhere and never can be', () => ({ flags: 0x15 }), /kept elsewhere/],
     [
       'when the passkey was made',
       () => ({ client: { type: 'webauthn.create' } }),

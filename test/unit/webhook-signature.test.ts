@@ -165,6 +165,8 @@ describe('verifyWebhook', () => {
     for (const offset of [-300, -1, 0, 1, 300]) assert.equal(verifyWebhook(seconds(offset)).id, 'evt_1');
     refuses('too_old', seconds(-301), /301 seconds ago, more than 300/);
     refuses('too_new', seconds(301), /301 seconds in the future/);
+    for (const now of [Number.NaN, Infinity]) refuses('too_old', { ...sent(), now });
+    refuses('too_new', { ...sent(), now: -Infinity });
     const { now: _, ...ancient } = sent({ seconds: 1_614_265_330 });
     refuses('too_old', ancient);
   });

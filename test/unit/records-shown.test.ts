@@ -1,0 +1,146 @@
+// What wallets show of records: everything that decides who may sign and who is paid, the same in every version, and
+// computed once however many wallets signed.
+import assert from 'node:assert/strict';
+import { typedDataOf } from '../../client/owner-signatures.ts';
+import { toHex } from '../../protocol/hex.ts';
+import type { Policy } from '../../protocol/policy/schema.ts';
+import { walletDigestOf } from '../../protocol/records/eip712.ts';
+import {
+  createRecord,
+  type RecordType,
+  signedRecord,
+  verifyRecord,
+} from '../../protocol/records/envelope.ts';
+import { decision } from '../../protocol/records/decision.ts';
+import { request } from '../../protocol/records/request.ts';
+import { type Change, workspaceChange } from '../../protocol/records/workspace-change.ts';
+import { workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';
+import { networkId, seedOf } from '../support/fixture.ts';
+import { alice, sampleOf } from '../support/record-samples.ts';
+import { WalletSigner } from '../support/wallet-signer.ts';
+
+const hash = (name: string) => toHex(seedOf('shown', name));
+const mint = 'EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v';
+const policy: Policy = {
+  version: 1,
+  groups: { ops: ['alice', 'bob'] },
+  lists: { payroll: [mint] },
+  assets: { USDC: { chain: 'solana', address: mint, decimals: 6 } },
+  rules: [
+    {
+      id: 'pay',
+      effect: 'allow',
+      when: { asset: ['USDC'], to: { in: 'payroll' }, amount: { lte: '500' } },
+      require: { k: 2, of: 'ops' },
+    },
+  ],
+};
+const lines = [
+  'assets.USDC.address: EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v',
+  'assets.USDC.chain: solana',
+  'assets.USDC.decimals: 6',
+  'groups.ops[0]: alice',
+  'groups.ops[1]: bob',
+  'lists.payroll[0]: EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v',
+  'rules[0].effect: allow',
+  'rules[0].id: pay',
+  'rules[0].require.k: 2',
+  'rules[0].require.of: ops',
+  'rules[0].when.amount.lte: 500',
+  'rules[0].when.asset[0]: USDC',
+  'rules[0].when.to.in: payroll',
+  'version: 1',
+];
+
+function shown<Content extends { networkId: string }>(kind: RecordType<Content>, content: object) {
+  return typedDataOf(createRecord(kind, content as Content, alice), networkId).message;
+}
+
+const changeOf = (change: Change) => ({
+  networkId,
+  workspaceId: hash('workspace'),
+  seq: 1,
+  prev: hash('workspace'),
+  initiator: 'alice',
+  change,
+  created: '2030-01-31T12:00:00.000Z',
+  expires: '2030-01-31T13:00:00.000Z',
+  nonce: toHex(seedOf('shown', 'nonce').subarray(0, 16)),
+});
+
+describe('what wallets show of records', () => {
+  const genesis = sampleOf('workspace.genesis').content;
+  const key = sampleOf('request, derived key').content;
+
+  it('is the whole of every policy that a record brings in: who approves, who is paid, and in what', () => {
+    assert.deepEqual(shown(workspaceGenesis, { ...genesis, signPolicy: policy })['signPolicy'], lines);
+    assert.deepEqual(shown(workspaceGenesis, genesis)['adminPolicy'], [
+      'rules[0].effect: allow',
+      'rules[0].id: majority',
+      'rules[0].require.k: 2',
+      'rules[0].require.of: owners',
+      'rules[0].when.kind[0]: workspace.change',
+      'version: 1',
+    ]);
+    assert.deepEqual(shown(workspaceChange, changeOf({ kind: 'policy.sign', policy }))['policy'], lines);
+    const keyId = hash('key');
+    const ofKey = shown(workspaceChange, changeOf({ kind: 'policy.key', keyId, policy }));
+    assert.deepEqual([ofKey['key'], ofKey['policy']], [keyId, lines]);
+    assert.deepEqual(shown(request, { ...key, policy })['policy'], lines);
+  });
+
+  it('says where no policy is given, and nothing of one where there is none', () => {
+    const { signPolicy: _, ...child } = { ...genesis, parent: hash('parent') } as Record<string, unknown>;
+    assert.deepEqual(shown(workspaceGenesis, child)['signPolicy'], ['that of the parent workspace']);
+    assert.deepEqual(shown(workspaceChange, changeOf({ kind: 'policy.sign' }))['policy'], [
+      'none of its own',
+    ]);
+    assert.equal(shown(request, key)['policy'], undefined);
+  });
+
+  // What wallets signed is made again from the record, by later versions too: these never change.
+  it('is the same in every version', () => {
+    const digestOf = <Content extends { networkId: string }>(kind: RecordType<Content>, content: object) =>
+      toHex(walletDigestOf(signedRecord(kind, hash('record'), content as Content)));
+    assert.deepEqual(
+      {
+        genesis: digestOf(workspaceGenesis, { ...genesis, signPolicy: policy }),
+        policy: digestOf(workspaceChange, changeOf({ kind: 'policy.sign', policy })),
+        freeze: digestOf(workspaceChange, changeOf({ kind: 'freeze' })),
+        key: digestOf(request, { ...key, policy }),
+        sign: digestOf(request, sampleOf('request, sign').content),
+        approve: digestOf(decision, sampleOf('decision, approve').content),
+        reject: digestOf(decision, sampleOf('decision, reject').content),
+      },
+      {
+        genesis: '0x80b1363fccc8346c417a0f76bc4b0b25a057494a690f0b97ec6230de804f6980',
+        policy: '0x3362689fb03873d7d5d459b0bed1a21464f1017265fa913b9b5e877b7271865c',
+        freeze: '0x28595c030f0b2799a5a2c471001918a998d9d061340c38a17a073075cf16de43',
+        key: '0x2d614569d3239003d6c678423216ea39ff546e3b7d2c9b33a3021b98f3bd896c',
+        sign: '0xa001bea8ca11db9bf6109658ccf3f121e19a64cb11922354ad21ae58a8e605c9',
+        approve: '0x4314fef5f740fc9ca351d470e8f52aa8e0e412f33295decda782fdf444cc39bc',
+        reject: '0xda33e30e5d872e6a650f6551b8c834719de97fbee0705eb722676bebec0c002e',
+      },
+    );
+  });
+
+  it('is made once, however many wallets signed', () => {
+    const { envelope } = sampleOf('decision, approve');
+    const wallets = [1, 2, 3, 4].map((name) => new WalletSigner('shown', name));
+    const signed = wallets.reduce((to, wallet) => wallet.signRecord(to, networkId), envelope);
+    let made = 0;
+    const counting: typeof decision = {
+      ...decision,
+      readable: (content) => {
+        made += 1;
+        return decision.readable!(content);
+      },
+    };
+    const { signedBy } = verifyRecord(counting, signed, networkId);
+    assert.deepEqual(
+      signedBy.slice(-4),
+      wallets.map(({ credential }) => credential),
+    );
+    assert.equal(made, 1);
+  });
+});
