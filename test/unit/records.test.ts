@@ -33,7 +33,11 @@ const outsider = signerOf('outsider');
 
 /** Who must have signed, as the record itself tells: parties their rosters, grants and results. */
 function requiredSigners({ content }: Sample): readonly string[] {
-  const { parties = [], party, change } = content as {
+  const {
+    parties = [],
+    party,
+    change,
+  } = content as {
     parties?: { key: string }[];
     party?: string;
     change?: { owner?: { credentials?: string[] } };
