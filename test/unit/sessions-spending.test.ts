@@ -1,10 +1,12 @@
 // Limits, delays and hours as each node holds to them by itself: what was taken is counted before anything leaves, and what
 // waits for time alone is taken up by itself.
 import assert from 'node:assert/strict';
+import type { Hex } from '../../protocol/hex.ts';
 import type { Rule } from '../../protocol/policy/schema.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
 import { changed, transferLedBy, transfers } from '../support/changed-network.ts';
 import { hour } from '../support/fixture.ts';
+import type { SimulatedNode } from '../support/session-world.ts';
 import { framesSent, KeyedNetwork } from '../support/session-attacker.ts';
 
 const minute = 60_000;
@@ -22,6 +24,12 @@ async function pass(net: KeyedNetwork, ms: number): Promise<void> {
   await net.pass(ms);
 }
 
+/** Whether a party has signatures: a request ends in other ways too. */
+function isSigned({ store }: SimulatedNode, id: Hex): boolean {
+  const result = store.finished.get(id);
+  return result !== undefined && store.kindOf(result) === 'signatures';
+}
+
 const detailOf = (net: KeyedNetwork, index: number, id: string): string =>
   net
     .node(index)
@@ -36,7 +44,7 @@ describe('sessions: limits', () => {
     await Promise.all(
       [0, 1].flatMap((index) => requests.map(({ full }) => net.node(index).sessions.submit(full))),
     );
-    const results = (): number => requests.filter(({ id }) => net.node(0).store.finished.has(id)).length;
+    const results = (): number => requests.filter(({ id }) => isSigned(net.node(0), id)).length;
     await net.until(() => results() === 1, 30_000, 'one is signed');
     await pass(net, 10 * minute);
     assert.equal(results(), 1);
@@ -46,7 +54,7 @@ describe('sessions: limits', () => {
       const started = requests.filter(({ id }) => jobs.get(id)?.state !== 'stored');
       assert.equal(started.length, 1);
     }
-    const [waiting] = requests.filter(({ id }) => !net.node(0).store.finished.has(id));
+    const [waiting] = requests.filter(({ id }) => !isSigned(net.node(0), id));
     assert.match(detailOf(net, 0, waiting!.id), /limit|used/);
     assert.equal(net.node(0).sessions.status()[0]?.waiting.for, 'time');
     await net.stop();
@@ -80,11 +88,7 @@ describe('sessions: limits', () => {
     await net.bootAll();
     const first = transferLedBy(net, workspace, 55_000n, 0);
     await net.submit(first.full, [0, 1, 2]);
-    await net.until(
-      () => net.nodes.every(({ store }) => store.finished.has(first.id)),
-      60_000,
-      'all know it',
-    );
+    await net.until(() => net.nodes.every((node) => isSigned(node, first.id)), 60_000, 'all know it');
     for (const index of [0, 1, 2]) assert.equal(net.node(index).store.debited.size, 1, `node ${index}`);
     await net.stop();
   });
@@ -94,12 +98,12 @@ describe('sessions: limits', () => {
     for (const index of [0, 1]) await net.boot(index);
     const first = transferLedBy(net, workspace, 55_000n, 0);
     await net.submit(first.full, [0, 1]);
-    await net.until(() => net.node(0).store.finished.has(first.id), 30_000, 'the first');
+    await net.until(() => isSigned(net.node(0), first.id), 30_000, 'the first');
     const second = transferLedBy(net, workspace, 55_000n, 0);
     await net.submit(second.full, [0, 1]);
     await pass(net, 29 * minute);
-    assert(!net.node(0).store.finished.has(second.id));
-    await net.until(() => net.node(0).store.finished.has(second.id), 3 * minute, 'the second');
+    assert(!isSigned(net.node(0), second.id));
+    await net.until(() => isSigned(net.node(0), second.id), 3 * minute, 'the second');
     await net.stop();
   });
 
@@ -114,7 +118,7 @@ describe('sessions: limits', () => {
     await pass(net, 29 * minute);
     assert.match(detailOf(net, 0, id), /taken for used up/);
     assert.equal(framesSent(net, net.node(0).party.credential, 'accept').length, 0);
-    await net.until(() => net.node(0).store.finished.has(id), 3 * minute, 'the signature');
+    await net.until(() => isSigned(net.node(0), id), 3 * minute, 'the signature');
     await net.stop();
   });
 
@@ -124,7 +128,7 @@ describe('sessions: limits', () => {
     await net.node(0).sessions.forgetDebits();
     const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
     await net.submit(full, [0, 1]);
-    await net.until(() => net.node(0).store.finished.has(id), 30_000, 'the signature');
+    await net.until(() => isSigned(net.node(0), id), 30_000, 'the signature');
     await net.stop();
   });
 });
@@ -145,7 +149,7 @@ describe('sessions: delays', () => {
     assert.equal(net.node(1).sessions.status()[0]?.authorised, false);
     assert.equal(net.node(1).sessions.status()[0]?.waiting.for, 'time');
     assert.equal(framesSent(net, net.node(1).party.credential, 'accept').length, 0);
-    await net.until(() => net.node(0).store.finished.has(id), 7 * minute, 'the signature');
+    await net.until(() => isSigned(net.node(0), id), 7 * minute, 'the signature');
     assert(net.clock.now() >= (net.node(1).store.jobs.get(id)?.seen ?? Infinity) + 10 * minute);
     await net.stop();
   });
@@ -158,10 +162,10 @@ describe('sessions: delays', () => {
     await pass(net, 9 * minute);
     await net.boot(2);
     await net.submit(full, [2]);
-    await net.until(() => net.node(0).store.finished.has(id), 3 * minute, 'the signature');
+    await net.until(() => isSigned(net.node(0), id), 3 * minute, 'the signature');
     await pass(net, 1 * minute);
     assert.deepEqual(net.logged(2, 'session.incident'), []);
-    await net.until(() => net.node(2).store.finished.has(id), 10 * minute, 'it is known there too');
+    await net.until(() => isSigned(net.node(2), id), 10 * minute, 'it is known there too');
     await net.stop();
   });
 });
@@ -176,7 +180,7 @@ describe('sessions: hours', () => {
     await net.submit(full, [0, 1]);
     await pass(net, 20 * minute);
     assert.equal(framesSent(net, net.node(0).party.credential, 'propose').length, 0);
-    await net.until(() => net.node(0).store.finished.has(id), hour, 'the signature');
+    await net.until(() => isSigned(net.node(0), id), hour, 'the signature');
     await net.stop();
   });
 });

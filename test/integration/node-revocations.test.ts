@@ -1,0 +1,89 @@
+// What an operator does against a coordinator that keeps things back, on real processes: hands a rejection to one node, and
+// freezes a workspace at others.
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { buildDecision } from '../../client/records.ts';
+import { cleanEnvironment } from '../../cli/testnet/operators.ts';
+import type { Hex } from '../../protocol/hex.ts';
+import { CliWorld, type Json } from '../support/cli-run.ts';
+import { LocalNetwork } from '../support/local-network.ts';
+import { until } from '../support/until.ts';
+
+describe('a coordinator that keeps things back', function () {
+  this.timeout(180_000);
+  let net: LocalNetwork;
+  let cli: CliWorld;
+  let keyId: Hex;
+
+  before(async () => {
+    cli = await CliWorld.make();
+    net = await LocalNetwork.start(3, 2);
+    keyId = await net.requestKey();
+    assert.equal((await net.final(keyId)).state, 'fulfilled');
+  });
+
+  after(async () => {
+    await net?.stop();
+    await cli?.remove();
+  });
+
+  const environment = { ...(cleanEnvironment(process.env) as Record<string, string>), TMPDIR: tmpdir() };
+  const node = async (index: number, ...command: string[]): Promise<Json> =>
+    await cli.json(['node', ...command, '--dir', net.layout.parties[index]?.nodeDir ?? ''], { environment });
+  const waitingFor = async (index: number, id: Hex): Promise<Json | undefined> =>
+    (await node(index, 'status')).requests.find((request: Json) => request.requestId === id);
+
+  it('is defeated by a rejection that one node was given by hand', async () => {
+    const id = await net.requestSignature(keyId, 'taken back');
+    const { networkId } = net.network;
+    const { signer } = net.owners.alice;
+    const of = { networkId, workspace: net.workspace, subject: id, decisions: [] };
+    const { envelope } = buildDecision({ ...of, decision: 'reject' }, signer);
+    const file = cli.path('revoked.json');
+    await writeFile(file, JSON.stringify({ type: 'countersign.decisions', decisions: [envelope] }));
+    const { decisions } = await node(2, 'log', 'import', file);
+    assert.match(decisions[0].outcome, /^(counted|held)$/);
+    await net.decide(id, 'bob', 'approve');
+    for (const index of [0, 1, 2]) {
+      await until(
+        async () => /^cancelled/.test((await waitingFor(index, id))?.detail ?? ''),
+        `node ${index + 1} knows`,
+        30_000,
+      );
+    }
+    for (const name of ['node-1', 'node-2', 'node-3'])
+      for (const { event, fields } of await net.log(name))
+        assert(fields['requestId'] !== id || !event.startsWith('session.'), `${name} ${event}`);
+  });
+
+  it('gets nothing signed of a workspace that operators have frozen, until they lift it', async () => {
+    const { id: workspaceId } = net.workspace;
+    for (const index of [0, 1])
+      assert.equal((await node(index, 'freeze', workspaceId, '--reason', 'a doubt')).changed, true);
+    assert.equal((await node(0, 'freeze', workspaceId)).changed, false);
+    const [blocked] = (await node(0, 'status')).blocked;
+    assert.equal(blocked.frozen.reason, 'a doubt');
+    assert.equal((await node(0, 'log', 'show', workspaceId))[0].head.seq, 0);
+    const id = await net.requestSignature(keyId, 'not now');
+    await net.decide(id, 'bob', 'approve');
+    await until(
+      async () => (await waitingFor(0, id))?.waiting.code === 'frozen_here',
+      'the frozen node has it',
+      30_000,
+    );
+    await net.kill('node-1');
+    await net.restart('node-1');
+    assert.equal((await node(0, 'status')).blocked.length, 1);
+    for (const index of [0, 1]) assert.equal((await node(index, 'unfreeze', workspaceId)).changed, true);
+    assert.equal((await net.final(id)).state, 'fulfilled');
+    for (const name of ['node-1', 'node-2']) {
+      const log = await net.log(name);
+      const lifted = log.findIndex(({ event }) => event === 'workspace.unfrozen');
+      const began = log.findIndex(
+        ({ event, fields }) => event === 'session.started' && fields['requestId'] === id,
+      );
+      assert(lifted >= 0 && (began < 0 || began > lifted), `${name} took part only afterwards`);
+    }
+  });
+});
