@@ -516,6 +516,24 @@ describe('a process that is killed', function () {
       // It is a roster, and refused as a grant: but only a whole file is looked at.
       assert.equal(ignored.length, point.endsWith(':after') ? 1 : 0, point);
     });
+    await each(names(commandPoints, 'approved-changes'), async (point) => {
+      const home = await newFolder();
+      const path = join(home, 'approved-changes.json');
+      const imports = { guardApproval: 'cli/decided-changes.js' };
+      const id = (digit: string): string => `0x${digit.repeat(64)}`;
+      const call = `const remember = await guardApproval(
+           { environment: { COUNTERSIGN_HOME: ${JSON.stringify(home)} } },
+           { identity: 'alice', workspaceId: '${id('1')}', signer: { credential: 'none' } },
+           { head: { seq: 1, id: '${id('2')}' }, owners: [] },
+           '${id('3')}',
+           undefined,
+         );
+         await remember();`;
+      await dieAt(point, imports, call);
+      // Nothing leaves before it is written: whoever died then has approved nothing.
+      assert.equal(existsSync(path), point.endsWith(':after'), point);
+      if (existsSync(path)) assert.match(await readFile(path, 'utf8'), new RegExp(id('3')));
+    });
     await each(names(commandPoints, 'private-file'), async (point) => {
       const path = await newFolder();
       await writeFile(path, 'old', { mode: 0o600 });

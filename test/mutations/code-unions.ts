@@ -194,6 +194,15 @@ export const codeUnions: readonly CodeUnion[] = [
     reviews: [{ file: taprootReview, heading: '## Codes of receipts' }],
   },
   {
+    name: 'AuditErrorCode',
+    file: 'protocol/audit.ts',
+    begins: 'export type AuditErrorCode =',
+    ends: ';',
+    production: ['protocol'],
+    raised: [made('AuditError')],
+    asserted: /^audit/,
+  },
+  {
     name: 'PayloadErrorCode',
     file: 'protocol/payloads/error.ts',
     begins: 'export type PayloadErrorCode =',

@@ -93,6 +93,7 @@ export const rarePoints = [
 export const commandPoints = [
   ...aroundFile('identity'),
   ...aroundFile('handed-out'),
+  ...aroundFile('approved-changes'),
   ...aroundFile('node.roster'),
   ...aroundFile('node.grant'),
   ...aroundFile('private-file'),

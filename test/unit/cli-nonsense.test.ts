@@ -37,6 +37,7 @@ describe('nonsense at the command line', function () {
   let world: CliWorld;
   let commands: CommandModel[];
   let free = 0;
+  const folder = process.cwd();
 
   before(async () => {
     world = await CliWorld.make();
@@ -51,9 +52,14 @@ describe('nonsense at the command line', function () {
       await world.json(words.split(' '));
     await world.write('file.json', '{}');
     await mkdir(world.path('folder'));
+    // Some of it names files that are then written, in the folder one is in.
+    process.chdir(world.path('folder'));
     commands = withAllBelow(commandModel(await wholeProgram(contextFree())));
   });
-  after(() => world?.remove());
+  after(async () => {
+    process.chdir(folder);
+    await world?.remove();
+  });
 
   /** A context for a program that is only looked at. */
   function contextFree(): Parameters<typeof wholeProgram>[0] {
