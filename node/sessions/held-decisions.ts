@@ -2,7 +2,8 @@
 // them back from it; of each source a bounded number, so that none can push out what another one brought.
 import { maxClockAhead, maxRequestLifetime } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import type { Envelope } from '../../protocol/records/envelope.ts';
+import { decision as decisionRecord } from '../../protocol/records/decision.ts';
+import { type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import type { HeldDecisions as Stored } from '../store/held-decisions.ts';
 import type { SessionContext } from './context.ts';
 
@@ -13,6 +14,15 @@ export const maxHeldOfSource = 512;
 export const maxHeldOfSourceAndRequest = 10;
 /** No request that is made by now is open any longer. */
 const lifetime = maxRequestLifetime + maxClockAhead;
+
+/** Whether a decision takes something back. */
+export function takesBack(envelope: Envelope, networkId: string): boolean {
+  try {
+    return readContent(decisionRecord, envelope, networkId).content.decision !== 'approve';
+  } catch {
+    return false;
+  }
+}
 
 export class HeldDecisions {
   readonly #context: SessionContext;

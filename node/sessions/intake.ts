@@ -19,7 +19,7 @@ import {
   sameDecisions,
 } from '../work/evidence.ts';
 import { SessionError } from './error.ts';
-import type { HeldDecisions } from './held-decisions.ts';
+import { type HeldDecisions, takesBack } from './held-decisions.ts';
 import { describe, describeJob, type Job, newJob, refusalCode } from './job.ts';
 import type { Leading } from './leading.ts';
 import type { Membership } from './membership.ts';
@@ -27,7 +27,6 @@ import type { Outcomes } from './outcomes.ts';
 import { SeenEvidence } from './seen-evidence.ts';
 import type { StoredJob } from './context.ts';
 import type { SessionState } from './state.ts';
-import { takesBack } from './notices.ts';
 import { type Body, parseJson } from './wire.ts';
 import type { LogOutcome } from './workspaces.ts';
 

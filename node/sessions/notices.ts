@@ -18,7 +18,7 @@ import type { Workspace } from '../../protocol/records/workspace.ts';
 import { WorkError } from '../work/error.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { SessionError } from './error.ts';
-import type { HeldDecisions } from './held-decisions.ts';
+import { type HeldDecisions, takesBack } from './held-decisions.ts';
 import { EvidenceError, type Intake } from './intake.ts';
 import type { Job } from './job.ts';
 import type { SessionState } from './state.ts';
@@ -51,15 +51,6 @@ export interface TakenDecision {
 
 const logSchema = z.array(envelopeSchema).min(1).max(maxLogEnvelopes);
 const decisionsSchema = z.array(envelopeSchema).min(1).max(maxTold);
-
-/** Whether a decision takes something back. */
-export function takesBack(envelope: Envelope, networkId: string): boolean {
-  try {
-    return readContent(decisionRecord, envelope, networkId).content.decision !== 'approve';
-  } catch {
-    return false;
-  }
-}
 
 export class Notices {
   readonly #state: SessionState;

@@ -37,7 +37,7 @@ const most = {
   children: 100,
 } as const;
 
-function require(condition: boolean, message: string): void {
+function ensure(condition: boolean, message: string): void {
   if (!condition) throw new ChangeError(message);
 }
 
@@ -53,12 +53,12 @@ function withOwner(state: WorkspaceState, changed: Principal): WorkspaceState {
 }
 
 function added<Value>(values: ReadonlySet<Value>, value: Value, message: string): ReadonlySet<Value> {
-  require(!values.has(value), message);
+  ensure(!values.has(value), message);
   return new Set([...values, value]);
 }
 
 function without<Value>(values: ReadonlySet<Value>, value: Value, message: string): ReadonlySet<Value> {
-  require(values.has(value), message);
+  ensure(values.has(value), message);
   return new Set([...values].filter((one) => one !== value));
 }
 
@@ -66,14 +66,15 @@ function changed(state: WorkspaceState, change: Change): WorkspaceState {
   switch (change.kind) {
     case 'owner.add': {
       const { owner } = change;
-      require(!state.owners.some(
-        ({ name }) => name === owner.name,
-      ), `there is an owner ${owner.name} already`);
+      ensure(
+        !state.owners.some(({ name }) => name === owner.name),
+        `there is an owner ${owner.name} already`,
+      );
       return { ...state, owners: [...state.owners, owner] };
     }
     case 'owner.remove': {
       const { name } = ownerNamed(state, change.owner);
-      require(state.owners.length > 1, `${name} is the last owner: add another one first`);
+      ensure(state.owners.length > 1, `${name} is the last owner: add another one first`);
       return { ...state, owners: state.owners.filter((owner) => owner.name !== name) };
     }
     case 'credential.add': {
@@ -83,33 +84,37 @@ function changed(state: WorkspaceState, change: Change): WorkspaceState {
     case 'credential.remove': {
       const owner = ownerNamed(state, change.owner);
       const left = owner.credentials.filter((one) => one !== change.credential);
-      require(left.length < owner.credentials.length, `${owner.name} has no credential ${change.credential}`);
-      require(left.length >
-        0, `it is the last credential of ${owner.name}: add another one first, or remove the owner`);
+      ensure(left.length < owner.credentials.length, `${owner.name} has no credential ${change.credential}`);
+      ensure(
+        left.length > 0,
+        `it is the last credential of ${owner.name}: add another one first, or remove the owner`,
+      );
       return withOwner(state, { ...owner, credentials: left });
     }
     case 'keyring.add': {
-      require(!state.keyrings.includes(change.keyringId), `keyring ${change.keyringId} is used already`);
+      ensure(!state.keyrings.includes(change.keyringId), `keyring ${change.keyringId} is used already`);
       return { ...state, keyrings: [...state.keyrings, change.keyringId] };
     }
     case 'keyring.remove': {
       const keyrings = state.keyrings.filter((one) => one !== change.keyringId);
-      require(keyrings.length < state.keyrings.length, `keyring ${change.keyringId} is not used`);
-      require(keyrings.length > 0, 'it is the last keyring: add another one first');
+      ensure(keyrings.length < state.keyrings.length, `keyring ${change.keyringId} is not used`);
+      ensure(keyrings.length > 0, 'it is the last keyring: add another one first');
       return { ...state, keyrings };
     }
     case 'policy.admin':
       return { ...state, adminPolicy: change.policy };
     case 'policy.sign': {
       const { signPolicy: _, ...rest } = state;
-      require(change.policy !== undefined ||
-        state.parent !== undefined, 'only a child workspace can be without a sign policy');
+      ensure(
+        change.policy !== undefined || state.parent !== undefined,
+        'only a child workspace can be without a sign policy',
+      );
       return change.policy === undefined ? rest : { ...rest, signPolicy: change.policy };
     }
     case 'policy.key': {
       const keyPolicies = new Map(state.keyPolicies);
       if (change.policy !== undefined) keyPolicies.set(change.keyId, change.policy);
-      else require(keyPolicies.delete(change.keyId), `key ${change.keyId} has no policy of its own`);
+      else ensure(keyPolicies.delete(change.keyId), `key ${change.keyId} has no policy of its own`);
       return { ...state, keyPolicies };
     }
     case 'key.disable': {
@@ -122,8 +127,8 @@ function changed(state: WorkspaceState, change: Change): WorkspaceState {
     }
     case 'child.add': {
       const { workspaceId } = change;
-      require(state.parent === undefined, 'a child workspace has no children of its own');
-      require(workspaceId !== state.id, 'a workspace is no child of itself');
+      ensure(state.parent === undefined, 'a child workspace has no children of its own');
+      ensure(workspaceId !== state.id, 'a workspace is no child of itself');
       return { ...state, children: added(state.children, workspaceId, `${workspaceId} is a child already`) };
     }
     case 'child.remove': {
@@ -131,10 +136,10 @@ function changed(state: WorkspaceState, change: Change): WorkspaceState {
       return { ...state, children: without(state.children, change.workspaceId, message) };
     }
     case 'freeze':
-      require(!state.frozen, 'the workspace is frozen already');
+      ensure(!state.frozen, 'the workspace is frozen already');
       return { ...state, frozen: true };
     case 'unfreeze':
-      require(state.frozen, 'the workspace is not frozen');
+      ensure(state.frozen, 'the workspace is not frozen');
       return { ...state, frozen: false };
     case 'resolve':
       return state;
@@ -144,16 +149,18 @@ function changed(state: WorkspaceState, change: Change): WorkspaceState {
 /** The workspace after a change. Throws ChangeError when it would be none that anybody could work with. */
 export function applyChange(state: WorkspaceState, change: Change): WorkspaceState {
   const next = changed(state, change);
-  require(next.owners.length <= most.owners, `a workspace has at most ${most.owners} owners`);
+  ensure(next.owners.length <= most.owners, `a workspace has at most ${most.owners} owners`);
   for (const { name, credentials } of next.owners)
-    require(credentials.length <= most.credentials, `${name} has at most ${most.credentials} credentials`);
+    ensure(credentials.length <= most.credentials, `${name} has at most ${most.credentials} credentials`);
   const keys = next.owners.flatMap(({ credentials }) => credentials.map(keyOf));
-  require(distinct(keys), 'a credential may occur once in a workspace');
-  require(next.keyrings.length <= most.keyrings, `a workspace has at most ${most.keyrings} keyrings`);
-  require(next.keyPolicies.size <=
-    most.keyPolicies, `at most ${most.keyPolicies} keys have policies of their own`);
-  require(next.disabledKeys.size <= most.disabledKeys, `at most ${most.disabledKeys} keys can be disabled`);
-  require(next.children.size <= most.children, `a workspace has at most ${most.children} children`);
+  ensure(distinct(keys), 'a credential may occur once in a workspace');
+  ensure(next.keyrings.length <= most.keyrings, `a workspace has at most ${most.keyrings} keyrings`);
+  ensure(
+    next.keyPolicies.size <= most.keyPolicies,
+    `at most ${most.keyPolicies} keys have policies of their own`,
+  );
+  ensure(next.disabledKeys.size <= most.disabledKeys, `at most ${most.disabledKeys} keys can be disabled`);
+  ensure(next.children.size <= most.children, `a workspace has at most ${most.children} children`);
   const names = next.owners.map(({ name }) => name);
   const policies: (readonly [string, Policy | undefined])[] = [
     ['the admin policy', next.adminPolicy],
@@ -162,7 +169,7 @@ export function applyChange(state: WorkspaceState, change: Change): WorkspaceSta
   ];
   for (const [what, policy] of policies) {
     const [complaint] = policy === undefined ? [] : unmeetable(policy, names);
-    require(complaint === undefined, `${what} could not be met: ${complaint}; change the policy first`);
+    ensure(complaint === undefined, `${what} could not be met: ${complaint}; change the policy first`);
   }
   return next;
 }

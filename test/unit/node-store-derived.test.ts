@@ -13,14 +13,7 @@ import { toHex } from '../../protocol/hex.ts';
 import { derivedResult } from '../../protocol/keys/derivation.ts';
 import { keyTypes, keyTypeSchema } from '../../protocol/keys/key-type.ts';
 import type { KeyResult } from '../../protocol/records/party-result.ts';
-import {
-  createWorld,
-  idOf,
-  keyRequest,
-  networkId as testNetwork,
-  resultBy,
-  start,
-} from '../support/fixture.ts';
+import { createWorld, idOf, keyRequest, networkId as testNetwork, resultBy } from '../support/fixture.ts';
 import { generate } from '../support/signing-attempts.ts';
 import { derivedCase, epoch, keyCase, keyringId, networkId, openOptions } from './node-store.case.ts';
 
