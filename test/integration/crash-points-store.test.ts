@@ -17,10 +17,12 @@ import { NodeStoreError } from '../../node/store/error.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
 import type { Pairs } from '../../node/store/pairs.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
-import { envelopeId } from '../../protocol/records/envelope.ts';
+import type { Policy } from '../../protocol/policy/schema.ts';
+import { type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
 import { temporaryFilesUnder } from '../support/crash-network.ts';
 import { commandPoints, firstStartPoints, rarePoints } from '../support/crash-points.ts';
-import { createWorld, networkId as worldNetwork } from '../support/fixture.ts';
+import { changed, proposed } from '../support/changes.ts';
+import { approve, createWorld, keyRequest, networkId as worldNetwork } from '../support/fixture.ts';
 import { ServiceWorld, submitted } from '../support/service-world.ts';
 import { testBuild, type TestBuild } from '../support/test-build.ts';
 import { idOf, webhook, WebhookWorld } from '../support/webhook-world.ts';
@@ -460,6 +462,142 @@ describe('a process that is killed', function () {
       assert.equal(ends.length, 1, point);
       await again.close();
     });
+  });
+
+  it('while a workspace changes, or time changes a request: it happens once, whole', async () => {
+    const delay: Policy = {
+      version: 1,
+      rules: [
+        {
+          id: 'slow',
+          effect: 'allow',
+          when: { kind: ['key.request', 'message'] },
+          require: { k: 1, of: 'owners' },
+          delay: '10m',
+        },
+      ],
+    };
+    const change = { kind: 'key.disable', keyId: `0x${'7'.repeat(64)}` } as const;
+    interface Case {
+      readonly name: string;
+      readonly world?: ReturnType<typeof createWorld>;
+      /** What was there before, and then the call that dies. */
+      readonly prepare: (at: ServiceWorld) => Promise<string>;
+      /** How long the process that dies, and whatever follows, comes after it; milliseconds. */
+      readonly laterMs?: number;
+      /** Does the same again, and sees that it has happened once. */
+      readonly after: (at: ServiceWorld) => Promise<void>;
+    }
+    const call = (method: string, params: unknown): string =>
+      `service.handlers.${method}(${JSON.stringify(params)}, {}, new AbortController().signal)`;
+    const told = async (at: ServiceWorld, type: string, state?: string): Promise<number> =>
+      (await at.events('workspaces')).filter(
+        (event) => event['type'] === type && (state === undefined || event['state'] === state),
+      ).length;
+    const asked: { envelope?: Envelope; decision?: Envelope; request?: Envelope } = {};
+    const made = (at: ServiceWorld): Envelope => (asked.envelope = proposed(at.world, change));
+    const cases: Case[] = [
+      {
+        name: 'change',
+        prepare: async (at) => call('workspace_propose', { change: made(at) }),
+        after: async (at) => {
+          const view = await at.call('workspace_propose', { change: asked.envelope! });
+          assert.equal(view.state, 'partial');
+          assert.equal(await told(at, 'change.state'), 1);
+        },
+      },
+      {
+        name: 'change-decision',
+        prepare: async (at) => {
+          await at.call('workspace_propose', { change: made(at) });
+          asked.decision = approve(at.world, envelopeId(asked.envelope!, worldNetwork), 'bob');
+          return call('action_decide', { decision: asked.decision });
+        },
+        after: async (at) => {
+          const view = await at.call('action_decide', { decision: asked.decision! });
+          assert.equal(view.state, 'fulfilled');
+          const workspaceId = at.world.workspace.id;
+          const { log } = await at.call('workspace_get', { workspaceId }, at.owner());
+          assert.deepEqual(log, [at.world.genesis, asked.envelope, asked.decision]);
+          assert.equal(await told(at, 'workspace.head'), 1);
+        },
+      },
+      {
+        name: 'change-expiry',
+        laterMs: 60 * 86_400_000,
+        prepare: async (at) => {
+          await at.call('workspace_propose', { change: made(at) });
+          return 'service.sweep()';
+        },
+        after: async (at) => {
+          await at.service.sweep();
+          const changeId = envelopeId(asked.envelope!, worldNetwork);
+          const { view } = await at.call('change_get', { changeId }, at.owner());
+          assert.equal(view.reason?.code, 'approval_timeout');
+          assert.equal(await told(at, 'change.state', 'rejected'), 1);
+        },
+      },
+      {
+        name: 'settled',
+        prepare: async (at) => {
+          asked.request = keyRequest(at.world, { label: 'open', created: at.now });
+          await at.call('key_request', { request: asked.request });
+          await changed(at, change);
+          return 'service.sweep()';
+        },
+        after: async (at) => {
+          await at.service.sweep();
+          const requestId = envelopeId(asked.request!, worldNetwork);
+          const view = await at.call('sign_get', { requestId }, at.owner());
+          assert.equal(view.reason?.code, 'policy_changed');
+          assert.equal(await told(at, 'request.state', 'rejected'), 1);
+        },
+      },
+      {
+        name: 'time',
+        world: createWorld({ name: 'slow', signPolicy: delay }),
+        laterMs: 11 * 60_000,
+        prepare: async (at) => {
+          asked.request = keyRequest(at.world, { label: 'slow', created: at.now });
+          await at.call('key_request', { request: asked.request });
+          return 'service.sweep()';
+        },
+        after: async (at) => {
+          await at.service.sweep();
+          const requestId = envelopeId(asked.request!, worldNetwork);
+          const view = await at.call('sign_get', { requestId }, at.owner());
+          assert.equal(view.state, 'pending');
+          assert.equal(await told(at, 'request.state', 'pending'), 1);
+        },
+      },
+    ];
+    for (const { name, world = createWorld(), prepare, laterMs = 0, after } of cases) {
+      for (const point of [`coordinator.commit.${name}:before`, `coordinator.commit.${name}:after`]) {
+        const folder = await newFolder();
+        const store = await LevelStore.open({ folder });
+        const at = await new ServiceWorld(world, store).register();
+        const statement = await prepare(at);
+        await store.close();
+        const now = at.now + laterMs;
+        const imports = {
+          LevelStore: 'coordinator/store/level.js',
+          createCoordinatorService: 'coordinator/service.js',
+        };
+        const options = `{ store, networkId: ${JSON.stringify(worldNetwork)}, create: 'open', now: () => ${now}, log() {}, version: '1' }`;
+        await dieAt(
+          point,
+          imports,
+          `const store = await LevelStore.open({ folder: ${JSON.stringify(folder)} });
+           const service = createCoordinatorService(${options});
+           await ${statement};`,
+        );
+        const again = await LevelStore.open({ folder });
+        const restarted = new ServiceWorld(at.world, again);
+        restarted.now = now;
+        await after(restarted);
+        await again.close();
+      }
+    }
   });
 
   it('while it makes a node’s folder: the same command completes it, with the key that was made', async () => {
