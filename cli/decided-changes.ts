@@ -109,7 +109,7 @@ async function isRejected(
 function withoutVetoes(plan: Plan): Plan {
   const items = plan.items.map((item) => ({
     ...item,
-    rules: item.rules.map(({ reject: _, ...rule }) => rule),
+    rules: item.rules.map(({ reject: _reject, ...rule }) => rule),
   }));
   return { ...plan, items };
 }

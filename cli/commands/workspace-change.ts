@@ -14,7 +14,6 @@ import { requireId, wholeId } from '../ids.ts';
 import { findKey, proveKey } from '../keys.ts';
 import {
   collect,
-  type SessionOptions,
   withExample,
   withIdentity,
   withJson,
