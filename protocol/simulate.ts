@@ -111,7 +111,8 @@ export function simulateRequest(
       return { ...nothing, verdict: 'satisfied', items, expires };
     case 'waiting':
       return { verdict: 'waiting', items, missing: judged.missing, holds: judged.holds, expires };
-    default:
+    case 'over':
+    case 'rejected':
       return { ...refused(judged.verdict === 'over' ? 'expired' : 'approvers', judged.reason), items };
   }
 }

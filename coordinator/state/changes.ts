@@ -49,7 +49,10 @@ export interface ChangeOutcome {
 }
 
 /** What was proposed, as it was verified when it was stored. */
-export function changeContent({ envelope }: Pick<StoredChange, 'envelope'>, networkId: string): WorkspaceChange {
+export function changeContent(
+  { envelope }: Pick<StoredChange, 'envelope'>,
+  networkId: string,
+): WorkspaceChange {
   return readContent(workspaceChange, envelope, networkId).content;
 }
 
@@ -144,7 +147,11 @@ export function proposeChange(context: ChangeContext, envelope: Envelope, now: n
     throw new StateError('wrong_state', 'the log that this coordinator holds does not fork', remedy);
   }
   if (timeOf(content.created) > now + maxClockAhead)
-    throw new StateError('expired', `made at ${content.created}, which is to come`, 'set the clock of the machine');
+    throw new StateError(
+      'expired',
+      `made at ${content.created}, which is to come`,
+      'set the clock of the machine',
+    );
   // No earlier limit: those whom it brings in have to sign it before it can come here.
   const expires = Math.min(timeOf(content.expires), now + maxRequestLifetime);
   if (expires <= now) throw new StateError('expired', `it ended at ${content.expires}`, 'propose it anew');

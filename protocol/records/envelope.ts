@@ -1,6 +1,7 @@
 // A signed record: exact bytes, signed. Verifiers check the bytes that were signed, never a re-encoding made from
 // parsed fields. Record id = SHA-256 over tag, network id and bytes, each preceded by its length (u32, big endian).
 import { sha256 } from '@noble/hashes/sha2.js';
+import { equalBytes } from '@noble/curves/utils.js';
 import { concatBytes } from '@noble/hashes/utils.js';
 import { base64urlnopad } from '@scure/base';
 import * as z from 'zod';
@@ -144,6 +145,13 @@ export function readContent<Content extends { networkId: string }>(
   const parsed = kind.schema.safeParse(value);
   if (!parsed.success) throw new RecordError('malformed', kind.type, z.prettifyError(parsed.error));
   const content = parsed.data;
+  // A table of a schema passes over a key `__proto__`: what was signed is what is read, or nothing.
+  if (!equalBytes(encodeCanonical(content), bytes))
+    throw new RecordError(
+      'malformed',
+      kind.type,
+      'has a field `__proto__`, which no record has: leave it out',
+    );
   if (content.networkId !== networkId) {
     throw new RecordError(
       'wrong_network',

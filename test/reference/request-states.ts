@@ -1,4 +1,4 @@
-// The states of requests written from the specification's words alone (protocol.md, section 4), as plainly as possible and
+// The states of requests and changes written from the specification's words alone (protocol.md, section 4), as plainly as possible and
 // importing nothing from what it checks. Plain data in, plain data out: who did what, and whether its signature was right,
 // is told in words. Thousands of generated sequences of commands compare the two.
 
@@ -8,12 +8,16 @@ export interface ReferenceRule {
   of: string[];
   /** How many of whom refuse; without it, refused is what can no longer be approved. */
   reject?: { k: number; of: string[] };
+  /** How long it waits even when it is approved, in milliseconds. */
+  delay?: number;
 }
 export interface ReferenceNetwork {
   owners: string[];
   parties: string[];
   threshold: number;
-  rules: { sign: ReferenceRule; key: ReferenceRule };
+  rules: { sign: ReferenceRule; key: ReferenceRule; change: ReferenceRule };
+  /** How many changes the workspace has seen. */
+  head: number;
 }
 
 export type ReferenceEvent =
@@ -27,13 +31,21 @@ export interface ReferenceResult {
   value: string;
 }
 export interface ReferenceRequest {
-  kind: 'sign' | 'key';
+  kind: 'sign' | 'key' | 'change';
   initiator: string;
+  /** The workspace's when it was made. */
+  head: number;
+  seen: number;
   expires: number;
   state: 'partial' | 'pending' | 'fulfilled' | 'rejected';
   reason?: string;
   wasPending: boolean;
-  decisions: { principal: string; decision: 'approve' | 'reject'; seq: number; expires: number }[];
+  decisions: {
+    principal: string;
+    decision: 'approve' | 'reject' | 'withdraw';
+    seq: number;
+    expires: number;
+  }[];
   results: { party: string; result: ReferenceResult }[];
   published?: string;
   events: ReferenceEvent[];
@@ -68,7 +80,7 @@ function latest(request: ReferenceRequest, principal: string) {
 function approves(request: ReferenceRequest, principal: string, now: number): boolean {
   const decision = latest(request, principal);
   // The initiator's signed request is its own approval.
-  if (principal === request.initiator) return decision?.decision !== 'reject';
+  if (principal === request.initiator) return decision === undefined || decision.decision === 'approve';
   return decision?.decision === 'approve' && decision.expires > now;
 }
 
@@ -91,30 +103,56 @@ function judge(network: ReferenceNetwork, request: ReferenceRequest, now: number
     move(request, 'rejected', 'approvers');
     return;
   }
-  if (rule.of.filter((each) => approves(request, each, now)).length >= rule.k) move(request, 'pending');
+  if (rule.of.filter((each) => approves(request, each, now)).length < rule.k) return;
+  if (now < request.seen + (rule.delay ?? 0)) return;
+  // A change that is decided is done: it is in the log.
+  move(request, request.kind === 'change' ? 'fulfilled' : 'pending');
+  if (request.kind === 'change') network.head += 1;
+}
+
+/** Ends what was made before the workspace's last change. */
+export function referenceStale(network: ReferenceNetwork, request: ReferenceRequest): void {
+  if (isFinal(request) || request.head === network.head) return;
+  move(request, 'rejected', request.kind === 'change' ? 'superseded' : 'policy_changed');
 }
 
 /** Time has passed: what is over ends. */
-export function referenceTime(request: ReferenceRequest, now: number): void {
-  if (isFinal(request) || now < request.expires) return;
-  move(request, 'rejected', request.state === 'partial' ? 'approval_timeout' : 'mpc_timeout');
+export function referenceTime(network: ReferenceNetwork, request: ReferenceRequest, now: number): void {
+  if (isFinal(request)) return;
+  if (now >= request.expires)
+    move(request, 'rejected', request.state === 'partial' ? 'approval_timeout' : 'mpc_timeout');
+  // A delay may be over.
+  else judge(network, request, now);
 }
 
 /** A request by one of the owners, signed by its initiator or by somebody else. */
 export function referenceCreate(
   network: ReferenceNetwork,
-  command: { kind: 'sign' | 'key'; initiator: string; created: number; expires: number; signed: boolean },
+  command: {
+    kind: ReferenceRequest['kind'];
+    initiator: string;
+    head: number;
+    created: number;
+    expires: number;
+    signed: boolean;
+  },
   now: number,
 ): ReferenceAnswer & { request?: ReferenceRequest } {
   const wrong: string[] = [];
   if (!command.signed || !network.owners.includes(command.initiator)) wrong.push('bad_signature');
-  if (command.created > now + 5 * minutes || command.created < now - 5 * minutes) wrong.push('expired');
-  const expires = Math.min(command.expires, command.created + 24 * hours);
+  if (command.head !== network.head) wrong.push('stale_log_head');
+  if (command.created > now + 5 * minutes) wrong.push('expired');
+  // A change may be older: those whom it brings in have signed it before it comes.
+  if (command.kind !== 'change' && command.created < now - 5 * minutes) wrong.push('expired');
+  const longest = command.kind === 'change' ? now + 30 * 24 * hours : command.created + 24 * hours;
+  const expires = Math.min(command.expires, longest);
   if (expires <= now) wrong.push('expired');
   if (wrong.length > 0) return { wrong };
   const request: ReferenceRequest = {
     kind: command.kind,
     initiator: command.initiator,
+    head: network.head,
+    seen: now,
     expires,
     state: 'partial',
     wasPending: false,
@@ -133,22 +171,26 @@ export function referenceDecide(
   request: ReferenceRequest,
   command: {
     principal: string;
-    decision: 'approve' | 'reject';
+    decision: 'approve' | 'reject' | 'withdraw';
     seq: number;
     expires: number;
+    head: number;
     signed: boolean;
   },
   now: number,
 ): ReferenceAnswer {
   const { principal, decision, seq, expires, signed } = command;
-  if (!signed || !network.owners.includes(principal)) return { wrong: ['bad_signature'] };
+  const invalid: string[] = [];
+  if (command.head !== request.head) invalid.push('stale_log_head');
+  if (!signed || !network.owners.includes(principal)) invalid.push('bad_signature');
+  if (invalid.length > 0) return { wrong: invalid };
   for (const held of request.decisions) {
     const same = held.principal === principal && held.seq === seq && held.decision === decision;
-    if (same && (decision === 'reject' || held.expires === expires)) return { wrong: [] };
+    if (same && (decision !== 'approve' || held.expires === expires)) return { wrong: [] };
   }
   const wrong: string[] = [];
   if (isFinal(request)) wrong.push('wrong_state');
-  if (request.state === 'pending' && decision === 'reject') wrong.push('wrong_state');
+  if (request.state === 'pending' && decision !== 'approve') wrong.push('wrong_state');
   const rule = network.rules[request.kind];
   const approver = rule.of.includes(principal) || (rule.reject?.of.includes(principal) ?? false);
   const cancels = decision === 'reject' && principal === request.initiator;

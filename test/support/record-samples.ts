@@ -5,6 +5,7 @@ import { base64urlnopad } from '@scure/base';
 import { toHex } from '../../protocol/hex.ts';
 import { encodeCanonical } from '../../protocol/records/canonical.ts';
 import { connectorGrant } from '../../protocol/records/connector-grant.ts';
+import type { Policy } from '../../protocol/policy/schema.ts';
 import { decision } from '../../protocol/records/decision.ts';
 import {
   addSignature,
@@ -20,6 +21,7 @@ import {
 import { keyringRoster } from '../../protocol/records/keyring-roster.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import { request } from '../../protocol/records/request.ts';
+import { workspaceChange } from '../../protocol/records/workspace-change.ts';
 import { workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';
 import { networkId, seedOf, signerOf } from './fixture.ts';
 
@@ -132,8 +134,78 @@ const reported = {
 };
 const publicKey = toHex(seedOf('sample', 'public key'));
 
+const { signPolicy: _, ...childGenesis } = genesis;
+const carol = signerOf('sample', 'carol');
+const proposed = {
+  networkId,
+  workspaceId: hash('workspace'),
+  seq: 1,
+  prev: hash('workspace'),
+  initiator: 'alice',
+  created,
+  expires,
+};
+/** Everything that a rule can say. */
+const keyPolicy: Policy = {
+  version: 1,
+  groups: { ops: ['alice', 'bob'] },
+  lists: { payroll: [`0x${'ab'.repeat(20)}`] },
+  assets: { USDC: { chain: 'eip155:1', address: `0x${'a0'.repeat(20)}`, decimals: 6 } },
+  rules: [
+    {
+      id: 'small',
+      effect: 'allow',
+      when: {
+        chain: ['eip155:1'],
+        asset: ['USDC'],
+        to: { in: 'payroll' },
+        amount: { lte: '500' },
+        hours: { tz: 'UTC', days: 'mon-fri', from: '08:00', to: '18:00' },
+      },
+      limit: { amount: '5000', per: '24h', scope: 'key' },
+      require: { all: [{ k: 1, of: 'ops', excludeInitiator: true, credential: ['ed25519'] }] },
+      reject: { any: [{ k: 1, of: 'owners' }] },
+      delay: '10m',
+      ttl: '24h',
+    },
+  ],
+};
+
 export const samples: readonly Sample[] = [
   sample('workspace.genesis', workspaceGenesis, genesis, alice),
+  sample(
+    'workspace.genesis, child',
+    workspaceGenesis,
+    { ...childGenesis, parent: hash('workspace'), nonce: nonce('child') },
+    alice,
+  ),
+  sample(
+    'workspace.change, owner',
+    workspaceChange,
+    {
+      ...proposed,
+      change: { kind: 'owner.add', owner: { name: 'carol', credentials: [carol.credential] } },
+      nonce: nonce('owner'),
+    },
+    alice,
+    carol,
+  ),
+  sample(
+    'workspace.change, policy',
+    workspaceChange,
+    {
+      ...proposed,
+      change: { kind: 'policy.key', keyId: hash('key'), policy: keyPolicy },
+      nonce: nonce('policy'),
+    },
+    alice,
+  ),
+  sample(
+    'workspace.change, resolve',
+    workspaceChange,
+    { ...proposed, change: { kind: 'resolve', stands: hash('entry') }, nonce: nonce('resolve') },
+    alice,
+  ),
   sample('keyring.roster', keyringRoster, roster, admin, ...parties),
   sample('keyring.roster, open', keyringRoster, { ...roster, serves: 'open' as const }, admin, ...parties),
   sample(
@@ -190,6 +262,22 @@ export const samples: readonly Sample[] = [
     },
     alice,
   ),
+  sample(
+    'request, in a child workspace',
+    request,
+    {
+      ...asked,
+      parentHead: { seq: 3, id: hash('parent') },
+      nonce: nonce('child key'),
+      kind: 'key',
+      keyringId: hash('keyring'),
+      keyType: 'ed25519',
+      label: 'Hot wallet',
+      policy: genesis.signPolicy,
+    },
+    alice,
+  ),
+  sample('decision, withdraw', decision, { ...decided, decision: 'withdraw' }, bob),
   sample('decision, approve', decision, { ...decided, decision: 'approve', expires }, bob),
   sample('decision, reject', decision, { ...decided, decision: 'reject', reason: 'Unknown recipient' }, bob),
   sample(

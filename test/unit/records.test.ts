@@ -33,8 +33,17 @@ const outsider = signerOf('outsider');
 
 /** Who must have signed, as the record itself tells: parties their rosters, grants and results. */
 function requiredSigners({ content }: Sample): readonly string[] {
-  const { parties = [], party } = content as { parties?: { key: string }[]; party?: string };
-  return [...parties.map(({ key }) => key), ...(party === undefined ? [] : [party])];
+  const {
+    parties = [],
+    party,
+    change,
+  } = content as {
+    parties?: { key: string }[];
+    party?: string;
+    change?: { owner?: { credentials?: string[] } };
+  };
+  const brought = change?.owner?.credentials ?? [];
+  return [...parties.map(({ key }) => key), ...(party === undefined ? [] : [party]), ...brought];
 }
 
 interface Change {
@@ -65,6 +74,7 @@ function changesOf(value: unknown, path = ''): Change[] {
       { what: `${path} another type`, content: String(value) },
     ];
   }
+  if (typeof value === 'boolean') return [{ what: `${path} the contrary`, content: !value }];
   if (Array.isArray(value)) {
     const inner = value.flatMap((item, index) =>
       changesOf(item, `${path}/${index}`).map(({ what, content }) => ({

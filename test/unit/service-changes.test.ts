@@ -83,7 +83,6 @@ for (const [name, open] of Object.entries(stores)) {
     it(
       'leave out approvals that ran out, and count what is decided anew',
       withOwners(async (at) => {
-        const { world } = at;
         const adminPolicy = {
           version: 1 as const,
           rules: [
@@ -125,6 +124,25 @@ for (const [name, open] of Object.entries(stores)) {
     );
 
     it(
+      'have no approval in the log that ran out before they were decided',
+      withOwners(async (at) => {
+        const { world } = at;
+        const change = proposed(world, disable(1));
+        const subject = idOf(change);
+        await at.call('workspace_propose', { change });
+        const carol = approve(world, subject, 'carol');
+        const alice = approve(world, subject, 'alice', { seq: 2 });
+        const decide = (decision: typeof carol) => at.call('action_decide', { decision });
+        await decide(withdraw(world, subject, 'alice'));
+        await decide(approve(world, subject, 'bob', { expires: at.now + 1000 }));
+        at.now += 2000;
+        await decide(carol);
+        assert.equal(decided(await decide(alice)), 'fulfilled');
+        assert.deepEqual((await worldNow(at)).workspace.log.slice(2), [carol, alice]);
+      }),
+    );
+
+    it(
       'end every open request, and leave what is fulfilled as it was',
       withOwners(async (at) => {
         const { world } = at;
@@ -147,7 +165,10 @@ for (const [name, open] of Object.entries(stores)) {
         const stored = async (id: string) => (await at.store.get(id))?.value as Record<string, unknown>;
         for (const id of [partial, pending]) {
           const { state, reason } = await stored(`request/${id}`);
-          assert.deepEqual([state, (reason as { code: string }).code], ['rejected', 'policy_changed']);
+          assert.deepEqual(
+            [state, (reason as { code: string } | undefined)?.code],
+            ['rejected', 'policy_changed'],
+          );
         }
         assert.deepEqual((await stored(`change/${idOf(other)}`))['reason'], {
           code: 'superseded',

@@ -169,7 +169,7 @@ for (const [name, open] of Object.entries(stores)) {
         await at.service.sweep();
         const stored = (await at.store.get(`request/${requestId}`))?.value as Record<string, unknown>;
         assert.deepEqual(
-          [stored['state'], (stored['reason'] as { code: string }).code],
+          [stored['state'], (stored['reason'] as { code: string } | undefined)?.code],
           ['rejected', 'policy_changed'],
         );
         assert.deepEqual(await at.store.scan('stale/', undefined, 10), []);

@@ -87,7 +87,7 @@ for (const [name, open] of Object.entries(stores)) {
         at.now = start + 10 * minute - 1;
         await at.service.sweep();
         const stored = async () =>
-          ((await at.store.get(`request/${requestId}`))?.value as { state: string }).state;
+          ((await at.store.get(`request/${requestId}`))!.value as { state: string }).state;
         assert.equal(await stored(), 'partial');
         at.now += 1;
         // After a restart, by what is in the store alone.

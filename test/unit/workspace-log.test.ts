@@ -509,7 +509,9 @@ describe('a workspace log: its parts', () => {
     const strange = [
       { seq: 3, id: third.head.id },
       { seq: 1, id: anyId(4) },
+      { seq: 1, id: idOf(resolve) },
       { seq: 2, id: idOf(resolve) },
+      { seq: 2, id: idOf(third.log.at(-1)!) },
       { seq: 3, id: idOf(resolve) },
       { seq: 1, id: idOf(third.log.at(-1)!) },
     ];
