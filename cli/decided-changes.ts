@@ -9,7 +9,7 @@ import type { Plan } from '../protocol/policy/plan.ts';
 import { decision as decisionRecord } from '../protocol/records/decision.ts';
 import { readContent } from '../protocol/records/envelope.ts';
 import { judgeChange, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
-import { writeAtomically } from '../storage/atomic-file.ts';
+import { makeFolder, writeAtomically } from '../storage/atomic-file.ts';
 import { RpcClientError } from '../client/rpc-error.ts';
 import { fetchChange } from './change.ts';
 import type { CommandContext } from './context.ts';
@@ -73,6 +73,7 @@ async function remember(context: CommandContext, approved: Approved): Promise<vo
   const all = await readAll(context);
   if (all.some((one) => one.owner === approved.owner && one.changeId === approved.changeId)) return;
   const kept = [...all, approved].slice(-maxKept);
+  await makeFolder(homeFolder(context));
   await writeAtomically(pathOf(context), `${JSON.stringify(kept, undefined, 2)}\n`, {
     name: 'approved-changes',
     mode: 0o600,
@@ -108,7 +109,7 @@ async function isRejected(
 function withoutVetoes(plan: Plan): Plan {
   const items = plan.items.map((item) => ({
     ...item,
-    rules: item.rules.map(({ reject: _, ...rule }) => rule),
+    rules: item.rules.map(({ reject: _reject, ...rule }) => rule),
   }));
   return { ...plan, items };
 }

@@ -68,6 +68,7 @@ function changeEndedSo(
       const latest = timeOf(content.created) - maxClockAhead + maxRequestLifetime;
       return timeOf(at) >= Math.min(timeOf(content.expires), latest);
     }
+    case undefined:
     default:
       return false;
   }
@@ -144,6 +145,7 @@ function requestEndedSo(
       return workspace.head.seq > request.logHead.seq || parent !== undefined;
     case 'parties':
       return partiesFailed(results, keyring.roster, request.kind);
+    case undefined:
     default:
       return false;
   }

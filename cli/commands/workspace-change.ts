@@ -12,15 +12,7 @@ import { parseDuration } from '../duration.ts';
 import { CliError } from '../errors.ts';
 import { requireId, wholeId } from '../ids.ts';
 import { findKey, proveKey } from '../keys.ts';
-import {
-  collect,
-  type SessionOptions,
-  withExample,
-  withIdentity,
-  withJson,
-  withNetwork,
-  withWorkspace,
-} from '../options.ts';
+import { collect, withExample, withIdentity, withJson, withNetwork, withWorkspace } from '../options.ts';
 import { printNotes, printResult } from '../output.ts';
 import { readPolicy } from '../policy-file.ts';
 import { required, resolveProfile } from '../profile.ts';

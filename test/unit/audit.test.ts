@@ -104,7 +104,7 @@ describe('an audit file', function () {
       entries
         .map(({ reason }) => reason?.code)
         .filter((code) => code !== undefined)
-        .toSorted(),
+        .toSorted((one, other) => one.localeCompare(other)),
       ['approvers', 'approvers', 'cancelled', 'policy_changed'],
     );
     const seen: string[] = [];
@@ -135,6 +135,9 @@ describe('an audit file', function () {
       }
       refuses(lines.slice(0, index), 'malformed', Math.max(1, index), index === 0 ? /./ : /cut/);
     }
+    const middle = JSON.parse(lines[3]!);
+    refuses(lines.with(3, canonical({ ...middle, prev: `0x${'12'.repeat(32)}` })), 'broken_chain', 4);
+    refuses(lines.with(3, canonical({ ...middle, seq: 4 })), 'broken_chain', 4);
     refuses([], 'malformed', 1, /cut/);
     refuses([...lines, lines.at(-1)!], 'malformed', lines.length + 1, /more after the end/);
   });
@@ -291,9 +294,11 @@ describe('an audit file', function () {
         );
       const changed = rejectedFor('policy_changed');
       const after = entries.findIndex(({ kind }) => kind === 'change');
-      const moved = [...entries.toSpliced(changed, 1)];
+      const moved = entries.toSpliced(changed, 1);
       moved.splice(after, 0, entries[changed]);
       refuses(rechained(moved), 'unproven', after + 2, /policy_changed, and nothing/);
+      const foreign = entries[fulfilledSign()].decisions;
+      altered(changed, (entry) => (entry.decisions = foreign), 'unproven', /is about/);
       // A request that was signed did not end so.
       altered(fulfilledSign(), (entry) => {
         entry.state = 'rejected';

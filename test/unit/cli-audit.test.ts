@@ -74,7 +74,8 @@ describe('countersign audit', function () {
 
   it('a later file begins with an earlier one, or it is told', async () => {
     const later = free();
-    await net.json(`audit export --extends ${first} --out ${later}`);
+    const extended = await net.run(`audit export --extends ${first} --out ${later}`);
+    assert.equal(extended.exitCode, 0, extended.stderr);
     assert.equal((await net.json(`audit verify ${later} --extends ${first}`, offline)).extends, first);
     const [early, late] = [await linesOf(first), await linesOf(later)];
     assert.deepEqual(late.slice(0, early.length - 1), early.slice(0, -1));

@@ -166,7 +166,9 @@ describe('countersign workspace: changes', function () {
       fails(await net.run(other), 1, /at the same place of the log/);
       await net.json(`action reject ${first.changeId} --as dora`);
       fails(await net.run(`action approve ${first.changeId} --yes`), 1, /was rejected/);
-      const next = await net.json(`workspace add-keyring 0x${'77'.repeat(32)}`);
+      const proposed = await net.run(`workspace add-keyring 0x${'77'.repeat(32)} --json`);
+      assert.equal(proposed.exitCode, 0, proposed.stderr);
+      const next: Json = JSON.parse(proposed.stdout);
       assert.equal(next.state, 'partial');
       await net.json(`action reject ${next.changeId} --as dora`);
     });
