@@ -294,6 +294,23 @@ describe('an audit file', function () {
       const moved = [...entries.toSpliced(changed, 1)];
       moved.splice(after, 0, entries[changed]);
       refuses(rechained(moved), 'unproven', after + 2, /policy_changed, and nothing/);
+      // Its signatures are checked where it was fulfilled; elsewhere a table would show whatever stands there.
+      altered(
+        rejectedFor('approvers'),
+        (entry) => (entry.signatures = [`0x${'11'.repeat(64)}`]),
+        'unproven',
+        /was rejected, and has signatures/,
+      );
+      altered(
+        fulfilledSign(),
+        (entry) => {
+          entry.state = 'rejected';
+          entry.at = '2099-01-01T00:00:00.000Z';
+          entry.reason = { code: 'mpc_timeout', detail: '' };
+        },
+        'unproven',
+        /was rejected, and has signatures/,
+      );
       // A request that was signed did not end so.
       altered(fulfilledSign(), (entry) => {
         entry.state = 'rejected';
