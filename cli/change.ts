@@ -2,7 +2,7 @@
 // replayed from the trusted workspace.
 import type { Hex } from '../protocol/hex.ts';
 import type { PolicyVerdict } from '../protocol/policy/judge.ts';
-import { describeRule } from '../protocol/policy/explain.ts';
+import { describePolicy } from '../protocol/policy/explain.ts';
 import type { Policy } from '../protocol/policy/schema.ts';
 import { timeOf } from '../protocol/records/fields.ts';
 import { readDecisionOn } from '../protocol/decisions.ts';
@@ -72,7 +72,7 @@ export async function requireDecidable(
     refuse(`the coordinator says that it ended: ${view.reason?.code ?? 'rejected'}`, anew);
 }
 
-const rules = (policy: Policy): string[] => policy.rules.map((rule) => `  ${describeRule(policy, rule)}`);
+const rules = (policy: Policy): string[] => describePolicy(policy).map((line) => `  ${line}`);
 
 /** What a change does, in words. */
 export function describeChange(change: Change): string[] {

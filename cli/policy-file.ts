@@ -1,8 +1,9 @@
 // Policies that people write in YAML: the same document stands as JSON inside records.
-import { describeRule } from '../protocol/policy/explain.ts';
 import { adminPolicySchema, type Policy, policySchema } from '../protocol/policy/schema.ts';
 import { CliError } from './errors.ts';
 import { complaint, readYaml } from './yaml-file.ts';
+
+export { describePolicy } from '../protocol/policy/explain.ts';
 
 /** What a policy is for: requests, or changes of the workspace itself. */
 export type PolicyUse = 'sign' | 'admin';
@@ -14,9 +15,4 @@ export async function readPolicy(path: string, use: PolicyUse): Promise<Policy> 
   if (parsed.success) return parsed.data;
   const { what, remedy } = complaint(file, parsed.error, Object.keys(policySchema.shape));
   throw new CliError('usage', what, remedy);
-}
-
-/** A policy's rules, one a line. */
-export function describePolicy(policy: Policy): string[] {
-  return policy.rules.map((rule) => describeRule(policy, rule));
 }

@@ -113,6 +113,8 @@ export function judgeEnded(workspace: Workspace, entry: RequestEntry, networkId:
       },
       { workspaceId: workspace.id },
     );
+  } else if (entry.signatures !== undefined) {
+    throw new TypeError('it was rejected, and has signatures, which nothing here proves');
   } else if (!requestEndedSo(entry, evidence, authorisation, results, workspace, networkId)) {
     const how = entry.reason?.code ?? 'rejected';
     throw new TypeError(`the request ended as ${how}, and nothing here says why`);

@@ -68,6 +68,21 @@ export function describeRule(policy: Policy, rule: Rule): string {
     .join(', ');
 }
 
+/**
+ * A policy in lines: its rules, then what the lists and assets stand for that they name. Under the same rules another list
+ * pays somebody else, so whoever is asked to agree is shown both.
+ */
+export function describePolicy(policy: Policy): string[] {
+  const { rules, lists = {}, assets = {} } = policy;
+  return [
+    ...rules.map((rule) => describeRule(policy, rule)),
+    ...Object.entries(lists).map(([name, addresses]) => `list ${name}: ${addresses.join(', ')}`),
+    ...Object.entries(assets).map(
+      ([name, { chain, address, decimals }]) => `asset ${name}: ${address} on ${chain}, ${decimals} decimals`,
+    ),
+  ];
+}
+
 /** What a policy allows that its owners may not expect. Empty: nothing of the kind. */
 export function policyWarnings(policy: Policy, owners: readonly string[]): string[] {
   const allowing = policy.rules.filter(({ effect }) => effect === 'allow');

@@ -224,6 +224,10 @@ describe('a process that is killed', function () {
       requestId: keyringId,
       decisions: [{ source: 'operator', envelope: genesis, until: 5 }],
     };
+    const { pending } = keyCase(1);
+    const monthLater = 32 * 86_400_000;
+    const debit = { keyId: keyringId, chain: 'solana', address: 'native', amount: 7n };
+    const debits = { requestId: pending.requestId, workspaceId, at: 5, debits: [debit] };
     const notes: [string, string, (store: NodeStore) => Promise<unknown>, unknown, unknown][] = [
       ['node.fork', `rememberFork(${JSON.stringify(fork)})`, (store) => store.forks(), [fork], []],
       [
@@ -242,16 +246,22 @@ describe('a process that is killed', function () {
       ],
       [
         'node.debits.pruned',
-        `forgetDebits([${JSON.stringify(keyringId)}], 1)`,
-        (store) => store.debits(1),
+        `forgetDebits([${JSON.stringify(pending.requestId)}], ${monthLater})`,
+        (store) => store.debits(5),
         [],
-        [],
+        [debits],
       ],
       ['node.forgotten', 'markDebitsForgotten(7)', (store) => store.debitsForgotten(), 7, undefined],
     ];
     for (const [name, call, read, written, before] of notes) {
       await each(names(rarePoints, name), async (point) => {
         const options = openOptions(await newFolder());
+        if (name === 'node.debits.pruned') {
+          const first = await NodeStore.open(options);
+          await first.putJob(pending.requestId, { decisions: [] }, 5);
+          await first.markStarted(pending.requestId, debits);
+          await first.close();
+        }
         await dieAt(point, imports, `await (await NodeStore.open(${JSON.stringify(options)})).${call};`);
         const store = await NodeStore.open(options);
         assert.deepEqual(await read(store), point.endsWith(':after') ? written : before, point);

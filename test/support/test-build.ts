@@ -15,10 +15,12 @@ const armed = fileURLToPath(new URL('armed-crash-point.mjs', import.meta.url));
 /** Modules of dist/ that processes start from. */
 const entries = [
   'cli/main.js',
+  'cli/decided-changes.js',
   'cli/node-folder.js',
   'client/identity/sealed-file.js',
   'coordinator/service.js',
   'coordinator/store/level.js',
+  'coordinator/webhooks/webhooks.js',
   'node/blame-folder.js',
   'node/runtime.js',
   'node/store/node-store.js',

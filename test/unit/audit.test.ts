@@ -299,6 +299,23 @@ describe('an audit file', function () {
       refuses(rechained(moved), 'unproven', after + 2, /policy_changed, and nothing/);
       const foreign = entries[fulfilledSign()].decisions;
       altered(changed, (entry) => (entry.decisions = foreign), 'unproven', /is about/);
+      // Its signatures are checked where it was fulfilled; elsewhere a table would show whatever stands there.
+      altered(
+        rejectedFor('approvers'),
+        (entry) => (entry.signatures = [`0x${'11'.repeat(64)}`]),
+        'unproven',
+        /was rejected, and has signatures/,
+      );
+      altered(
+        fulfilledSign(),
+        (entry) => {
+          entry.state = 'rejected';
+          entry.at = '2099-01-01T00:00:00.000Z';
+          entry.reason = { code: 'mpc_timeout', detail: '' };
+        },
+        'unproven',
+        /was rejected, and has signatures/,
+      );
       // A request that was signed did not end so.
       altered(fulfilledSign(), (entry) => {
         entry.state = 'rejected';

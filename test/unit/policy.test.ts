@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import type { TransactionSerializable } from 'viem';
 import { encodeFunctionData, parseAbi, serializeTransaction } from 'viem/utils';
 import { decodePayload } from '../../protocol/payloads/payload.ts';
-import { describeRule, policyWarnings } from '../../protocol/policy/explain.ts';
+import { describeChange } from '../../cli/change.ts';
+import { describePolicy, describeRule, policyWarnings } from '../../protocol/policy/explain.ts';
 import { changeFacts, keyRequestFacts, type PolicyFacts, policyFacts } from '../../protocol/policy/facts.ts';
 import { judgePlan, type Ledger, type PolicyVerdict } from '../../protocol/policy/judge.ts';
 import { approversOf, type Denial, type Plan, planPolicy } from '../../protocol/policy/plan.ts';
@@ -753,6 +754,37 @@ describe('policy: in words', () => {
       describeRule(policyOf(rule), rule),
       'a: allow transactions; of USDC; amount <= 5; to list friends, approved by 2 of all owners, without the initiator or 1 of bob, not before 10m have passed',
     );
+  });
+});
+
+describe('a policy in lines', () => {
+  it('says what its lists and assets stand for: under the same rules another list pays somebody else', () => {
+    const [mine, theirs] = [`0x${'ab'.repeat(20)}`, `0x${'cd'.repeat(20)}`];
+    const paying = (to: string): Policy => ({
+      version: 1,
+      lists: { payroll: [to] },
+      assets: { USDC: { chain: 'eip155:1', address: to, decimals: 6 } },
+      rules: [
+        {
+          id: 'pay',
+          effect: 'allow',
+          when: { asset: ['USDC'], to: { in: 'payroll' } },
+          require: { k: 1, of: 'owners' },
+        },
+      ],
+    });
+    assert.deepEqual(describePolicy(paying(mine)), [
+      'pay: allow transactions; of USDC; to list payroll, approved by 1 of all owners',
+      `list payroll: ${mine}`,
+      `asset USDC: ${mine} on eip155:1, 6 decimals`,
+    ]);
+    const policy = paying(theirs);
+    for (const change of [
+      { kind: 'policy.sign', policy },
+      { kind: 'policy.admin', policy },
+      { kind: 'policy.key', keyId: `0x${'01'.repeat(32)}`, policy },
+    ] as const)
+      assert.ok(describeChange(change).includes(`  list payroll: ${theirs}`), change.kind);
   });
 });
 
