@@ -31,7 +31,7 @@ describe('a coordinator that keeps things back', function () {
   const environment = { ...(cleanEnvironment(process.env) as Record<string, string>), TMPDIR: tmpdir() };
   const node = async (index: number, ...command: string[]): Promise<Json> =>
     await cli.json(['node', ...command, '--dir', net.layout.parties[index]?.nodeDir ?? ''], { environment });
-  const waitingFor = async (index: number, id: Hex): Promise<Json | undefined> =>
+  const waitingFor = async (index: number, id: Hex): Promise<Json> =>
     (await node(index, 'status')).requests.find((request: Json) => request.requestId === id);
 
   it('is defeated by a rejection that one node was given by hand', async () => {
