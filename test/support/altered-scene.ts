@@ -176,7 +176,8 @@ function genesisSwaps(path: string, value: unknown): unknown[] {
   if (path.endsWith('Policy.rules.0.require.k')) return [1];
   if (path === 'signPolicy.rules.0.require.of') return ['owners', ['alice', 'bob', 'carol']];
   if (path === 'signPolicy.rules.0.require.of.0') return ['carol'];
-  if (path.endsWith('kind.0')) return ['digest'];
+  // An admin policy is about changes alone.
+  if (path === 'signPolicy.rules.0.when.kind.0') return ['digest'];
   if (path === 'created') return [later(value)];
   return path === 'nonce' ? [otherNonce] : [];
 }
