@@ -135,13 +135,15 @@ export class Repository {
       const entry = await this.#existing(keys.request(id), `request ${id}`);
       const stored = entry.value as unknown as StoredRequest;
       const at = now();
-      const ended = await this.lapsed(stored, at);
+      // Read once: what lapses, and what is committed against, is judged by the same state of the log.
+      const { heads, expect: seen } = await this.workspaces.heads(stored.workspaceId);
+      const ended = this.#lapsedAt(stored, heads, at);
       // The end is committed on its own, so that a transition that is then refused does not undo it.
       if (ended.request !== stored) {
         await this.#commit('expiry', ended, stored, entry.version, []);
         continue;
       }
-      const { context, expect } = await this.#loaded(stored, at);
+      const { context, expect } = await this.#loaded(stored, at, seen);
       const outcome = transition(stored, context, at);
       if (outcome.request === stored) return outcome;
       // What is final is about a state that is past: it may still get further results.
@@ -155,7 +157,11 @@ export class Repository {
   async lapsed(request: StoredRequest, at: number): Promise<Outcome> {
     if (isFinal(request)) return { request, events: [] };
     const { heads } = await this.workspaces.heads(request.workspaceId);
-    return lapse(request, heads, this.#networkId, at);
+    return this.#lapsedAt(request, heads, at);
+  }
+
+  #lapsedAt(request: StoredRequest, heads: Parameters<typeof lapse>[1], at: number): Outcome {
+    return isFinal(request) ? { request, events: [] } : lapse(request, heads, this.#networkId, at);
   }
 
   /** The conflict that kept the outcome from being stored: somebody else changed something meanwhile. */
@@ -204,7 +210,8 @@ export class Repository {
       put.push({ key: keys.debit(workspaceId, request.updated, requestId), value: storedDebits(debits) });
       del.push(...(await pastDebits(this.#store, workspaceId, request.updated)));
       // Whoever judged the ledger meanwhile, without this debit, judges it again.
-      if (request.windowMs !== undefined) index(keys.limits(workspaceId));
+      // Also by a request under no limit: what it takes counts in those of others.
+      index(keys.limits(workspaceId));
     }
     const streams = [keyringStream(keyringId), workspaceStream(workspaceId)];
     const append = streams.flatMap((stream) =>
@@ -228,9 +235,9 @@ export class Repository {
   }
 
   /** What is known around a stored request, with the logs as they were when it was made. */
-  async #loaded(request: StoredRequest, now: number): Promise<Loaded> {
+  async #loaded(request: StoredRequest, now: number, seen?: Expect): Promise<Loaded> {
     const { workspaceId, keyringId, keyIds, windowMs } = request;
-    const { expect } = await this.workspaces.heads(workspaceId);
+    const expect = seen ?? (await this.workspaces.heads(workspaceId)).expect;
     const { logHead, parentHead } = contentOf(request, this.#networkId);
     const made = { log: logHead, ...(parentHead && { parent: parentHead }) };
     const [logs, keyring, entries] = await Promise.all([

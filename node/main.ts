@@ -294,6 +294,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     const keys = metrics && (await countKeys());
     // Before the first peer can be heard: a node that restarts paused takes part in nothing, not even for a moment.
     await pause.open();
+    // Nor without what it knows against signing.
+    await sessions.open();
     const running = await listenAt(await listenAddresses(config, boundFile), create);
     link.network = running;
     metrics?.read({

@@ -9,11 +9,22 @@ import type { SessionContext } from './context.ts';
 
 type Entry = Stored['decisions'][number];
 
+/** As what this node's own operator brings things in. */
+export const operator = 'operator';
+
 /** Decisions that one source may have here, and of those about one request. */
 export const maxHeldOfSource = 512;
 export const maxHeldOfSourceAndRequest = 10;
 /** No request that is made by now is open any longer. */
 const lifetime = maxRequestLifetime + maxClockAhead;
+
+/**
+ * Whether two envelopes are one, signatures and all: anybody can sign the bytes of another's decision, and such a copy must
+ * not be taken for the true one.
+ */
+export function sameEnvelope(one: Envelope, other: Envelope): boolean {
+  return one.bytes === other.bytes && JSON.stringify(one.signatures) === JSON.stringify(other.signatures);
+}
 
 /** Whether a decision takes something back. */
 export function takesBack(envelope: Envelope, networkId: string): boolean {
@@ -47,6 +58,18 @@ export class HeldDecisions {
     return (this.#held.get(requestId) ?? []).map(({ envelope }) => envelope);
   }
 
+  /** What is held about a request: another object whenever it has changed. */
+  state(requestId: Hex): unknown {
+    return this.#held.get(requestId);
+  }
+
+  /** Those about a request that one source brought. */
+  broughtBy(source: string, requestId: Hex): readonly Envelope[] {
+    return (this.#held.get(requestId) ?? [])
+      .filter((entry) => entry.source === source)
+      .map(({ envelope }) => envelope);
+  }
+
   requestIds(): Iterable<Hex> {
     return this.#held.keys();
   }
@@ -60,7 +83,7 @@ export class HeldDecisions {
     const known = this.#held.get(requestId) ?? [];
     const room = maxHeldOfSourceAndRequest - known.filter((entry) => entry.source === source).length;
     const fresh = envelopes
-      .filter(({ bytes }) => !known.some(({ envelope }) => envelope.bytes === bytes))
+      .filter((envelope) => !known.some((entry) => sameEnvelope(entry.envelope, envelope)))
       .slice(0, Math.max(0, room));
     if (fresh.length === 0) return [];
     const changed = new Set([requestId, ...this.#expired(now), ...this.#makeRoom(source, fresh.length)]);

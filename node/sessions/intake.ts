@@ -131,6 +131,7 @@ export class Intake {
       if (held === 'finished')
         return this.#state.serial(requestId, () => this.#finished(requestId, received));
       // What came against the request before it counts as if it had come with it.
+      const heldState = this.#held.state(requestId);
       const early = this.#held.about(requestId);
       const all =
         early.length === 0 ? received : { ...received, decisions: [...received.decisions, ...early] };
@@ -140,7 +141,7 @@ export class Intake {
         const current = await this.#evidenceOf(requestId);
         if (current === 'finished') return this.#finished(requestId, received);
         // Decisions of owners came in between, so this ends: nobody else can add any.
-        const isCurrent = sameDecisions(held, current) && this.#held.about(requestId).length === early.length;
+        const isCurrent = sameDecisions(held, current) && this.#held.state(requestId) === heldState;
         return isCurrent ? this.#apply(requestId, judgement, source) : undefined;
       });
       if (result) return result;

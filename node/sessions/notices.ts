@@ -18,7 +18,7 @@ import type { Workspace } from '../../protocol/records/workspace.ts';
 import { WorkError } from '../work/error.ts';
 import { BoundedMap } from './bounded-map.ts';
 import { SessionError } from './error.ts';
-import { type HeldDecisions, takesBack } from './held-decisions.ts';
+import { type HeldDecisions, operator, sameEnvelope, takesBack } from './held-decisions.ts';
 import { EvidenceError, type Intake } from './intake.ts';
 import type { Job } from './job.ts';
 import type { SessionState } from './state.ts';
@@ -275,10 +275,12 @@ export class Notices {
     // It came meanwhile.
     if (fresh === undefined) return this.#take(requestId, envelopes, source, trusted);
     if (trusted) this.tell(requestId, sound);
-    const held = new Set(this.#held.about(requestId).map(({ bytes }) => bytes));
+    const held = this.#held.about(requestId);
     return envelopes.flatMap((envelope) => {
       const made = this.#read(requestId, envelope);
-      return made === undefined ? [] : [{ ...made, outcome: held.has(envelope.bytes) ? 'held' : 'ignored' }];
+      return made === undefined
+        ? []
+        : [{ ...made, outcome: held.some((one) => sameEnvelope(one, envelope)) ? 'held' : 'ignored' }];
     });
   }
 
@@ -294,10 +296,18 @@ export class Notices {
 
   /** What this node knows against a request that a party proposes: it may not have heard of it. */
   tellAgainst(party: string, requestId: Hex): void {
+    this.tell(requestId, this.#against(requestId), party);
+  }
+
+  /**
+   * What takes something back of a request. Of one that is not here, only what the operator brought: what others brought is
+   * not judged yet, and would take this party's room at those whom it tells.
+   */
+  #against(requestId: Hex): readonly Envelope[] {
     const { networkId } = this.#state.context;
     const job = this.#state.jobs.get(requestId);
     const known = job?.evidence.decisions.filter((envelope) => takesBack(envelope, networkId));
-    this.tell(requestId, known ?? this.#held.about(requestId), party);
+    return known ?? this.#held.broughtBy(operator, requestId);
   }
 
   /** A peer came up: it may have missed what was told while it was away. */
@@ -307,7 +317,8 @@ export class Notices {
       .flatMap(({ id }) => this.#headOf(id));
     for (let index = 0; index < heads.length; index += maxTold)
       this.#state.send(party, 'heads', { heads: heads.slice(index, index + maxTold) });
-    const requests = new Set([...this.#state.jobs.keys(), ...this.#held.requestIds()]);
-    for (const requestId of [...requests].slice(0, maxToldRequests)) this.tellAgainst(party, requestId);
+    const requests = new Set([...this.#held.requestIds(), ...this.#state.jobs.keys()]);
+    const told = [...requests].filter((requestId) => this.#against(requestId).length > 0);
+    for (const requestId of told.slice(0, maxToldRequests)) this.tellAgainst(party, requestId);
   }
 }

@@ -10,7 +10,7 @@ import { attemptIdOf } from './attempt.ts';
 import type { SessionContext } from './context.ts';
 import { Ecdsa } from './ecdsa.ts';
 import { SessionError } from './error.ts';
-import { HeldDecisions } from './held-decisions.ts';
+import { HeldDecisions, operator } from './held-decisions.ts';
 import { EvidenceError, Intake, type IntakeResult } from './intake.ts';
 import { Leading } from './leading.ts';
 import { Membership } from './membership.ts';
@@ -34,7 +34,6 @@ const attendSpacing = 1000;
 
 /** The connector as a source of work, beside the parties. */
 const connector = 'connector';
-const operator = 'operator';
 
 export class Sessions {
   readonly #state: SessionState;
@@ -53,6 +52,7 @@ export class Sessions {
   /** When each peer that came up was last attended to, and what cancels the next time. */
   readonly #attended = new Map<string, number>();
   readonly #attending = new Map<string, () => void>();
+  #opened: Promise<void> | undefined;
 
   /** `onResult` is called after a result was stored for the connector. */
   constructor(context: SessionContext, onResult: () => void) {
@@ -93,12 +93,23 @@ export class Sessions {
     this.#state.release = (job) => this.#intake.release(job);
   }
 
+  /**
+   * Reads what is in the way of signing: heads, forks, freezes, what limits have left, early rejections. Before any peer or
+   * connector is heard: nothing may be judged without it.
+   */
+  async open(): Promise<void> {
+    this.#opened ??= (async () => {
+      await this.#state.workspaces.open();
+      await this.#state.spent.open(this.#state.context.clock.now());
+      await this.#held.open();
+    })();
+    await this.#opened;
+  }
+
   /** Takes up again what the journal holds. */
   async start(): Promise<void> {
-    const { store, log, clock } = this.#state.context;
-    await this.#state.workspaces.open();
-    await this.#state.spent.open(clock.now());
-    await this.#held.open();
+    const { store, log } = this.#state.context;
+    await this.open();
     for (const requestId of await store.pendingKeys()) {
       this.#outcomes.confirmations.askWhilePending(requestId);
       // A crash between the pending share and the result: the confirmation is the result.
