@@ -8,7 +8,7 @@ import { ControlError, chooseControlPath, possibleControlPaths } from './control
 export { ControlError, type ControlErrorCode } from './control-path.ts';
 
 /** A workspace's log is the longest that an operator hands in. */
-const maxRequestBytes = 4 * 1024 * 1024;
+const maxRequestBytes = 2 * 1024 * 1024;
 const maxResponseBytes = 4 * 1024 * 1024;
 const maxConnections = 16;
 const defaultDeadlineMs = 10_000;

@@ -16,9 +16,21 @@ type Queues = Readonly<Record<string, readonly string[]>>;
 const startQueues: Queues = {
   // Backwards: a start is interrupted before it listens when the one before it did listen.
   coordinator: startPoints.filter((point) => point.startsWith('coordinator.')).toReversed(),
-  'node-1': ['node.database:before', 'node.boot:before', 'node.bound:before', 'node.ready:before'],
-  'node-2': ['node.database:after', 'node.boot:after', 'node.bound:beside', 'node.ready:beside'],
-  'node-3': ['node.ready:after', 'node.bound:after'],
+  'node-1': [
+    'node.database:before',
+    'node.boot:before',
+    'node.boot-mark:before',
+    'node.bound:before',
+    'node.ready:before',
+  ],
+  'node-2': [
+    'node.database:after',
+    'node.boot:after',
+    'node.boot-mark:beside',
+    'node.bound:beside',
+    'node.ready:beside',
+  ],
+  'node-3': ['node.boot-mark:after', 'node.ready:after', 'node.bound:after'],
   'connector-1': ['connector.ready:after', 'connector.ready:before'],
   'connector-2': ['connector.lock:after', 'connector.ready:beside'],
   'connector-3': ['connector.lock:before'],

@@ -321,7 +321,8 @@ function drawQuorum(draw: Draw): RefQuorum {
   const size =
     of === 'owners' ? 4 : typeof of === 'string' ? groups[of as keyof typeof groups].length : of.length;
   const quorum: RefQuorum = { k: draw.int(1, draw.chance(70) ? Math.min(size, 2) : size), of };
-  if (draw.chance(20)) quorum.excludeInitiator = true;
+  // All four owners but the initiator are nobody's quorum.
+  if (draw.chance(20) && quorum.k < 4) quorum.excludeInitiator = true;
   if (draw.chance(20)) quorum.credential = draw.some(credentials, 1, 2);
   return quorum;
 }
