@@ -140,9 +140,9 @@ describe('local control', () => {
     assert.deepEqual(await call('status'), { up: true });
   });
 
-  it('bounds a request to 64 KiB, with and without a line end', async () => {
+  it('bounds a request to 2 MiB, with and without a line end', async () => {
     const { path } = await start();
-    const long = `{"method":"echo","params":"${'x'.repeat(4 * 1024 * 1024)}"}`;
+    const long = `{"method":"echo","params":"${'x'.repeat(2 * 1024 * 1024)}"}`;
     for (const bytes of [long, `${long}\n`]) assert.match(await raw(path, bytes), /too_large/);
     const fits = 'x'.repeat(60 * 1024);
     assert.equal(await call('echo', fits), fits);
