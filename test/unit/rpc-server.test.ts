@@ -147,7 +147,7 @@ describe('coordinator/rpc server', () => {
       const signatures = [{ credential: 'ed25519:0x00', signature: '0x' }];
       const roster = { type: 'keyring.roster', bytes: 'AAAA', signatures };
       const answer = await world.call('keyring_create', { roster });
-      assertError(answer, 'invalid_params', /^params\.roster\.signatures\[0\]\.credential: /);
+      assertError(answer, 'invalid_params', /^params\.roster\.signatures\[0\]/);
       assert.equal(world.service.calls.length, 0);
     });
 
