@@ -3,11 +3,10 @@
 import type { Hex } from '../protocol/hex.ts';
 import type { Ledger, LedgerEntry } from '../protocol/policy/judge.ts';
 import type { Debit } from '../protocol/policy/plan.ts';
+import { longestWindow } from '../protocol/policy/schema.ts';
 import { idOf, keys, sortable } from './index-keys.ts';
 import type { JsonValue, Store } from './store/store.ts';
 
-/** The longest window that a limit can have, in milliseconds. */
-export const longestWindow = 31 * 86_400_000;
 const pageSize = 1000;
 /** Entries that nobody counts any more of which one commit gets rid. */
 const mostForgotten = 20;

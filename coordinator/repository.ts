@@ -2,10 +2,11 @@
 // conflict. Workspaces and changes have files of their own.
 import type { Hex } from '../protocol/hex.ts';
 import type { Ledger } from '../protocol/policy/judge.ts';
+import { longestWindow } from '../protocol/policy/schema.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
 import { originOf, type Request } from '../protocol/records/request.ts';
 import { keyringStream, keys, type Page, pageOfIndex, until, workspaceStream } from './index-keys.ts';
-import { longestWindow, pastDebits, readLedger, storedDebits } from './ledger.ts';
+import { pastDebits, readLedger, storedDebits } from './ledger.ts';
 import {
   contentOf,
   isFinal,

@@ -8,6 +8,8 @@ import {
   maxClockAhead,
   maxRequestLifetime,
   positionsOf,
+  reconsider,
+  type Trust,
   verifyDecision,
 } from './authorize.ts';
 import type { Hex } from './hex.ts';
@@ -115,7 +117,7 @@ export function judgeEnded(workspace: Workspace, entry: RequestEntry, networkId:
     );
   } else if (entry.signatures !== undefined) {
     throw new TypeError('it was rejected, and has signatures, which nothing here proves');
-  } else if (!requestEndedSo(entry, evidence, authorisation, results, workspace, networkId)) {
+  } else if (!requestEndedSo(entry, evidence, authorisation, results, workspace, trust)) {
     const how = entry.reason?.code ?? 'rejected';
     throw new TypeError(`the request ended as ${how}, and nothing here says why`);
   }
@@ -127,16 +129,16 @@ export function judgeEnded(workspace: Workspace, entry: RequestEntry, networkId:
 function requestEndedSo(
   { reason, at }: RequestEntry,
   evidence: Evidence,
-  { keyring, request, expires, parent }: Authorisation,
+  authorisation: Authorisation,
   results: readonly PartyResult[],
   workspace: Workspace,
-  networkId: string,
+  trust: Trust,
 ): boolean {
+  const { keyring, request, expires, parent } = authorisation;
   switch (reason?.code) {
     case 'approvers':
     case 'cancelled': {
-      const now = timeOf(request.created);
-      const verdict = authorize(evidence, { networkId, now, ledger: { entries: [] } });
+      const verdict = reconsider(authorisation, evidence, trust);
       return verdict.verdict === 'refused' && verdict.reason === reason.code;
     }
     case 'approval_timeout':

@@ -19,7 +19,7 @@ import {
 } from './decisions.ts';
 import { keyRequestFacts, policyFacts } from './policy/facts.ts';
 import { type Hold, judgePlan, type Ledger, type Missing } from './policy/judge.ts';
-import { type Plan, planPolicy, type PlannedFor, type PolicyLevel } from './policy/plan.ts';
+import { defaultTtl, type Plan, planPolicy, type PlannedFor, type PolicyLevel } from './policy/plan.ts';
 import { type CredentialType, unmeetable } from './policy/schema.ts';
 import { type Decision, decision as decisionRecord } from './records/decision.ts';
 import { type Envelope, envelopeSchema, readContent, verifyRecord } from './records/envelope.ts';
@@ -29,8 +29,7 @@ import { type Request, request as requestRecord, type SignRequest } from './reco
 import { openWorkspace, ownerOf, type Workspace } from './records/workspace.ts';
 import { Refused, type RefusalReason } from './refusal.ts';
 
-/** Longest life of a request under a rule that says nothing of it, in milliseconds. */
-export const defaultRequestLifetime = 24 * 3600_000;
+export { defaultTtl as defaultRequestLifetime };
 /** Longest life of any request, whatever it and the rules say. */
 export const maxRequestLifetime = 30 * 24 * 3600_000;
 /** How far ahead of a verifier's clock a record may have been made. */
@@ -173,14 +172,15 @@ function establish(evidence: Evidence, trust: Trust, proven: { requestId?: Hex }
     keyring,
   };
   const proofs = new KeyProofs(evidence.keys, keyring, trust.networkId);
-  const planned = (items: readonly PlannedFor[]): { plan: Plan; expires: number } => {
-    const plan = planPolicy(items);
-    if ('reason' in plan) throw new Refused('policy_denied', plan.reason, true);
-    const ends = timeOf(content.created) + Math.min(plan.lifetimeMs, maxRequestLifetime);
-    return { plan, expires: Math.min(timeOf(content.expires), ends) };
-  };
   const { items, toPlan, derived } = openAsked(content, { workspace, parent, keyring }, proofs);
-  return { ...base, ...planned(toPlan), items, ...(derived && { derived }) };
+  const plan = planPolicy(toPlan);
+  if ('reason' in plan) throw new Refused('policy_denied', plan.reason, true);
+  return { ...base, plan, expires: endOf(content, plan), items, ...(derived && { derived }) };
+}
+
+/** When a request ends: by its own word, and no later than its rules and the longest lifetime let it. Milliseconds since 1970. */
+export function endOf({ created, expires }: Request, { lifetimeMs }: Plan): number {
+  return Math.min(timeOf(expires), timeOf(created) + Math.min(lifetimeMs, maxRequestLifetime));
 }
 
 /** Throws Refused `frozen`. */

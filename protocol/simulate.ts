@@ -4,8 +4,8 @@ import {
   checkNotFrozen,
   checkServed,
   decidersOf,
+  endOf,
   type Evidence,
-  maxRequestLifetime,
   openAsked,
   type Trust,
 } from './authorize.ts';
@@ -104,8 +104,7 @@ export function simulateRequest(
   const created = timeOf(content.created);
   const moment = { requestId: zero, now, created, firstSeen, ...(ledger && { ledger }) };
   const judged = judgePlan(plan, { initiator, approved, rejected: new Map() }, moment);
-  const lifetimeMs = Math.min(plan.lifetimeMs, maxRequestLifetime);
-  const expires = Math.min(timeOf(content.expires), created + lifetimeMs);
+  const expires = endOf(content, plan);
   switch (judged.verdict) {
     case 'satisfied':
       return { ...nothing, verdict: 'satisfied', items, expires };

@@ -3,7 +3,7 @@ import { Command, Option } from 'commander';
 import { fromHex } from '../../protocol/hex.ts';
 import { decodePayload } from '../../protocol/payloads/payload.ts';
 import { keyRequestFacts, policyFacts } from '../../protocol/policy/facts.ts';
-import type { Policy } from '../../protocol/policy/schema.ts';
+import { longestWindow, type Policy } from '../../protocol/policy/schema.ts';
 import { ownerOf } from '../../protocol/records/workspace.ts';
 import type { CommandFactory } from '../command.ts';
 import type { CommandContext } from '../context.ts';
@@ -38,9 +38,6 @@ interface Options extends SessionOptions {
   readonly reject?: string[];
   readonly at?: string;
 }
-
-/** How far back limits and `--replay` look, in milliseconds: as far as any limit. */
-const longestWindow = 31 * 86_400_000;
 
 /** What is asked for. Throws CliError `usage` when it is not one thing. */
 function checkOptions(options: Options): 'payload' | 'keyRequest' | 'request' | 'replay' {

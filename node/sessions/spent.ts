@@ -5,7 +5,8 @@ import type { Hex } from '../../protocol/hex.ts';
 import type { Ledger, LedgerEntry } from '../../protocol/policy/judge.ts';
 import { sameAsset } from '../../protocol/policy/match.ts';
 import type { PlannedLimit } from '../../protocol/policy/plan.ts';
-import { type Debits, longestWindow } from '../store/ledger.ts';
+import { longestWindow } from '../../protocol/policy/schema.ts';
+import type { Debits } from '../store/ledger.ts';
 import type { SessionStore } from './context.ts';
 
 /** Requests whose debits nobody counts any more are deleted so many at a time. */

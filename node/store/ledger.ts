@@ -2,6 +2,7 @@
 // mark that the request was started, or with its result.
 import * as z from 'zod';
 import type { Debit } from '../../protocol/policy/plan.ts';
+import { longestWindow } from '../../protocol/policy/schema.ts';
 import { recordIdSchema } from '../../protocol/records/fields.ts';
 import type { Change, Journal, Kind } from './journal.ts';
 
@@ -12,9 +13,6 @@ export interface Debits {
   readonly at: number;
   readonly debits: readonly Debit[];
 }
-
-/** No limit looks back further. */
-export const longestWindow = 31 * 24 * 3600_000;
 
 const amountSchema = z.string().regex(/^(0|[1-9][0-9]{0,77})$/);
 

@@ -2,7 +2,7 @@
 // uncompressed public key, written with the checksum of EIP-55.
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { keccak_256 } from '@noble/hashes/sha3.js';
-import { getAddress } from 'viem/utils';
+import { getAddress, isAddress } from 'viem/utils';
 import { type Hex, toHex } from '../hex.ts';
 
 const addressBytes = 20;
@@ -11,4 +11,11 @@ const addressBytes = 20;
 export function evmAddressOf(publicKey: Uint8Array): Hex {
   const uncompressed = secp256k1.Point.fromBytes(publicKey).toBytes(false);
   return getAddress(toHex(keccak_256(uncompressed.subarray(1)).slice(-addressBytes)));
+}
+
+/** Whether an address (`0x` and 40 hex digits) in mixed case has another checksum than EIP-55 gives it. One case has none. */
+export function hasWrongChecksum(address: string): boolean {
+  const digits = address.slice(2);
+  const isMixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase();
+  return isMixed && !isAddress(address);
 }

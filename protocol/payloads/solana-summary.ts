@@ -1,4 +1,5 @@
 // A Solana transaction in lines for people, made of its facts.
+import { formatUnits } from 'viem/utils';
 import { fromHex } from '../hex.ts';
 import type { DigestFacts, SolanaInstruction, SolanaLifetime, SolanaTransactionFacts } from './facts.ts';
 import { printableQuoted } from './printable-text.ts';
@@ -8,16 +9,9 @@ import { instructionName } from './solana-token.ts';
 const summaryDataBytes = 64;
 const solDecimals = 9;
 
-/** Base units as a decimal number: `1500000` with 6 decimals as `1.5`. */
-function decimal(amount: string, decimals: number): string {
-  const digits = amount.padStart(decimals + 1, '0');
-  const fraction = digits.slice(digits.length - decimals).replace(/0+$/, '');
-  return `${digits.slice(0, digits.length - decimals)}${decimals > 0 && fraction !== '' ? `.${fraction}` : ''}`;
-}
-
 /** `1500000000` as `1.5 SOL (1500000000 lamports)`. */
 function formatLamports(lamports: string): string {
-  return `${decimal(lamports, solDecimals)} SOL (${lamports} lamports)`;
+  return `${formatUnits(BigInt(lamports), solDecimals)} SOL (${lamports} lamports)`;
 }
 
 type Label = (address: string) => string;
@@ -46,7 +40,7 @@ function describeInstruction(
       const owner = ownerOf(entry.to, entry.mint);
       const whose = owner === undefined ? 'whose wallet the bytes do not say' : `of wallet ${label(owner)}`;
       return (
-        `transfer ${decimal(entry.amount, entry.decimals)} tokens (${entry.amount} base units) of mint ${entry.mint} ` +
+        `transfer ${formatUnits(BigInt(entry.amount), entry.decimals)} tokens (${entry.amount} base units) of mint ${entry.mint} ` +
         `from token account ${label(entry.from)} to token account ${label(entry.to)}, ${whose}, ` +
         `by authority of ${label(entry.authority)}`
       );

@@ -84,12 +84,18 @@ export function readAssociatedToken(
   return { name, payer: payer!, account, wallet: wallet!, mint: mint! };
 }
 
+/** The instructions that make token accounts. */
+function creationsOf(instructions: readonly SolanaInstruction[]) {
+  return instructions.flatMap((entry) =>
+    entry.name === 'associatedToken.create' || entry.name === 'associatedToken.createIdempotent'
+      ? [entry]
+      : [],
+  );
+}
+
 /** Lamports that the payers of token accounts can lose: each account costs them its rent, when it is not there yet. */
 export function accountRent(instructions: readonly SolanaInstruction[]): bigint {
-  const made = instructions.filter(
-    ({ name }) => name === 'associatedToken.create' || name === 'associatedToken.createIdempotent',
-  );
-  return BigInt(made.length) * tokenAccountRent;
+  return BigInt(creationsOf(instructions).length) * tokenAccountRent;
 }
 
 /**
@@ -101,12 +107,9 @@ export function walletsOf(
   signers: readonly string[],
 ): (account: string, mint: string) => string | undefined {
   // Those that are made were derived when they were read.
-  const owners = new Map<string, string>();
+  const made = creationsOf(instructions);
+  const owners = new Map(made.map(({ account, mint, wallet }) => [`${account} ${mint}`, wallet]));
   const mints = new Set<string>();
-  for (const entry of instructions) {
-    if (entry.name === 'associatedToken.create' || entry.name === 'associatedToken.createIdempotent')
-      owners.set(`${entry.account} ${entry.mint}`, entry.wallet);
-  }
   return (account, mint) => {
     if (!mints.has(mint)) {
       mints.add(mint);

@@ -2,7 +2,7 @@
 // signed here: integers may be numbers or hex there, addresses have checksums, and the domain's own type is spelled out.
 // What is not surely meant as one value is refused: a number that JSON rounded, an address whose checksum is wrong, a
 // domain's type that says other than the domain.
-import { isAddress } from 'viem/utils';
+import { hasWrongChecksum } from '../keys/evm-address.ts';
 import { PayloadError } from './error.ts';
 import {
   arrayOf,
@@ -30,9 +30,7 @@ function normalInteger(value: unknown, path: string): unknown {
 
 function normalAddress(value: unknown, path: string): unknown {
   if (typeof value !== 'string' || !/^0x[0-9a-fA-F]{40}$/.test(value)) return value;
-  const digits = value.slice(2);
-  const isMixed = digits !== digits.toLowerCase() && digits !== digits.toUpperCase();
-  if (isMixed && !isAddress(value)) throw unclear(path, `has a wrong checksum (EIP-55): ${value}`);
+  if (hasWrongChecksum(value)) throw unclear(path, `has a wrong checksum (EIP-55): ${value}`);
   return value.toLowerCase();
 }
 

@@ -1,20 +1,6 @@
 // Addresses as policies list them, and when two spellings are one.
-import { keccak_256 } from '@noble/hashes/sha3.js';
-import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
-
-/** Whether hex digits in mixed case have the checksum of EIP-55. Digits in one case have none, and pass. */
-function hasChecksum(address: string): boolean {
-  const digits = address.slice(2);
-  const lower = digits.toLowerCase();
-  if (digits === lower || digits === digits.toUpperCase()) return true;
-  const hash = bytesToHex(keccak_256(utf8ToBytes(lower)));
-  return digits
-    .split('')
-    .every((digit, index) =>
-      Number.parseInt(hash[index]!, 16) >= 8 ? digit === digit.toUpperCase() : digit === digit.toLowerCase(),
-    );
-}
+import { hasWrongChecksum } from '../keys/evm-address.ts';
 
 /** An address of any chain, a program, a token, or a Bitcoin script in hex. */
 export const addressSchema = z
@@ -25,7 +11,7 @@ export const addressSchema = z
     'what begins with 0x is whole bytes in hex',
   )
   .refine(
-    (text) => !/^0x[0-9a-fA-F]{40}$/.test(text) || hasChecksum(text),
+    (text) => !/^0x[0-9a-fA-F]{40}$/.test(text) || !hasWrongChecksum(text),
     'the checksum of this address is wrong',
   );
 

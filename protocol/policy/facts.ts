@@ -37,6 +37,10 @@ export interface PolicyFacts {
   readonly transaction?: string;
 }
 
+function movement(chain: string, address: string, amount: string, ...to: readonly string[]): Movement {
+  return { chain, address, to, amount: BigInt(amount) };
+}
+
 const nothing = { understood: true, movements: [] } as const;
 
 /** Facts of a key request. */
@@ -55,12 +59,17 @@ function solanaFacts(facts: SolanaTransactionFacts): PolicyFacts {
     kind: facts.kind,
     chain,
     understood: facts.understood && alone,
-    movements: facts.transfers.map(({ asset, to, amount, ...more }) => ({
-      chain,
-      address: asset === 'SOL' ? 'native' : asset,
-      to: [to, ...('toOwner' in more && typeof more.toOwner === 'string' ? [more.toOwner] : [])],
-      amount: BigInt(amount),
-    })),
+    movements: facts.transfers.map((transfer) => {
+      const { asset, to, amount } = transfer;
+      const owner = 'toOwner' in transfer ? transfer.toOwner : undefined;
+      return movement(
+        chain,
+        asset === 'SOL' ? 'native' : asset,
+        amount,
+        to,
+        ...(owner === undefined ? [] : [owner]),
+      );
+    }),
     fee: BigInt(maximumFee),
     programs,
   };
@@ -68,12 +77,6 @@ function solanaFacts(facts: SolanaTransactionFacts): PolicyFacts {
 
 function evmFacts(facts: EvmTransactionFacts): PolicyFacts {
   const { chain, to, data, selector, maximumFee, value } = facts;
-  const moved = facts.transfers.map((transfer) => ({
-    chain,
-    address: transfer.asset,
-    to: [transfer.to],
-    amount: BigInt(transfer.amount),
-  }));
   // A transaction that moves nothing still goes to somebody.
   const bare = to !== undefined && data === '0x' && BigInt(value) === 0n;
   return {
@@ -81,14 +84,9 @@ function evmFacts(facts: EvmTransactionFacts): PolicyFacts {
     chain,
     understood: facts.understood,
     movements: [
-      ...moved,
-      ...(bare ? [{ chain, address: 'native', to: [to], amount: 0n }] : []),
-      ...facts.approvals.map(({ asset, spender, amount }) => ({
-        chain,
-        address: asset,
-        to: [spender],
-        amount: BigInt(amount),
-      })),
+      ...facts.transfers.map(({ asset, to: receiver, amount }) => movement(chain, asset, amount, receiver)),
+      ...(bare ? [movement(chain, 'native', '0', to)] : []),
+      ...facts.approvals.map(({ asset, spender, amount }) => movement(chain, asset, amount, spender)),
     ],
     fee: BigInt(maximumFee),
     ...(to !== undefined && data !== '0x' && { called: to }),
@@ -109,12 +107,7 @@ export function policyFacts(facts: PayloadFacts): PolicyFacts {
         kind: facts.kind,
         chain,
         understood,
-        movements: transfers.map(({ to, amount }) => ({
-          chain,
-          address: 'native',
-          to: [to],
-          amount: BigInt(amount),
-        })),
+        movements: transfers.map(({ to, amount }) => movement(chain, 'native', amount, to)),
         fee: BigInt(fee),
         outputs: transfers.length,
         ...(txid !== undefined && { transaction: txid }),
@@ -127,12 +120,9 @@ export function policyFacts(facts: PayloadFacts): PolicyFacts {
         kind: facts.kind,
         ...(chain !== undefined && { chain }),
         understood: approvals.length > 0 && chain !== undefined,
-        movements: approvals.map(({ asset, spender, amount }) => ({
-          chain: chain ?? '',
-          address: asset,
-          to: [spender],
-          amount: BigInt(amount),
-        })),
+        movements: approvals.map(({ asset, spender, amount }) =>
+          movement(chain ?? '', asset, amount, spender),
+        ),
       };
     }
     case 'digest':

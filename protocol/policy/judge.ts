@@ -1,7 +1,7 @@
 // A planned action in time: who has decided, how late it is, what limits have left. Approvals count per principal.
+import { formatUnits } from 'viem/utils';
 import { timestamp } from '../records/fields.ts';
 import type { Hex } from '../hex.ts';
-import { formatUnits } from './decimal.ts';
 import { nextChange, within } from './hours.ts';
 import {
   type Debit,
@@ -113,34 +113,26 @@ function unmet(tree: MemberTree, met: (quorum: MemberQuorum) => boolean): readon
   return ('all' in tree ? tree.all : tree.any).flatMap((branch) => unmet(branch, met));
 }
 
-type RuleState = Timed &
-  (
-    | { readonly state: 'satisfied' }
-    | { readonly state: 'waiting'; readonly missing: readonly Missing[]; readonly holds: readonly Hold[] }
-    | { readonly state: 'rejected'; readonly reason: string; readonly by: readonly string[] }
-    | { readonly state: 'over'; readonly reason: string }
-  );
-
 const earliest = (...times: readonly (number | undefined)[]): Timed => {
   const known = times.filter((time) => time !== undefined);
   return known.length === 0 ? {} : { until: Math.min(...known) };
 };
 
-function rejection(rule: PlannedRule, { initiator, rejected }: Standing): RuleState | undefined {
+function rejection(rule: PlannedRule, { initiator, rejected }: Standing): PolicyVerdict | undefined {
   const { id, require, reject } = rule;
   const by = [...rejected.keys()];
   if (reject !== undefined) {
     const against = (quorum: MemberQuorum): boolean =>
       counted(quorum, rejected, initiator).length >= quorum.k;
     if (!every(reject, against)) return undefined;
-    return { state: 'rejected', reason: `rule ${id}: rejected by ${by.join(', ')}`, by };
+    return { verdict: 'rejected', reason: `rule ${id}: rejected by ${by.join(', ')}`, by };
   }
   const left = (quorum: MemberQuorum): number =>
     eligible(quorum, initiator).filter((name) => !rejected.has(name)).length;
   if (every(require, (quorum) => left(quorum) >= quorum.k)) return undefined;
   const [short] = unmet(require, (quorum) => left(quorum) >= quorum.k);
   const wants = `rule ${id} needs ${short!.k} of ${eligible(short!, initiator).length}`;
-  return { state: 'rejected', reason: `${wants}, and ${by.join(', ') || 'nobody'} rejected`, by };
+  return { verdict: 'rejected', reason: `${wants}, and ${by.join(', ') || 'nobody'} rejected`, by };
 }
 
 function holdOfLimit(
@@ -171,13 +163,17 @@ function holdOfLimit(
   const shown = (units: bigint): string => formatUnits(units, limit.decimals);
   const own = takenFrom(limit, keyId, debits);
   const detail = `${shown(sum - own)} of ${shown(limit.amount)} ${limit.name} are used, this takes ${shown(own)}`;
-  // The oldest debits leave the window first.
+  // The oldest debits leave the window first; the more have left, the less is taken.
   const leaving = inWindow.toSorted((one, other) => one.at - other.at);
-  for (const [index, { at }] of leaving.entries()) {
-    if (takenFrom(limit, keyId, [...leaving.slice(index + 1), ...debits]) <= limit.amount)
-      return hold(detail, at + limit.perMs);
+  let [enough, most] = [0, leaving.length];
+  while (enough < most) {
+    const left = Math.floor((enough + most) / 2);
+    const taken = takenFrom(limit, keyId, [...leaving.slice(left + 1), ...debits]);
+    if (taken <= limit.amount) most = left;
+    else enough = left + 1;
   }
-  return hold(detail);
+  const last = leaving[enough];
+  return last === undefined ? hold(detail) : hold(detail, last.at + limit.perMs);
 }
 
 function judgeRule(
@@ -186,11 +182,11 @@ function judgeRule(
   debits: readonly Debit[],
   standing: Standing,
   moment: Moment,
-): RuleState {
+): PolicyVerdict {
   const { id, require, delayMs, ttlMs, hours, limit } = rule;
   const { now, created, firstSeen } = moment;
   const ends = created + ttlMs;
-  if (now >= ends) return { state: 'over', reason: `rule ${id} allows nothing after ${timestamp(ends)}` };
+  if (now >= ends) return { verdict: 'over', reason: `rule ${id} allows nothing after ${timestamp(ends)}` };
   const rejected = rejection(rule, standing);
   if (rejected !== undefined) return rejected;
   const approves = (quorum: MemberQuorum): boolean =>
@@ -226,8 +222,8 @@ function judgeRule(
   if (full !== undefined) holds.push(full);
   const until = earliest(ends, change, ...holds.map((hold) => hold.until));
   return missing.length + holds.length > 0
-    ? { state: 'waiting', missing, holds, ...until }
-    : { state: 'satisfied', ...until };
+    ? { verdict: 'waiting', missing, holds, ...until }
+    : { verdict: 'satisfied', rules: [id], ...until };
 }
 
 /** Any one allowing rule suffices; an item is rejected only when every one of them is, or over. */
@@ -238,12 +234,9 @@ function judgeItem(
   moment: Moment,
 ): PolicyVerdict {
   const { now } = moment;
-  const states = item.rules.map((rule) => ({
-    id: rule.id,
-    ...judgeRule(rule, item.keyId, debits, standing, moment),
-  }));
+  const ways = item.rules.map((rule) => judgeRule(rule, item.keyId, debits, standing, moment));
   const closures = item.closed.map(({ id, hours }) => ({ id, hours, change: nextChange(hours, now) }));
-  const until = earliest(...states.map((state) => state.until), ...closures.map(({ change }) => change));
+  const until = earliest(...ways.map((way) => way.until), ...closures.map(({ change }) => change));
   const shut: Hold[] = closures
     .filter(({ hours }) => within(hours, now))
     .map(({ id, hours, change }) => ({
@@ -252,26 +245,23 @@ function judgeItem(
       ...earliest(change),
       detail: `nothing ${hours.days} from ${hours.from} to ${hours.to} ${hours.tz}`,
     }));
-  const satisfied = states.find(({ state }) => state === 'satisfied');
+  const satisfied = ways.find(({ verdict }) => verdict === 'satisfied');
   if (satisfied !== undefined) {
     return shut.length > 0
       ? { verdict: 'waiting', missing: [], holds: shut, ...until }
-      : { verdict: 'satisfied', rules: [satisfied.id], ...until };
+      : { ...satisfied, ...until };
   }
-  const waiting = states.filter((state) => state.state === 'waiting');
+  const waiting = ways.filter((way) => way.verdict === 'waiting');
   if (waiting.length > 0) {
-    const missing = waiting.flatMap((state) => state.missing);
     return {
       verdict: 'waiting',
-      missing,
-      holds: [...shut, ...waiting.flatMap((state) => state.holds)],
+      missing: waiting.flatMap(({ missing }) => missing),
+      holds: [...shut, ...waiting.flatMap(({ holds }) => holds)],
       ...until,
     };
   }
-  const rejected = states.find((state) => state.state === 'rejected');
-  if (rejected !== undefined) return { verdict: 'rejected', reason: rejected.reason, by: rejected.by };
-  const over = states.find((state) => state.state === 'over');
-  return { verdict: 'over', reason: over?.reason ?? 'no rule is left' };
+  // The others are over.
+  return ways.find(({ verdict }) => verdict === 'rejected') ?? ways[0]!;
 }
 
 /** Each once: items under the same rules want the same. */

@@ -1,7 +1,8 @@
 // Whether a rule is about an item, by its conditions but the hours. Allowing and denying are not mirror images: a rule that
 // allows must be right about all of an item, a rule that denies about any part of it, and what is not known denies.
+import { formatUnits } from 'viem/utils';
 import { plainAddress } from './address.ts';
-import { baseUnits, formatUnits } from './decimal.ts';
+import { baseUnits } from './decimal.ts';
 import type { AssetOf, Movement, PolicyFacts } from './facts.ts';
 import { type Bounds, coins, type Policy, type Rule, transactionKinds, type When } from './schema.ts';
 
@@ -43,10 +44,13 @@ export function sameAsset(one: AssetOf, other: AssetOf): boolean {
   return one.chain === other.chain && plainAddress(one.address) === plainAddress(other.address);
 }
 
-/** What of an asset leaves with an item, the fee counted where it is paid in it. Undefined: it does not move. */
-export function totalOf(facts: PolicyFacts, asset: AssetOf): bigint | undefined {
-  const moved = movedAssets(facts).some((one) => sameAsset(one, asset));
-  if (!moved) return undefined;
+/** What of an asset leaves with an item. Undefined: it does not move, though a fee may be paid in it. */
+function totalOf(facts: PolicyFacts, asset: AssetOf): bigint | undefined {
+  return movedAssets(facts).some((one) => sameAsset(one, asset)) ? takenBy(facts, asset) : undefined;
+}
+
+/** What an item takes of an asset, the fee counted where it is paid in it. */
+export function takenBy(facts: PolicyFacts, asset: AssetOf): bigint {
   const amounts = facts.movements
     .filter((movement) => sameAsset(movement, asset))
     .map(({ amount }) => amount);

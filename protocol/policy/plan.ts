@@ -1,11 +1,12 @@
 // What the policies in force mean for one action, before anybody has decided: which rules are about each of its items, what
 // each wants, and what the action moves. Plain data. Time, decisions and limits come in judge.ts.
+import { formatUnits } from 'viem/utils';
 import type { Hex } from '../hex.ts';
-import { baseUnits, formatUnits } from './decimal.ts';
+import { baseUnits } from './decimal.ts';
 import { milliseconds } from './duration.ts';
 import type { AssetOf, PolicyFacts } from './facts.ts';
 import type { Hours } from './hours.ts';
-import { assetsOf, describeMismatch, type Mismatch, mismatch, sameAsset, totalOf } from './match.ts';
+import { assetsOf, describeMismatch, type Mismatch, mismatch, sameAsset, takenBy } from './match.ts';
 import { type CredentialType, membersOf, type Policy, type Rule, type Tree } from './schema.ts';
 
 /** How long a request lives under a rule that says nothing. */
@@ -99,8 +100,7 @@ function debitsOf({ facts, keyId }: PlannedFor): Debit[] {
     (asset, index, all) => all.findIndex((other) => sameAsset(asset, other)) === index,
   );
   return assets.flatMap(({ chain, address }) => {
-    const fee = address === 'native' && chain === facts.chain ? (facts.fee ?? 0n) : 0n;
-    const amount = totalOf(facts, { chain, address }) ?? fee;
+    const amount = takenBy(facts, { chain, address });
     const { transaction } = facts;
     return amount > 0n
       ? [{ keyId, chain, address, amount, ...(transaction !== undefined && { transaction }) }]

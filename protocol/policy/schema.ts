@@ -5,6 +5,7 @@ import { hoursSchema } from './hours.ts';
 import { duration } from './duration.ts';
 import { decimalSchema, isWhole } from './decimal.ts';
 import { addressSchema } from './address.ts';
+import { credentialTypes } from '../records/credential.ts';
 import { distinct, nameSchema } from '../records/fields.ts';
 
 /** What a rule can be about. `digest` is whatever could not be decoded. */
@@ -46,8 +47,8 @@ export const changeKindSchema = z.enum([
 export type ChangeKind = z.infer<typeof changeKindSchema>;
 
 /** Kinds of credentials, of which a quorum can demand some. */
-export const credentialTypeSchema = z.enum(['ed25519', 'eip712', 'webauthn']);
-export type CredentialType = z.infer<typeof credentialTypeSchema>;
+export const credentialTypeSchema = z.enum(credentialTypes);
+export type { CredentialType } from '../records/credential.ts';
 
 /** Owners of the workspace by name. */
 const memberSchema = z.array(nameSchema).min(1).max(100).refine(distinct, 'a name may occur once in a group');
@@ -155,10 +156,13 @@ const whenSchema = z
   });
 export type When = z.infer<typeof whenSchema>;
 
+/** The longest window that a limit can have, in milliseconds: nobody need remember what was taken for longer. */
+export const longestWindow = 31 * 86_400_000;
+
 const limitSchema = z.strictObject({
   /** In the unit of the rule's one asset. */
   amount: decimalSchema,
-  per: duration(60_000, 31 * 86_400_000),
+  per: duration(60_000, longestWindow),
   /** Whether each key has its own, or all keys of the workspace share it. */
   scope: z.enum(['key', 'workspace']),
 });

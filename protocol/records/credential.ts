@@ -72,7 +72,13 @@ export const credentialSchema = z.union(
 );
 export type Credential = z.infer<typeof credentialSchema>;
 
-export type CredentialType = 'ed25519' | 'eip712' | 'webauthn';
+/** The 32-byte public key of an ed25519 credential. Throws TypeError for any other. */
+export function publicKeyOfCredential(credential: Credential): Uint8Array {
+  return fromHex(credential.slice('ed25519:'.length));
+}
+
+export const credentialTypes = ['ed25519', 'eip712', 'webauthn'] as const;
+export type CredentialType = (typeof credentialTypes)[number];
 
 /** The type of a credential that its schema accepted. */
 export function credentialType(credential: Credential): CredentialType {

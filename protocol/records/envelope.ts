@@ -14,6 +14,7 @@ import { lengthPrefixed } from './length-prefixed.ts';
 import { type Readable, readableContent } from './readable.ts';
 import { checkCredential, signatureProblem, type SignedRecord, signaturesSchema } from './signature.ts';
 
+export { publicKeyOfCredential } from './credential.ts';
 export { lengthPrefixed } from './length-prefixed.ts';
 
 /** Largest record, in bytes before base64url: 50 items of Solana's largest transaction fit. */
@@ -88,11 +89,6 @@ export function signingBytes(type: string, id: Hex): Uint8Array {
 /** The ed25519 credential of a 32-byte public key. */
 export function credentialOf(publicKey: Uint8Array): Credential {
   return `ed25519:${toHex(publicKey)}`;
-}
-
-/** The 32-byte public key of an ed25519 credential. Throws TypeError for any other. */
-export function publicKeyOfCredential(credential: Credential): Uint8Array {
-  return fromHex(credential.slice('ed25519:'.length));
 }
 
 /** Whoever can sign records: a person's identity, a party key, a test. */

@@ -11,6 +11,7 @@ import {
   ed25519CredentialSchema,
   eip712CredentialSchema,
   passkeyOf,
+  publicKeyOfCredential,
   webauthnCredentialSchema,
 } from './credential.ts';
 import { type ReadableRecord, walletSignatureLength, walletSignatureProblem } from './eip712.ts';
@@ -48,8 +49,6 @@ export const signaturesSchema = z
     `more than ${maxOutsideSignatures} signatures of wallets and passkeys`,
   );
 
-const ed25519KeyOf = (credential: Credential): Uint8Array => fromHex(credential.slice('ed25519:'.length));
-
 /**
  * Checks the key of a credential, once for each key. An address names no key that could be looked at: whose signature
  * recovers to it has one.
@@ -59,7 +58,7 @@ const ed25519KeyOf = (credential: Credential): Uint8Array => fromHex(credential.
 export function checkCredential(credential: Credential): void {
   switch (credentialType(credential)) {
     case 'ed25519':
-      return checkPublicKeyOnce(ed25519KeyOf(credential));
+      return checkPublicKeyOnce(publicKeyOfCredential(credential));
     case 'eip712':
       return;
     case 'webauthn':
@@ -84,7 +83,7 @@ export function signatureProblem(
   const bytes = fromHex(signature);
   switch (credentialType(credential)) {
     case 'ed25519':
-      return verify(ed25519KeyOf(credential), record.message, bytes)
+      return verify(publicKeyOfCredential(credential), record.message, bytes)
         ? undefined
         : 'it must sign these very bytes';
     case 'eip712':
