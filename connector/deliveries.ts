@@ -1,6 +1,5 @@
 // Keeps count of the requests that are on their way to the node. Each is worked on by itself, so that one which does not
 // get through keeps no other waiting; together they tell up to which event everything has arrived.
-import type { Evidence } from '../protocol/authorize.ts';
 import type { Hex } from '../protocol/hex.ts';
 import { type Backoff, delayAfter } from './retry.ts';
 
@@ -8,11 +7,14 @@ import { type Backoff, delayAfter } from './retry.ts';
 export type AttemptOutcome =
   { readonly outcome: 'settled' } | { readonly outcome: 'later'; readonly askedMs: number };
 
+/** Brings what a snapshot shows. */
+export type Bring = () => Promise<AttemptOutcome>;
+
 export interface DeliveriesOptions {
   readonly backoff: Backoff;
   readonly signal: AbortSignal;
-  /** Tries once, with this evidence or, without any, with what the coordinator has now. Throws only what is fatal. */
-  readonly attempt: (requestId: Hex, evidence: Evidence | undefined) => Promise<AttemptOutcome>;
+  /** Tries once, by `bring` or, without it, with what the coordinator has now. Throws only what is fatal. */
+  readonly attempt: (requestId: Hex, bring?: Bring) => Promise<AttemptOutcome>;
   /** Every event up to `position` has arrived. The latest call counts; its promise covers those before it. */
   readonly onProgress: (position: number) => Promise<void>;
   /** Something that ends the connector. */
@@ -73,9 +75,9 @@ export class Deliveries {
   }
 
   /** A request of a snapshot, or a workspace. Returns after the first attempt for it. */
-  async addFromSnapshot(requestId: Hex, evidence: Evidence | undefined): Promise<void> {
+  async addFromSnapshot(requestId: Hex, bring: Bring): Promise<void> {
     await this.#waitForRoom(requestId);
-    await this.#add(requestId, fromSnapshot, evidence);
+    await this.#add(requestId, fromSnapshot, bring);
   }
 
   /** The snapshot is complete, and events come after `position`. */
@@ -88,7 +90,7 @@ export class Deliveries {
   async addEvent(sequence: number, requestId: Hex | undefined): Promise<void> {
     if (requestId !== undefined) {
       await this.#waitForRoom(requestId);
-      void this.#add(requestId, sequence, undefined);
+      void this.#add(requestId, sequence);
     }
     this.#position = sequence;
     this.#report();
@@ -100,7 +102,7 @@ export class Deliveries {
     await this.#progress;
   }
 
-  #add(requestId: Hex, sequence: number, evidence: Evidence | undefined): Promise<void> {
+  #add(requestId: Hex, sequence: number, bring?: Bring): Promise<void> {
     const running = this.#open.get(requestId);
     if (running) {
       // The attempt under way may have read older evidence: one more will follow.
@@ -116,7 +118,7 @@ export class Deliveries {
         done: Promise.resolve(),
       };
       this.#open.set(requestId, delivery);
-      delivery.done = this.#work(requestId, delivery, evidence, tried)
+      delivery.done = this.#work(requestId, delivery, bring, tried)
         .catch((error: unknown) => {
           if (!this.#options.signal.aborted) this.#options.onFatal(error);
         })
@@ -127,20 +129,24 @@ export class Deliveries {
   async #work(
     requestId: Hex,
     delivery: Delivery,
-    first: Evidence | undefined,
+    first: Bring | undefined,
     tried: () => void,
   ): Promise<void> {
     const { backoff, signal, attempt } = this.#options;
-    let evidence = first;
+    let bring = first;
     for (let failures = 0; ;) {
       const result = await this.#slots.run(async () => {
         signal.throwIfAborted();
-        // What comes from here on may be newer than the evidence of this attempt.
-        if (delivery.again !== undefined) delivery.owes = Math.min(delivery.owes, delivery.again);
+        // An event has come since the snapshot was read, which shows what is older.
+        if (delivery.again !== undefined) {
+          delivery.owes = Math.min(delivery.owes, delivery.again);
+          bring = undefined;
+        }
+        // What comes from here on may be newer than what this attempt brings.
         delivery.again = undefined;
-        return attempt(requestId, evidence);
+        return attempt(requestId, bring);
       });
-      evidence = undefined;
+      bring = undefined;
       tried();
       if (result.outcome === 'settled') {
         if (delivery.again === undefined) break;

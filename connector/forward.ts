@@ -9,7 +9,7 @@ import type { Hex } from '../protocol/hex.ts';
 import { type Envelope, envelopeId } from '../protocol/records/envelope.ts';
 import type { CoordinatorEvent, Result } from '../protocol/rpc.ts';
 import type { Cursor } from './cursor.ts';
-import { type AttemptOutcome, Deliveries } from './deliveries.ts';
+import { type AttemptOutcome, type Bring, Deliveries } from './deliveries.ts';
 import { askNode, type Door, NodeError } from './node-door.ts';
 import type { Log, Outage } from './outage.ts';
 import { type Backoff, delayAfter, retry } from './retry.ts';
@@ -47,6 +47,9 @@ function idOf(envelope: Envelope, networkId: string): Hex | undefined {
   }
 }
 
+/** A workspace's newest log, as the coordinator has it. */
+type LogItem = Result<'connector_logs'>['items'][number];
+
 /** Also one that still awaits approvals: the node has to have seen it, as delays count from then. */
 const isOpen = ({ state }: { readonly state: string }): boolean => state === 'partial' || state === 'pending';
 
@@ -66,7 +69,7 @@ export class Forwarder {
     this.#deliveries = new Deliveries({
       backoff: options.backoff,
       signal: options.signal,
-      attempt: (requestId, evidence) => this.#attempt(requestId, evidence),
+      attempt: (requestId, bring) => this.#attempt(requestId, bring),
       onProgress: (position) => options.cursor.set(position),
       onFatal: options.onFatal,
     });
@@ -136,8 +139,7 @@ export class Forwarder {
       return event.workspaceId;
     }
     if (event.type === 'request.decision') return event.requestId;
-    if (event.type !== 'request.state' || (event.state !== 'partial' && event.state !== 'pending'))
-      return undefined;
+    if (event.type !== 'request.state' || !isOpen(event)) return undefined;
     this.#options.log('request.seen', { requestId: event.requestId, kind: event.kind, state: event.state });
     return event.requestId;
   }
@@ -179,7 +181,11 @@ export class Forwarder {
       const pending = page.items.filter(isOpen);
       for (const { requestId, state } of pending) seen({ requestId, state });
       await Promise.all(
-        pending.map((item) => this.#deliveries.addFromSnapshot(item.requestId, item.evidence)),
+        pending.map((item) =>
+          this.#deliveries.addFromSnapshot(item.requestId, () =>
+            this.#deliver(item.requestId, item.evidence),
+          ),
+        ),
       );
       after = page.next;
     } while (after !== undefined);
@@ -215,17 +221,10 @@ export class Forwarder {
   }
 
   /** One attempt to bring a request to the node. Throws only the signal's reason, or what is a fault of this program. */
-  async #attempt(requestId: Hex, known: Evidence | undefined): Promise<AttemptOutcome> {
+  async #attempt(requestId: Hex, bring: Bring = () => this.#bringNewest(requestId)): Promise<AttemptOutcome> {
     const { signal, coordinator, node } = this.#options;
     try {
-      if (this.#workspaces.has(requestId)) return await this.#bringLog(requestId);
-      const evidence = known ?? (await this.#fetch(requestId));
-      // It has ended.
-      if (evidence === undefined) {
-        this.#options.node.worked('deliver'); // Nothing fails there any more because of this request.
-        return this.#settle(requestId);
-      }
-      return await this.#deliver(requestId, evidence);
+      return await bring();
     } catch (error) {
       signal.throwIfAborted();
       if (error instanceof RpcClientError) {
@@ -242,18 +241,33 @@ export class Forwarder {
     }
   }
 
-  /** Brings the newest log of a workspace to the node, which obeys it whatever the coordinator thinks of it. */
-  async #bringLog(workspaceId: Hex): Promise<AttemptOutcome> {
-    const { client, door, keyringId, coordinator, node, log, signal } = this.#options;
+  /** Brings what the coordinator has now of a request, or of a workspace. */
+  async #bringNewest(id: Hex): Promise<AttemptOutcome> {
+    if (this.#workspaces.has(id)) {
+      const item = await this.#fetchLog(id);
+      return item === undefined ? settled : this.#bringLog(item);
+    }
+    const evidence = await this.#fetch(id);
+    if (evidence !== undefined) return this.#deliver(id, evidence);
+    // It has ended: nothing fails at the node any more because of this request.
+    this.#options.node.worked('deliver');
+    return this.#settle(id);
+  }
+
+  async #fetchLog(workspaceId: Hex): Promise<LogItem | undefined> {
+    const { client, keyringId, coordinator, signal } = this.#options;
     const { items } = await client.call(
       'connector_logs',
       { keyringId, workspaceIds: [workspaceId] },
       { signal },
     );
     coordinator.worked('evidence');
-    const item = items.find((one) => one.workspaceId === workspaceId);
-    if (item === undefined) return settled;
-    const { log: records, parentLog } = item;
+    return items.find((item) => item.workspaceId === workspaceId);
+  }
+
+  /** Brings the log of a workspace to the node, which obeys it whatever the coordinator thinks of it. */
+  async #bringLog({ workspaceId, log: records, parentLog }: LogItem): Promise<AttemptOutcome> {
+    const { door, node, log, signal } = this.#options;
     const logs = [{ log: records, ...(parentLog && { parentLog }) }];
     const [taken] = (await askNode(door, { method: 'logs', logs }, signal)).logs;
     node.worked('deliver');
@@ -273,11 +287,11 @@ export class Forwarder {
           { keyringId, limit: pageLimit, ...(after !== undefined && { after }) },
           { signal },
         );
-        for (const { workspaceId, head } of page.items) {
+        for (const item of page.items) {
           // What evidence does not bring by itself, and what takes something back.
-          if (head.seq === 0) continue;
-          this.#workspaces.add(workspaceId);
-          await this.#deliveries.addFromSnapshot(workspaceId, undefined);
+          if (item.head.seq === 0) continue;
+          this.#workspaces.add(item.workspaceId);
+          await this.#deliveries.addFromSnapshot(item.workspaceId, () => this.#bringLog(item));
         }
         after = page.next;
       } while (after !== undefined);

@@ -38,12 +38,14 @@ export const maxClockAhead = 5 * 60_000;
 /** Envelopes of a workspace's log, decisions among them. */
 export const maxLogEnvelopes = 2000;
 
+/** A workspace's log: genesis, then every change followed by its decisions. Form only. */
+export const logSchema = z.array(envelopeSchema).min(1).max(maxLogEnvelopes);
+
 /** Everything signed that a request needs to be judged. Form only; `authorize` verifies. */
 export const evidenceSchema = z.strictObject({
-  /** The workspace's log: genesis, then every change followed by its decisions. */
-  log: z.array(envelopeSchema).min(1).max(maxLogEnvelopes),
+  log: logSchema,
   /** Of a child workspace: its parent's log. */
-  parentLog: z.array(envelopeSchema).min(1).max(maxLogEnvelopes).exactOptional(),
+  parentLog: logSchema.exactOptional(),
   roster: envelopeSchema,
   request: envelopeSchema,
   decisions: z.array(envelopeSchema).max(400),

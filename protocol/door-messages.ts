@@ -1,14 +1,12 @@
 // What a connector and its node say to each other through the node's door: one JSON request, one JSON response. The node
 // treats the connector as hostile: evidence authenticates itself, and results are signed before they are handed out.
 import * as z from 'zod';
-import { evidenceSchema, maxLogEnvelopes } from './authorize.ts';
+import { evidenceSchema, logSchema } from './authorize.ts';
 import { envelopeSchema } from './records/envelope.ts';
 import { ed25519CredentialSchema, networkIdSchema, recordIdSchema } from './records/fields.ts';
 
 /** Longest a node holds a `results` request open, in milliseconds. */
 export const maxResultsWaitMs = 25_000;
-
-const logSchema = z.array(envelopeSchema).min(1).max(maxLogEnvelopes);
 
 export const doorRequestSchema = z.discriminatedUnion('method', [
   /** Evidence for a request; the answer comes after it is durably stored. */

@@ -1,10 +1,8 @@
 // What owners hand to the operators of nodes as a file, past a coordinator that may keep it back. Form only: whoever takes it
 // verifies the records in it.
 import * as z from 'zod';
-import { maxLogEnvelopes } from './authorize.ts';
+import { logSchema } from './authorize.ts';
 import { envelopeSchema } from './records/envelope.ts';
-
-const logSchema = z.array(envelopeSchema).min(1).max(maxLogEnvelopes);
 
 export const handedSchema = z.discriminatedUnion('type', [
   /** A workspace's log, and of a child workspace its parent's. */

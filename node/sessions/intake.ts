@@ -28,7 +28,7 @@ import { SeenEvidence } from './seen-evidence.ts';
 import type { StoredJob } from './context.ts';
 import type { SessionState } from './state.ts';
 import { type Body, parseJson } from './wire.ts';
-import type { LogOutcome } from './workspaces.ts';
+import { type LogOutcome, workspacesOf } from './workspaces.ts';
 
 /** What became of evidence that was handed in. */
 export interface IntakeResult {
@@ -248,10 +248,9 @@ export class Intake {
   }
 
   /** The logs in evidence that was verified may be newer than those that are known. */
-  async #observeLogs({ workspace, parent }: Authorisation, source: string): Promise<readonly LogOutcome[]> {
+  async #observeLogs(authorisation: Authorisation, source: string): Promise<readonly LogOutcome[]> {
     const outcomes: LogOutcome[] = [];
-    for (const one of parent === undefined ? [workspace] : [workspace, parent])
-      outcomes.push(await this.#observers.onLog(one, source));
+    for (const one of workspacesOf(authorisation)) outcomes.push(await this.#observers.onLog(one, source));
     return outcomes;
   }
 

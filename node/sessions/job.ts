@@ -131,6 +131,11 @@ export function describe(verdict: Verdict): string {
   }
 }
 
+/** Whether nobody has to decide anything any more: a delay, hours or a limit is in the way. */
+export function waitsForTime(verdict: Verdict): boolean {
+  return verdict.verdict === 'waiting' && verdict.missing.length === 0;
+}
+
 /** Why a request is not authorised; empty when it is. */
 export function describeJob(verdict: Verdict, obstacle: Obstacle | undefined): string {
   const blocked = obstacle === undefined ? '' : `${obstacle.code}: ${obstacle.message}`;

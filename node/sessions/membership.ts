@@ -22,7 +22,7 @@ import { acceptFrame, type Proposal } from './proposal.ts';
 import type { EcdsaSigner, SigningKeys } from './signing-keys.ts';
 import type { SessionState } from './state.ts';
 import { type Body, type FrameOf, type Propose, verifyFrame } from './wire.ts';
-import type { Obstacle } from './workspaces.ts';
+import { workspacesOf } from './workspaces.ts';
 
 /** Proposals of one leader that wait for their requests; they are of use for seconds only. */
 const maxHeld = 256;
@@ -122,7 +122,7 @@ export class Membership {
     // Before anything costly: a leader may have one attempt at a time.
     if (job !== undefined && this.#isBusy(job, from)) return this.#decline(job, attemptId, propose, 'busy');
     if (job === undefined || !this.#state.authorisedNow(job)) {
-      const reason = job?.obstacle && this.#obstructed(from, job.obstacle, propose);
+      const reason = job && this.#obstructed(from, job);
       if (job !== undefined && reason !== undefined) return this.#decline(job, attemptId, propose, reason);
       // Owners' rejections, of which the leader has not heard.
       this.#notices.tellAgainst(from, requestId);
@@ -149,11 +149,10 @@ export class Membership {
   }
 
   /** What of the workspace is in the way may be news to the leader too: it hears where this node stands. */
-  #obstructed(from: string, { code }: Obstacle, propose: Propose): Body<'decline'>['reason'] {
-    if (code === 'frozen_here') return 'paused';
-    const job = this.#state.jobs.get(propose.requestId);
-    const { workspace, parent } = job?.authorisation ?? {};
-    for (const one of [workspace, parent]) if (one !== undefined) this.#notices.tellHead(from, one.id);
+  #obstructed(from: string, { obstacle, authorisation }: Job): Body<'decline'>['reason'] | undefined {
+    if (obstacle === undefined) return undefined;
+    if (obstacle.code === 'frozen_here') return 'paused';
+    for (const { id } of workspacesOf(authorisation)) this.#notices.tellHead(from, id);
     return 'log_head';
   }
 

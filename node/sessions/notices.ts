@@ -4,7 +4,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
-import { maxLogEnvelopes } from '../../protocol/authorize.ts';
+import { logSchema } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { decision as decisionRecord } from '../../protocol/records/decision.ts';
 import {
@@ -49,7 +49,6 @@ export interface TakenDecision {
   readonly outcome: 'counted' | 'held' | 'late' | 'ignored';
 }
 
-const logSchema = z.array(envelopeSchema).min(1).max(maxLogEnvelopes);
 const decisionsSchema = z.array(envelopeSchema).min(1).max(maxTold);
 
 export class Notices {
@@ -71,9 +70,9 @@ export class Notices {
 
   /**
    * Takes a workspace's log. Durable when it resolves. Throws EvidenceError `bad_evidence` for one that does not stand,
-   * `busy` when it cannot be looked at now. `trusted`: the operator's own; there is always room for it.
+   * `busy` when it cannot be looked at now. There is always room for the operator's own.
    */
-  async takeLog(log: readonly Envelope[], source: string, trusted = false): Promise<TakenLog> {
+  async takeLog(log: readonly Envelope[], source: string): Promise<TakenLog> {
     const digest = bytesToHex(sha256(utf8ToBytes(JSON.stringify(log))));
     const seen = this.#seen.get(digest);
     if (seen !== undefined) return seen;
@@ -81,7 +80,8 @@ export class Notices {
     if (nothingNew !== undefined) return nothingNew;
     const workspace = await this.#replay(log, source);
     const { id } = workspace;
-    if (!trusted && this.#state.workspaces.known(id) === undefined) this.#requireRoom(workspace, source);
+    if (source !== operator && this.#state.workspaces.known(id) === undefined)
+      this.#requireRoom(workspace, source);
     const outcome = await this.observe(workspace, source);
     const taken = { workspaceId: id, outcome };
     // What it comes to the next time.
@@ -195,11 +195,11 @@ export class Notices {
   async onDecisions(from: string, { requestId, decisions }: Body<'decisions'>): Promise<void> {
     const parsed = decisionsSchema.safeParse(parseJson(decisions));
     if (!parsed.success) throw new SessionError('malformed_message', `${from} sent decisions that are none`);
-    await this.#take(requestId, parsed.data, from, false);
+    await this.#take(requestId, parsed.data, from);
   }
 
   /** Takes decisions on any requests from the operator; each is verified by itself. */
-  async takeDecisions(envelopes: readonly Envelope[], source: string): Promise<readonly TakenDecision[]> {
+  async takeDecisions(envelopes: readonly Envelope[]): Promise<readonly TakenDecision[]> {
     const { networkId } = this.#state.context;
     const bySubject = new Map<Hex, Envelope[]>();
     for (const [index, envelope] of envelopes.entries()) {
@@ -211,8 +211,7 @@ export class Notices {
       }
     }
     const taken: TakenDecision[] = [];
-    for (const [requestId, about] of bySubject)
-      taken.push(...(await this.#take(requestId, about, source, true)));
+    for (const [requestId, about] of bySubject) taken.push(...(await this.#take(requestId, about, operator)));
     return taken;
   }
 
@@ -220,27 +219,34 @@ export class Notices {
     requestId: Hex,
     envelopes: readonly Envelope[],
     source: string,
-    trusted: boolean,
   ): Promise<readonly TakenDecision[]> {
     const { context } = this.#state;
     const job = this.#state.jobs.get(requestId);
-    if (job === undefined && (await context.store.resultOf(requestId)) === undefined)
-      return this.#hold(requestId, envelopes, source, trusted);
-    const outcome = job === undefined ? 'late' : undefined;
-    if (job !== undefined) {
-      try {
-        await this.#intake.take(requestId, { ...job.evidence, decisions: [...envelopes] }, source);
-      } catch (error) {
-        // That it is rejected now is what they are for.
-        if (!(error instanceof EvidenceError) || error.code === 'busy') throw error;
-      }
+    if (job === undefined) {
+      const isLate = (await context.store.resultOf(requestId)) !== undefined;
+      return isLate
+        ? this.#taken(requestId, envelopes, () => 'late')
+        : this.#hold(requestId, envelopes, source);
     }
-    const counts = new Set(job?.evidence.decisions.map(({ bytes }) => bytes));
+    try {
+      await this.#intake.take(requestId, { ...job.evidence, decisions: [...envelopes] }, source);
+    } catch (error) {
+      // That it is rejected now is what they are for.
+      if (!(error instanceof EvidenceError) || error.code === 'busy') throw error;
+    }
+    const counts = new Set(job.evidence.decisions.map(({ bytes }) => bytes));
+    return this.#taken(requestId, envelopes, ({ bytes }) => (counts.has(bytes) ? 'counted' : 'ignored'));
+  }
+
+  /** What became of those that are decisions on this request. */
+  #taken(
+    requestId: Hex,
+    envelopes: readonly Envelope[],
+    outcomeOf: (envelope: Envelope) => TakenDecision['outcome'],
+  ): readonly TakenDecision[] {
     return envelopes.flatMap((envelope) => {
       const made = this.#read(requestId, envelope);
-      return made === undefined
-        ? []
-        : [{ ...made, outcome: outcome ?? (counts.has(envelope.bytes) ? 'counted' : 'ignored') }];
+      return made === undefined ? [] : [{ ...made, outcome: outcomeOf(envelope) }];
     });
   }
 
@@ -262,7 +268,6 @@ export class Notices {
     requestId: Hex,
     envelopes: readonly Envelope[],
     source: string,
-    trusted: boolean,
   ): Promise<readonly TakenDecision[]> {
     const { networkId } = this.#state.context;
     const sound = envelopes.filter((envelope) => {
@@ -273,15 +278,12 @@ export class Notices {
       this.#state.jobs.has(requestId) ? undefined : this.#held.keep(requestId, sound, source),
     );
     // It came meanwhile.
-    if (fresh === undefined) return this.#take(requestId, envelopes, source, trusted);
-    if (trusted) this.tell(requestId, sound);
+    if (fresh === undefined) return this.#take(requestId, envelopes, source);
+    if (source === operator) this.tell(requestId, sound);
     const held = this.#held.about(requestId);
-    return envelopes.flatMap((envelope) => {
-      const made = this.#read(requestId, envelope);
-      return made === undefined
-        ? []
-        : [{ ...made, outcome: held.some((one) => sameEnvelope(one, envelope)) ? 'held' : 'ignored' }];
-    });
+    return this.#taken(requestId, envelopes, (envelope) =>
+      held.some((one) => sameEnvelope(one, envelope)) ? 'held' : 'ignored',
+    );
   }
 
   /** Tells all parties, or one, of decisions that take something back. */
@@ -318,7 +320,13 @@ export class Notices {
     for (let index = 0; index < heads.length; index += maxTold)
       this.#state.send(party, 'heads', { heads: heads.slice(index, index + maxTold) });
     const requests = new Set([...this.#held.requestIds(), ...this.#state.jobs.keys()]);
-    const told = [...requests].filter((requestId) => this.#against(requestId).length > 0);
-    for (const requestId of told.slice(0, maxToldRequests)) this.tellAgainst(party, requestId);
+    let told = 0;
+    for (const requestId of requests) {
+      const against = this.#against(requestId);
+      if (against.length === 0) continue;
+      this.tell(requestId, against, party);
+      told += 1;
+      if (told === maxToldRequests) break;
+    }
   }
 }

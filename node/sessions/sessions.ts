@@ -201,27 +201,25 @@ export class Sessions {
   async submitLog(log: readonly Envelope[], parentLog?: readonly Envelope[]): Promise<readonly TakenLog[]> {
     const { length } = JSON.stringify([log, parentLog]);
     await this.#admission.turn(connector, costOfEvidence(length));
-    return this.#takeLogs([log, parentLog], connector, false);
+    return this.#takeLogs([log, parentLog], connector);
   }
 
   /** As `submitLog`, from the operator. */
   importLog(log: readonly Envelope[], parentLog?: readonly Envelope[]): Promise<readonly TakenLog[]> {
-    return this.#takeLogs([log, parentLog], operator, true);
+    return this.#takeLogs([log, parentLog], operator);
   }
 
   /** Takes decisions on any requests from the operator. Throws EvidenceError `bad_evidence`. */
   importDecisions(decisions: readonly Envelope[]): Promise<readonly TakenDecision[]> {
-    return this.#notices.takeDecisions(decisions, operator);
+    return this.#notices.takeDecisions(decisions);
   }
 
   async #takeLogs(
     logs: readonly (readonly Envelope[] | undefined)[],
     source: string,
-    trusted: boolean,
   ): Promise<readonly TakenLog[]> {
     const taken: TakenLog[] = [];
-    for (const log of logs)
-      if (log !== undefined) taken.push(await this.#notices.takeLog(log, source, trusted));
+    for (const log of logs) if (log !== undefined) taken.push(await this.#notices.takeLog(log, source));
     return taken;
   }
 

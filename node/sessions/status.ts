@@ -3,7 +3,7 @@
 import type { Hex } from '../../protocol/hex.ts';
 import { timestamp } from '../../protocol/records/fields.ts';
 import { leaderOrder, setSize } from './attempt.ts';
-import type { Job, LastAbort } from './job.ts';
+import { type Job, type LastAbort, waitsForTime } from './job.ts';
 import type { LiveAttempt } from './live-attempt.ts';
 import type { SessionState } from './state.ts';
 
@@ -92,8 +92,7 @@ function owed(party: string, up: ReadonlySet<string>): Owed {
 function waiting(job: Job, state: SessionState): Waiting {
   if (job.obstacle !== undefined) return { for: 'workspace', code: job.obstacle.code };
   if (!job.authorised) {
-    const verdict = state.verdictOn(job);
-    if (verdict.verdict !== 'waiting' || verdict.missing.length > 0) return { for: 'approvals' };
+    if (!waitsForTime(state.verdictOn(job))) return { for: 'approvals' };
     return { for: 'time', ...(job.until !== undefined && { until: timestamp(job.until) }) };
   }
   if (state.paused) return { for: 'resume' };

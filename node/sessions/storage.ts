@@ -3,7 +3,7 @@ import { type Evidence, evidenceSchema } from '../../protocol/authorize.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
 import { type KeyringRoster, partyIndex } from '../../protocol/records/keyring-roster.ts';
 import { keyTypeSchema } from '../../protocol/keys/key-type.ts';
-import { type Envelope, envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
+import { envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
 import * as z from 'zod';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import type { Origin } from '../../protocol/records/request.ts';
@@ -122,7 +122,7 @@ export function sessionStore(store: NodeStore, roster: KeyringRoster, self: stri
     heads: async () => (await store.heads()).map((head) => readHead(head, store.networkId)),
     logOf: async (workspaceId) => {
       const head = await store.head(workspaceId);
-      return head && (logSchema.parse(head.log) satisfies readonly Envelope[]);
+      return head && logSchema.parse(head.log);
     },
     rememberFork: (proof) => store.rememberFork(proof),
     forks: () => store.forks(),

@@ -28,6 +28,13 @@ export interface WorkspaceStatus {
   readonly frozen?: { readonly since: string; readonly reason?: string };
 }
 
+type Asked = Pick<Authorisation, 'workspace' | 'parent'>;
+
+/** The workspace that asks, and its parent, when it has one. */
+export function workspacesOf({ workspace, parent }: Asked): readonly Workspace[] {
+  return parent === undefined ? [workspace] : [workspace, parent];
+}
+
 export class Workspaces {
   readonly #context: SessionContext;
   readonly #known = new Map<Hex, KnownLog>();
@@ -79,6 +86,7 @@ export class Workspaces {
     const known = this.#known.get(id);
     const compared = known && compareLogs(known, workspace);
     if (known && compared?.relation === 'fork') {
+      if (this.#forks.has(id)) return 'fork';
       const { common, known: own, received } = compared;
       const logs = [(await store.logOf(id)) ?? [], workspace.log] as const;
       const proof: ForkProof = {
@@ -91,19 +99,9 @@ export class Workspaces {
         open: true,
       };
       // At once: what is signed while a disk is slow would be signed on one owner's word against another's.
-      const isNew = !this.#forks.has(id);
-      if (isNew) this.#forks.set(id, proof);
-      if (isNew) {
-        log('session.incident', {
-          code: 'fork',
-          workspaceId: id,
-          seq: common.seq + 1,
-          own,
-          received,
-          source,
-        });
-        await store.rememberFork(proof);
-      }
+      this.#forks.set(id, proof);
+      log('session.incident', { code: 'fork', workspaceId: id, seq: common.seq + 1, own, received, source });
+      await store.rememberFork(proof);
       return 'fork';
     }
     if (compared && compared.relation !== 'newer') return compared.relation;
@@ -121,8 +119,8 @@ export class Workspaces {
   }
 
   /** Why nothing may be signed now for what this asks for, whatever its evidence says. */
-  obstacle({ workspace, parent }: Pick<Authorisation, 'workspace' | 'parent'>): Obstacle | undefined {
-    for (const { id, head } of parent === undefined ? [workspace] : [workspace, parent]) {
+  obstacle(asked: Asked): Obstacle | undefined {
+    for (const { id, head } of workspacesOf(asked)) {
       const freeze = this.#freezes.get(id);
       if (freeze !== undefined) {
         const why = freeze.reason === undefined ? '' : `: ${freeze.reason}`;

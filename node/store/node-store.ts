@@ -138,6 +138,7 @@ export class NodeStore {
 
   readonly #bootMark: string;
   #restored = false;
+  #boots: Promise<unknown> = Promise.resolve();
 
   private constructor(
     journal: Journal,
@@ -200,7 +201,14 @@ export class NodeStore {
    * start left beside it, or that mark is gone, the folder was restored from a backup: then debits count as forgotten from
    * `now` on, in milliseconds since 1970, as durably as the number.
    */
-  async nextBoot(now = Date.now()): Promise<number> {
+  nextBoot(now = Date.now()): Promise<number> {
+    // One after the other: each compares the mark with what the one before it has written.
+    const counted = this.#boots.then(() => this.#countBoot(now));
+    this.#boots = counted.catch(() => undefined);
+    return counted;
+  }
+
+  async #countBoot(now: number): Promise<number> {
     const mark = await readBootMark(this.#bootMark);
     const count = await this.#journal.change('boot', (change) => {
       const known = change.get(bootKind, only);
