@@ -10,6 +10,7 @@ import {
 } from '../protocol/authorize.ts';
 import { fromHex, type Hex } from '../protocol/hex.ts';
 import { addressesOf } from '../protocol/keys/key-type.ts';
+import type { Missing } from '../protocol/policy/judge.ts';
 import { envelopeId, readContent } from '../protocol/records/envelope.ts';
 import { timeOf, timestamp } from '../protocol/records/fields.ts';
 import { fingerprint } from '../protocol/records/keyring-roster.ts';
@@ -20,7 +21,7 @@ import { CliError } from './errors.ts';
 import { summaryOf } from './item-summary.ts';
 import { nonceWarnings } from './nonce-conflicts.ts';
 import { fields } from './output.ts';
-import { checkTrusted, type WorkspaceSession } from './session.ts';
+import { checkTrusted, requireSame, type WorkspaceSession } from './session.ts';
 
 export interface JudgedAction {
   readonly requestId: Hex;
@@ -38,14 +39,7 @@ export async function fetchAction(
   const { client, networkId, workspaceId } = session;
   const { evidence } = await client.call('action_get', { requestId }, { signal: context.signal });
   const workspace = checkTrusted(openWorkspace(evidence.log, networkId), workspaceId);
-  const id = envelopeId(evidence.request, networkId);
-  if (id !== requestId) {
-    throw new CliError(
-      'failed',
-      `the coordinator answered with request ${id} when asked for ${requestId}`,
-      'do not use this coordinator, and ask its operator',
-    );
-  }
+  requireSame(envelopeId(evidence.request, networkId), requestId, 'request');
   return {
     requestId,
     workspace,
@@ -86,6 +80,14 @@ export async function actionWarnings(
   return await nonceWarnings(context, session, workspace, all, requestId);
 }
 
+export const doneWords = { approve: 'approved', reject: 'rejected', withdraw: 'taken back' } as const;
+
+/** Which approvals a rule still wants, and of whom. */
+export function missingLine({ rule, need, have, from }: Missing): string {
+  const names = have.join(', ') || 'nobody yet';
+  return `rule ${rule}: ${have.length} of ${need} (${names}), may decide: ${from.join(', ')}`;
+}
+
 /** Decisions that count, in the order in which they came. */
 function decisionLines(action: JudgedAction, authorisation: Authorisation, networkId: string): string[] {
   return action.evidence.decisions.flatMap((envelope) => {
@@ -97,8 +99,7 @@ function decisionLines(action: JudgedAction, authorisation: Authorisation, netwo
           : made.decision === 'withdraw' || made.reason === undefined
             ? ''
             : `(${made.reason})`;
-      const done = { approve: 'approved', reject: 'rejected', withdraw: 'taken back' }[made.decision];
-      return [`${done} by ${made.principal} ${more}`.trimEnd()];
+      return [`${doneWords[made.decision]} by ${made.principal} ${more}`.trimEnd()];
     } catch {
       return []; // Named among what was ignored.
     }
@@ -155,13 +156,7 @@ export function actionLines(
     ...fields([
       ['WARNING', warnings],
       ['policy', verdict.verdict === 'authorised' ? 'satisfied' : undefined],
-      [
-        'missing',
-        missing.map(
-          ({ rule, need, have, from }) =>
-            `rule ${rule}: ${have.length} of ${need} (${have.join(', ') || 'nobody yet'}), may decide: ${from.join(', ')}`,
-        ),
-      ],
+      ['missing', missing.map(missingLine)],
       ['waits for', holds.map(({ rule, hold, detail }) => `rule ${rule}: ${hold}: ${detail}`)],
       ['decisions', decisionLines(action, authorisation, networkId)],
       ['ignored', [...ignored]],

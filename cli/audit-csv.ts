@@ -60,7 +60,9 @@ export function csvRows(audited: AuditedRequest): string[] {
     'approved by': approvedBy.join('; '),
   };
   const rows = request.kind === 'key' ? [keyRow(audited)] : itemRows(audited);
-  return rows.map((row) => line(columns.map((column) => ({ ...base, ...row })[column] ?? '')));
+  return rows
+    .map((row): Row => ({ ...base, ...row }))
+    .map((row) => line(columns.map((column) => row[column] ?? '')));
 }
 
 function addressText(keyType: Parameters<typeof addressesOf>[0], publicKey: string): string {

@@ -42,14 +42,10 @@ const remedies: Readonly<Record<AuditError['code'], string>> = {
  * relied on before that. Throws CliError `failed` naming the first wrong line, and the system's errors.
  */
 export async function* readAudit(path: string, workspaceId: Hex): AsyncGenerator<AuditedRequest, Audited> {
-  let seen: AuditedRequest | undefined;
-  const reader = new AuditReader({ workspaceId }, (request) => (seen = request));
+  const reader = new AuditReader({ workspaceId });
   try {
     for await (const line of linesOf(path)) {
-      seen = undefined;
-      reader.take(line);
-      // Set by the line that was just taken, if it holds a request.
-      const request = seen as AuditedRequest | undefined;
+      const request = reader.take(line);
       if (request !== undefined) yield request;
     }
     return reader.finish();

@@ -10,7 +10,8 @@ import type { ChangeView, RequestView } from '../protocol/rpc.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { allPages } from './ids.ts';
-import type { WorkspaceSession } from './session.ts';
+import { isFinal } from './requests.ts';
+import { requireSame, type WorkspaceSession } from './session.ts';
 
 /** Something that ended. Its records are only fetched when it is written. */
 export interface Ended {
@@ -24,9 +25,6 @@ export interface Ended {
 
 /** A million requests, in pages of 200. */
 const maxPages = 5000;
-
-const isFinal = ({ state }: RequestView | ChangeView): boolean =>
-  state === 'fulfilled' || state === 'rejected';
 
 /** Changes before requests that ended at the same time: these may have ended because of them. */
 function compare(one: Ended, other: Ended): number {
@@ -53,13 +51,8 @@ export async function listEnded(
   { client, workspaceId, networkId }: WorkspaceSession,
 ): Promise<Ended[]> {
   const { signal } = context;
-  const page = (after: string | undefined) => ({
-    workspaceId,
-    limit: 200,
-    ...(after !== undefined && { after }),
-  });
-  const requests = await allPages(async (after): Promise<{ items: Ended[]; next?: string | undefined }> => {
-    const { items, next } = await client.call('sign_list', page(after), { signal });
+  const requests = await allPages(async (page): Promise<{ items: Ended[]; next?: string | undefined }> => {
+    const { items, next } = await client.call('sign_list', { workspaceId, ...page }, { signal });
     const ended = items.filter(isFinal).map(({ requestId, updated }) => ({
       id: requestId,
       kind: 'request' as const,
@@ -69,8 +62,8 @@ export async function listEnded(
     }));
     return { items: ended, next };
   }, maxPages);
-  const changes = await allPages(async (after): Promise<{ items: Ended[]; next?: string | undefined }> => {
-    const { items, next } = await client.call('change_list', page(after), { signal });
+  const changes = await allPages(async (page): Promise<{ items: Ended[]; next?: string | undefined }> => {
+    const { items, next } = await client.call('change_list', { workspaceId, ...page }, { signal });
     const ended = items.filter(isFinal).map(({ changeId, updated, state, change }) => ({
       id: changeId,
       kind: 'change' as const,
@@ -128,10 +121,4 @@ function endOf({ state, updated, reason }: RequestView | ChangeView) {
   if (state !== 'fulfilled' && state !== 'rejected')
     throw new CliError('failed', `what had ended is ${state} again`, "ask the coordinator's operator");
   return { at: updated, state, ...(reason && { reason: { ...reason } }) };
-}
-
-function requireSame(got: Hex, asked: Hex, what: string): void {
-  if (got === asked) return;
-  const message = `the coordinator answered with ${what} ${got} when asked for ${asked}`;
-  throw new CliError('failed', message, 'do not use this coordinator, and ask its operator');
 }

@@ -16,10 +16,11 @@ import {
   type Workspace,
 } from '../protocol/records/workspace.ts';
 import type { ChangeView } from '../protocol/rpc.ts';
+import { doneWords, missingLine } from './action.ts';
 import type { CommandContext } from './context.ts';
 import { CliError } from './errors.ts';
 import { fields } from './output.ts';
-import { checkTrusted, trustedWorkspace, type WorkspaceSession } from './session.ts';
+import { checkTrusted, requireSame, trustedWorkspace, type WorkspaceSession } from './session.ts';
 
 export interface JudgedChange {
   readonly view: ChangeView;
@@ -40,12 +41,7 @@ export async function fetchChange(
   const { view, log } = await client.call('change_get', { changeId }, { signal: context.signal });
   const workspace = checkTrusted(openWorkspace(log, networkId), workspaceId);
   const opened = openChange(workspace, view.change, networkId);
-  if (opened.record.id !== changeId)
-    throw new CliError(
-      'failed',
-      `the coordinator answered with change ${opened.record.id} when asked for ${changeId}`,
-      'do not use this coordinator, and ask its operator',
-    );
+  requireSame(opened.record.id, changeId, 'change');
   const { decisions } = view;
   const { judged, positions } = judgeChange(workspace, opened, decisions, networkId, context.now());
   return { view, workspace, opened, decisions, judged, ignored: positions.ignored };
@@ -120,8 +116,7 @@ function decisionLines({ workspace, opened, decisions }: JudgedChange, networkId
   return decisions.flatMap((envelope) => {
     try {
       const { decision } = readDecisionOn(opened.record.id, envelope, workspace, networkId);
-      const done = { approve: 'approved', reject: 'rejected', withdraw: 'taken back' }[decision.decision];
-      return [`${done} by ${decision.principal}`];
+      return [`${doneWords[decision.decision]} by ${decision.principal}`];
     } catch {
       return []; // Named among what was ignored.
     }
@@ -155,15 +150,7 @@ export function changeLines(change: JudgedChange, networkId: string): string[] {
             ? 'satisfied'
             : undefined,
       ],
-      [
-        'missing',
-        judged.verdict === 'waiting'
-          ? judged.missing.map(
-              ({ rule, need, have, from }) =>
-                `rule ${rule}: ${have.length} of ${need} (${have.join(', ') || 'nobody yet'}), may decide: ${from.join(', ')}`,
-            )
-          : [],
-      ],
+      ['missing', judged.verdict === 'waiting' ? judged.missing.map(missingLine) : []],
       ['decisions', decisionLines(change, networkId)],
       ['ignored', [...ignored]],
     ]),

@@ -35,14 +35,9 @@ export async function findAction(
   const whole = wholeId(text);
   if (whole !== undefined)
     return { id: whole, kind: (await isChange(context, session, whole)) ? 'change' : 'request' };
-  const pageAfter = (after: string | undefined) => ({
-    workspaceId,
-    limit: 200,
-    ...(after !== undefined && { after }),
-  });
   const { signal } = context;
-  const requests = await allPages((after) => client.call('sign_list', pageAfter(after), { signal }));
-  const changes = await allPages((after) => client.call('change_list', pageAfter(after), { signal }));
+  const requests = await allPages((page) => client.call('sign_list', { workspaceId, ...page }, { signal }));
+  const changes = await allPages((page) => client.call('change_list', { workspaceId, ...page }, { signal }));
   const changeIds = changes.map(({ changeId }) => changeId);
   const id = uniqueId(
     text,

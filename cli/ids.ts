@@ -4,20 +4,23 @@ import { recordIdSchema } from '../protocol/records/fields.ts';
 import { CliError } from './errors.ts';
 
 const mostPages = 200;
+/** Items that a coordinator gives at once. */
+const limit = 200;
 /** Fewer digits match too easily by accident. */
 const minDigits = 4;
 
 /** All items of a list that comes in pages. Throws CliError `failed` when a coordinator's pages do not end. */
 export async function allPages<Item>(
-  fetchPage: (
-    after: string | undefined,
-  ) => Promise<{ readonly items: readonly Item[]; readonly next?: string | undefined }>,
+  fetchPage: (page: {
+    readonly limit: number;
+    readonly after?: string;
+  }) => Promise<{ readonly items: readonly Item[]; readonly next?: string | undefined }>,
   maxPages = mostPages,
 ): Promise<Item[]> {
   const items: Item[] = [];
   let after: string | undefined;
   for (let page = 0; page < maxPages; page += 1) {
-    const { items: more, next } = await fetchPage(after);
+    const { items: more, next } = await fetchPage({ limit, ...(after !== undefined && { after }) });
     items.push(...more);
     if (next === undefined || next === after) return items;
     after = next;

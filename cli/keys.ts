@@ -1,6 +1,7 @@
 // Keys of the trusted workspace, proven from the records of their makers. What a coordinator says of a key is only used
 // to find it.
 import { type ProvenKey, VerificationError, verifyKeyView } from '../client/verify.ts';
+import { policyOfKey } from '../protocol/authorize.ts';
 import type { Hex } from '../protocol/hex.ts';
 import type { Policy } from '../protocol/policy/schema.ts';
 import type { Workspace } from '../protocol/records/workspace.ts';
@@ -15,12 +16,8 @@ export async function listKeys(
   context: CommandContext,
   { client, workspaceId }: WorkspaceSession,
 ): Promise<KeyView[]> {
-  return await allPages((after) =>
-    client.call(
-      'key_list',
-      { workspaceId, limit: 200, ...(after !== undefined && { after }) },
-      { signal: context.signal },
-    ),
+  return await allPages((page) =>
+    client.call('key_list', { workspaceId, ...page }, { signal: context.signal }),
   );
 }
 
@@ -73,12 +70,9 @@ export async function ownPolicy(
   proven: ProvenKey,
 ): Promise<Policy | undefined> {
   const { key } = proven;
-  const own = workspace.keyPolicies.get(key.id) ?? key.policy;
-  if (own !== undefined || key.origin === undefined) return own;
-  const { parent } = key.origin;
-  return (
-    workspace.keyPolicies.get(parent) ?? (await fetchKey(context, session, workspace, parent)).key.policy
-  );
+  const known = policyOfKey(key, workspace, new Map());
+  if (known !== undefined || key.origin === undefined) return known;
+  return (await fetchKey(context, session, workspace, key.origin.parent)).key.policy;
 }
 
 /** A proven key by its whole id. Throws VerificationError, RpcClientError. */

@@ -63,12 +63,8 @@ async function openRequests(
 ): Promise<RequestView[]> {
   const views = [];
   for (const state of ['partial', 'pending'] as const) {
-    const some = await allPages((after) =>
-      client.call(
-        'sign_list',
-        { workspaceId, state, limit: 200, ...(after !== undefined && { after }) },
-        { signal: context.signal },
-      ),
+    const some = await allPages((page) =>
+      client.call('sign_list', { workspaceId, state, ...page }, { signal: context.signal }),
     );
     views.push(...some);
   }

@@ -3,8 +3,6 @@ import { adminPolicySchema, type Policy, policySchema } from '../protocol/policy
 import { CliError } from './errors.ts';
 import { complaint, readYaml } from './yaml-file.ts';
 
-export { describePolicy } from '../protocol/policy/explain.ts';
-
 /** What a policy is for: requests, or changes of the workspace itself. */
 export type PolicyUse = 'sign' | 'admin';
 

@@ -22,12 +22,8 @@ export async function findRequest(
 ): Promise<Hex> {
   const whole = wholeId(text);
   if (whole !== undefined) return whole;
-  const views = await allPages((after) =>
-    client.call(
-      'sign_list',
-      { workspaceId, limit: 200, ...(after !== undefined && { after }) },
-      { signal: context.signal },
-    ),
+  const views = await allPages((page) =>
+    client.call('sign_list', { workspaceId, ...page }, { signal: context.signal }),
   );
   return uniqueId(
     text,

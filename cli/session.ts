@@ -130,3 +130,10 @@ export function checkTrusted(workspace: Workspace, workspaceId: Hex): Workspace 
     'do not use this coordinator, and ask its operator',
   );
 }
+
+/** Throws CliError `failed` when the coordinator answered with another thing than it was asked for. */
+export function requireSame(got: Hex, asked: Hex, what: string): void {
+  if (got === asked) return;
+  const message = `the coordinator answered with ${what} ${got} when asked for ${asked}`;
+  throw new CliError('failed', message, 'do not use this coordinator, and ask its operator');
+}

@@ -4,13 +4,11 @@ import {
   type Authorisation,
   authorize,
   type Evidence,
-  levelsFor,
-  policyOfKey,
+  openAsked,
   positionsOf,
 } from '../protocol/authorize.ts';
-import type { Hex } from '../protocol/hex.ts';
+import { kindsOfCredentials } from '../protocol/decisions.ts';
 import { KeyProofs } from '../protocol/key-proofs.ts';
-import { keyRequestFacts, policyFacts } from '../protocol/policy/facts.ts';
 import {
   judgePlan,
   type LedgerEntry,
@@ -19,8 +17,8 @@ import {
   type Standing,
 } from '../protocol/policy/judge.ts';
 import { type Denial, planPolicy, type PlannedFor } from '../protocol/policy/plan.ts';
-import type { CredentialType, Policy } from '../protocol/policy/schema.ts';
-import { credentialType, timeOf, timestamp } from '../protocol/records/fields.ts';
+import type { Policy } from '../protocol/policy/schema.ts';
+import { type Credential, timeOf, timestamp } from '../protocol/records/fields.ts';
 import type { Workspace } from '../protocol/records/workspace.ts';
 import type { RequestView } from '../protocol/rpc.ts';
 import type { CommandContext } from './context.ts';
@@ -33,10 +31,8 @@ export type Simulated = { readonly verdict: 'denied'; readonly denial: Denial } 
 export function levelsWith(
   policy: Policy | undefined,
   workspace: Workspace,
-  parent: Workspace | undefined,
-  ofKey: Policy | undefined,
+  levels: PlannedFor['levels'],
 ): PlannedFor['levels'] {
-  const levels = levelsFor(workspace, parent, ofKey);
   const [nearest, ...outer] = levels;
   if (policy === undefined) return levels;
   if (nearest === undefined) return [{ policy, owners: workspace.owners.map(({ name }) => name) }];
@@ -50,19 +46,14 @@ export function simulate(items: readonly PlannedFor[], standing: Standing, momen
 
 /** The items of a request as policies see them, with another policy in place of the nearest one of each. */
 export function plannedItems(
-  { request, items, workspace, parent, keyring }: Authorisation,
-  { keys: entries }: Evidence,
+  { request, workspace, parent, keyring }: Authorisation,
+  { keys }: Evidence,
   policy: Policy | undefined,
   networkId: string,
 ): PlannedFor[] {
-  if (request.kind === 'key')
-    return [{ facts: keyRequestFacts, levels: levelsWith(policy, workspace, parent, undefined) }];
-  const keys = new KeyProofs(entries, keyring, networkId).all();
-  return items.map(({ key, payload }) => ({
-    keyId: key.id,
-    facts: policyFacts(payload.facts),
-    levels: levelsWith(policy, workspace, parent, policyOfKey(key, workspace, keys)),
-  }));
+  const proofs = new KeyProofs(keys, keyring, networkId);
+  const { toPlan } = openAsked(request, { workspace, parent, keyring }, proofs);
+  return toPlan.map((item) => ({ ...item, levels: levelsWith(policy, workspace, item.levels) }));
 }
 
 /** Those of the names that are owners of the workspace or its parent, with all kinds of credentials that they have. */
@@ -70,11 +61,10 @@ export function deciding(
   { workspace, parent }: TrustedFamily,
   names: readonly string[],
 ): Standing['approved'] {
-  const kinds = new Map<string, CredentialType[]>();
+  const credentialsOf = new Map<string, Credential[]>();
   for (const { name, credentials } of [...workspace.owners, ...(parent?.owners ?? [])])
-    if (names.includes(name))
-      kinds.set(name, [...new Set([...(kinds.get(name) ?? []), ...credentials.map(credentialType)])]);
-  return kinds;
+    if (names.includes(name)) credentialsOf.set(name, [...(credentialsOf.get(name) ?? []), ...credentials]);
+  return new Map([...credentialsOf].map(([name, all]) => [name, kindsOfCredentials(all)]));
 }
 
 export interface PastRequest {
@@ -105,12 +95,8 @@ export async function pastRequests(
   since: number,
 ): Promise<PastRequest[]> {
   const { client, workspaceId } = session;
-  const views = await allPages((after) =>
-    client.call(
-      'sign_list',
-      { workspaceId, limit: 200, ...(after !== undefined && { after }) },
-      { signal: context.signal },
-    ),
+  const views = await allPages((page) =>
+    client.call('sign_list', { workspaceId, ...page }, { signal: context.signal }),
   );
   const past: PastRequest[] = [];
   for (const view of views.filter(({ created }) => timeOf(created) >= since)) {
@@ -177,6 +163,3 @@ export function verdictLines(simulated: Simulated): string[] {
       ];
   }
 }
-
-/** Ids of the requests in a moment that is only thought of. */
-export const noRequest: Hex = `0x${'00'.repeat(32)}`;

@@ -5,6 +5,7 @@ import { toHex } from '../protocol/hex.ts';
 import { addressesOf } from '../protocol/keys/key-type.ts';
 import { type Payload, PayloadError, type PayloadKey } from '../protocol/payloads/payload.ts';
 import type { BuildLifetime } from '../protocol/payloads/solana-build.ts';
+import { baseUnits } from '../protocol/policy/decimal.ts';
 import { tokenTransferMessage, transferMessage } from '../protocol/payloads/solana-transfer.ts';
 import { CliError } from './errors.ts';
 
@@ -76,7 +77,7 @@ export function asksForTransfer(options: TransferOptions & { payload?: string; k
 }
 
 /** Base units of a decimal amount. Throws CliError `usage`. */
-function baseUnits(text: string, decimals: number, unit: string): bigint {
+function unitsOf(text: string, decimals: number, unit: string): bigint {
   const [, whole, fraction = ''] = /^(\d{1,40})(?:\.(\d+))?$/.exec(text) ?? [];
   if (whole === undefined) {
     throw new CliError(
@@ -89,7 +90,7 @@ function baseUnits(text: string, decimals: number, unit: string): bigint {
     const most = `${unit} ${unit === 'SOL' ? 'has' : 'have'} ${decimals} decimals`;
     throw new CliError('usage', `${text} has ${fraction.length} decimals, and ${most}`, 'correct the amount');
   }
-  return BigInt(whole + fraction.padEnd(decimals, '0'));
+  return baseUnits(text, decimals);
 }
 
 function lifetimeOf(options: TransferOptions, own: string): BuildLifetime {
@@ -136,13 +137,13 @@ function build(options: TransferOptions, own: string): Uint8Array {
         '--decimals are those of a token',
         'add --token with the address of its mint',
       );
-    return transferMessage({ ...lifetime, from: own, to, lamports: baseUnits(transfer, solDecimals, 'SOL') });
+    return transferMessage({ ...lifetime, from: own, to, lamports: unitsOf(transfer, solDecimals, 'SOL') });
   }
   if (decimals === undefined) {
     const what = 'a transfer of tokens says how many decimals they have, and the network checks it';
     throw new CliError('usage', what, 'add --decimals, as "spl-token display MINT" shows them');
   }
-  const amount = baseUnits(transfer, decimals, 'these tokens');
+  const amount = unitsOf(transfer, decimals, 'these tokens');
   return tokenTransferMessage({ ...lifetime, from: own, to, mint: token, amount, decimals });
 }
 

@@ -1,9 +1,8 @@
 // A workspace as its verified log tells it, for people and scripts.
-import { policyWarnings } from '../protocol/policy/explain.ts';
+import { describePolicy, policyWarnings } from '../protocol/policy/explain.ts';
 import { defaultPolicy } from '../protocol/policy/schema.ts';
 import type { Workspace } from '../protocol/records/workspace.ts';
 import { fields } from './output.ts';
-import { describePolicy } from './policy-file.ts';
 
 export function workspaceLines(workspace: Workspace): string[] {
   const { owners, keyrings, parent, children, signPolicy, adminPolicy, keyPolicies, head } = workspace;

@@ -7,6 +7,7 @@ import { publicKeyOfInfo } from '../protocol/keys/p256.ts';
 import { type Credential, webauthnCredentialSchema } from '../protocol/records/credential.ts';
 import { walletRequestOf } from '../protocol/records/eip712.ts';
 import {
+  checkIntroducedKeys,
   type Envelope,
   envelopeSchema,
   readContent,
@@ -14,7 +15,7 @@ import {
   signedRecord,
 } from '../protocol/records/envelope.ts';
 import { ownerRecordOf } from '../protocol/records/owner-records.ts';
-import { checkCredential, signatureProblem, type SignedRecord } from '../protocol/records/signature.ts';
+import { signatureProblem, type SignedRecord } from '../protocol/records/signature.ts';
 import { type Assertion, encodeAssertion } from '../protocol/records/webauthn.ts';
 
 /** The credential of an Ethereum wallet's account, however its address is written. Throws TypeError for no address. */
@@ -78,11 +79,7 @@ function withSignature(
   };
   const signed = { ...envelope, signatures: [{ credential, signature }] };
   if (!envelopeSchema.safeParse(signed).success) fail('is not of the form that its credential makes');
-  try {
-    checkCredential(credential);
-  } catch (error) {
-    throw new RecordError('bad_key', envelope.type, `${credential}: ${(error as Error).message}`);
-  }
+  checkIntroducedKeys(envelope.type, [credential]);
   const problem = signatureProblem(record, credential, signature);
   if (problem !== undefined) fail(`does not verify: ${problem}`);
   if (envelope.signatures.some((entry) => entry.credential === credential)) return envelope;

@@ -261,7 +261,7 @@ export function buildChange(options: ChangeOptions, signer: Signer): BuiltRecord
   return built;
 }
 
-interface DecisionBase extends BuildOptions {
+export interface DecisionBase extends BuildOptions {
   /** The workspace at whose head it is decided. */
   readonly workspace: Pick<Workspace, 'id' | 'head' | 'owners'>;
   /** Of a child workspace that is under its parent's sign policy: the parent, whose owners decide on requests too. */

@@ -58,7 +58,6 @@ function parse<Value>(schema: z.ZodType<Value>, text: string, line: number): Val
 /** Takes the lines of a file one after the other, and keeps none of them. That nothing was left out, no file can tell. */
 export class AuditReader {
   readonly #trusted: Hex;
-  readonly #see: (request: AuditedRequest) => void;
   #header: AuditHeader | undefined;
   #workspace: Workspace | undefined;
   #prev = auditStart;
@@ -69,25 +68,22 @@ export class AuditReader {
   readonly #changes = { fulfilled: 0, rejected: 0 };
   readonly #requests = { fulfilled: 0, rejected: 0 };
 
-  /** `see` is given each request once its records hold. */
-  constructor(
-    trusted: { readonly workspaceId: Hex },
-    see: (request: AuditedRequest) => void = () => undefined,
-  ) {
+  constructor(trusted: { readonly workspaceId: Hex }) {
     this.#trusted = trusted.workspaceId;
-    this.#see = see;
   }
 
-  /** The next line, without its line feed. Throws AuditError. */
-  take(text: string): void {
+  /** The next line, without its line feed; returns the request in it, if any, whose records hold. Throws AuditError. */
+  take(text: string): AuditedRequest | undefined {
     this.#number += 1;
     const line = this.#number;
     if (this.#end !== undefined) throw new AuditError('malformed', line, 'there is more after the end');
+    let request: AuditedRequest | undefined;
     if (this.#header === undefined) this.#header = this.#readHeader(text);
     else if (text.startsWith('{"end"')) return this.#readEnd(text);
-    else this.#readEntry(text, this.#header);
+    else request = this.#readEntry(text, this.#header);
     this.#prev = chained(this.#prev, utf8ToBytes(text));
     this.#heads.push(toHex(this.#prev));
+    return request;
   }
 
   /** Once all lines were taken. Throws AuditError `malformed` when the last of them is missing. */
@@ -113,7 +109,7 @@ export class AuditReader {
     throw new AuditError('unproven', this.#number, message);
   }
 
-  #readEnd(text: string): void {
+  #readEnd(text: string): undefined {
     const { end, head } = parse(auditEndSchema, text, this.#number);
     if (end !== this.#number - 2 || head !== toHex(this.#prev)) {
       const message = 'the end does not fit what is before it: the file was changed or cut';
@@ -122,7 +118,7 @@ export class AuditReader {
     this.#end = head;
   }
 
-  #readEntry(text: string, { networkId }: AuditHeader): void {
+  #readEntry(text: string, { networkId }: AuditHeader): AuditedRequest | undefined {
     const line = this.#number;
     const { seq, prev, entry } = parse(auditLineSchema, text, line);
     if (seq !== line - 1 || prev !== toHex(this.#prev)) {
@@ -130,19 +126,19 @@ export class AuditReader {
       throw new AuditError('broken_chain', line, message);
     }
     try {
-      this.#follow(entry, networkId);
+      return this.#follow(entry, networkId);
     } catch (error) {
       throw new AuditError('unproven', line, (error as Error).message);
     }
   }
 
-  #follow(entry: AuditEntry, networkId: string): void {
+  #follow(entry: AuditEntry, networkId: string): AuditedRequest | undefined {
     if (entry.kind === 'genesis') {
       if (this.#workspace !== undefined) throw new TypeError('a second genesis');
       const workspace = openWorkspace([entry.genesis], networkId);
       if (workspace.id !== this.#trusted) throw new TypeError(`the genesis is of workspace ${workspace.id}`);
       this.#workspace = workspace;
-      return;
+      return undefined;
     }
     if (this.#workspace === undefined) throw new TypeError('it comes before the genesis');
     if (entry.kind === 'change') {
@@ -150,12 +146,12 @@ export class AuditReader {
       this.#once(id);
       this.#workspace = workspace;
       this.#changes[entry.state] += 1;
-      return;
+      return undefined;
     }
     const judged = judgeEnded(this.#workspace, entry, networkId);
     this.#once(judged.authorisation.requestId);
     this.#requests[entry.state] += 1;
-    this.#see({ line: this.#number, entry, ...judged });
+    return { line: this.#number, entry, ...judged };
   }
 
   #once(id: Hex): void {
@@ -170,8 +166,11 @@ export function verifyAudit(
   trusted: { readonly workspaceId: Hex },
   see?: (request: AuditedRequest) => void,
 ): Audited {
-  const reader = new AuditReader(trusted, see);
-  for (const line of lines) reader.take(line);
+  const reader = new AuditReader(trusted);
+  for (const line of lines) {
+    const request = reader.take(line);
+    if (request !== undefined) see?.(request);
+  }
   return reader.finish();
 }
 

@@ -102,7 +102,7 @@ export function simulateRequest(
     kindsOfCredentials(owners.find((owner) => owner.name === name)?.credentials ?? []);
   const approved = new Map([initiator, ...approvals].map((name) => [name, kinds(name)]));
   const created = timeOf(content.created);
-  const moment = { requestId: zero, now, created, firstSeen, ...(ledger && { ledger }) };
+  const moment = { requestId: noRequest, now, created, firstSeen, ...(ledger && { ledger }) };
   const judged = judgePlan(plan, { initiator, approved, rejected: new Map() }, moment);
   const expires = endOf(content, plan);
   switch (judged.verdict) {
@@ -117,4 +117,4 @@ export function simulateRequest(
 }
 
 /** No request has this id: none of its own debits are in the ledger. */
-const zero: Hex = `0x${'0'.repeat(64)}`;
+export const noRequest: Hex = `0x${'0'.repeat(64)}`;

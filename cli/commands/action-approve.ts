@@ -1,6 +1,6 @@
 // `countersign action approve`, `reject` and `withdraw`: an owner's signed decision on a request or a change.
 import { Command } from 'commander';
-import { type BuiltRecord, buildDecision, type DecisionOptions, longestDelay } from '../../client/records.ts';
+import { type BuiltRecord, buildDecision, type DecisionBase, longestDelay } from '../../client/records.ts';
 import { labelSchema } from '../../protocol/records/fields.ts';
 import { openWorkspace } from '../../protocol/records/workspace.ts';
 import { actionId } from '../../protocol/rpc.ts';
@@ -19,7 +19,9 @@ import { inWorkspace, type WorkspaceSession } from '../session.ts';
 
 /** An action with what a decision on it is made from. */
 interface Subject {
-  readonly base: Omit<DecisionOptions, 'decision'>;
+  readonly base: DecisionBase;
+  /** Milliseconds that it must wait before it can be signed. */
+  readonly delayMs?: number;
   readonly lines: () => Promise<readonly string[]>;
   /** Of a change: where in the log it would stand. */
   readonly change?: JudgedChange;
@@ -56,9 +58,9 @@ async function subjectOf(context: CommandContext, session: WorkspaceSession, tex
       ...base,
       workspace,
       decisions: evidence.decisions,
-      delayMs,
       ...(inherits && { parent }),
-    } as Subject['base'],
+    },
+    delayMs,
     lines: async () => {
       const authorisation = approvable(action);
       const warnings = await actionWarnings(context, session, action, authorisation);
@@ -120,15 +122,12 @@ export const actionApprove: CommandFactory = (context) =>
       .option('--second', 'although you approved another change at the same place of the log')
       .action(async (text: string, options: ApproveOptions) => {
         await inWorkspace(context, options, async (session) => {
-          const { base, lines, change } = await subjectOf(context, session, text);
+          const { base, delayMs = 0, lines, change } = await subjectOf(context, session, text);
           printNotes(context, await lines());
           const remember = change && (await guardChange(context, session, change, options.second));
           await confirm(context, 'Approve this?', options);
-          const lifetime = options.expires === undefined ? {} : { lifetimeMs: options.expires };
-          const built = buildDecision(
-            { ...base, ...lifetime, decision: 'approve' } as DecisionOptions,
-            session.signer,
-          );
+          const lifetime = options.expires !== undefined && { lifetimeMs: options.expires };
+          const built = buildDecision({ ...base, delayMs, ...lifetime, decision: 'approve' }, session.signer);
           await remember?.();
           await submit(context, session, options, built, 'approved');
         });
@@ -155,11 +154,8 @@ export const actionReject: CommandFactory = (context) =>
         await inWorkspace(context, options, async (session) => {
           // A rejection cannot do harm, so it needs no evidence but the workspace's log.
           const { base } = await subjectOf(context, session, text);
-          const said = reason === undefined ? {} : { reason };
-          const built = buildDecision(
-            { ...base, ...said, decision: 'reject' } as DecisionOptions,
-            session.signer,
-          );
+          const said = reason !== undefined && { reason };
+          const built = buildDecision({ ...base, ...said, decision: 'reject' }, session.signer);
           await submit(context, session, options, built, 'rejected');
         });
       }),
@@ -174,7 +170,7 @@ export const actionWithdraw: CommandFactory = (context) =>
       .action(async (text: string, options: SessionOptions) => {
         await inWorkspace(context, options, async (session) => {
           const { base } = await subjectOf(context, session, text);
-          const built = buildDecision({ ...base, decision: 'withdraw' } as DecisionOptions, session.signer);
+          const built = buildDecision({ ...base, decision: 'withdraw' }, session.signer);
           await submit(context, session, options, built, 'taken back');
         });
       }),

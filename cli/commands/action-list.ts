@@ -93,14 +93,13 @@ export const actionList: CommandFactory = (context) =>
             ownerOf(workspace, signer.credential) ??
             (parent && ownerOf(parent, signer.credential))
           )?.name;
-          const views = await allPages((after) =>
+          const views = await allPages((page) =>
             client.call(
               'action_list',
               {
                 workspaceId,
-                limit: 200,
+                ...page,
                 ...(options.mine === true && { mine: true }),
-                ...(after !== undefined && { after }),
               },
               { signal: context.signal },
             ),

@@ -1,13 +1,12 @@
 // `countersign audit export`, `verify` and `csv`: a workspace's history as one file. To verify it needs no coordinator, identity
 // or network: only the file, and from elsewhere the workspace's id.
 import { Command } from 'commander';
-import { AuditError, type AuditEntry, AuditWriter } from '../../protocol/audit.ts';
+import { AuditError, AuditWriter } from '../../protocol/audit.ts';
 import { type Audited, AuditReader, continues } from '../../protocol/audit-check.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import type { Workspace } from '../../protocol/records/workspace.ts';
 import { csvHeader, csvRows } from '../audit-csv.ts';
 import { checkAuditFile, linesOf, readAudit } from '../audit-file.ts';
-import { type Ended, fetchEnded, listEnded } from '../audit-history.ts';
+import { fetchEnded, listEnded } from '../audit-history.ts';
 import type { CommandFactory } from '../command.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
@@ -59,18 +58,9 @@ async function* exported(
     for await (const line of linesOf(earlier.path)) if ((left -= 1) >= 0) yield checked(line);
     writer = AuditWriter.after(earlier.audited.head, earlier.audited.entries);
   }
-  for await (const entry of entriesOf(context, session, ended, workspace)) yield checked(writer.entry(entry));
+  for (const each of ended) yield checked(writer.entry(await fetchEnded(context, session, each, workspace)));
   yield checked(writer.end());
   if (written.wrong === undefined) written.audited = reader.finish();
-}
-
-async function* entriesOf(
-  context: CommandContext,
-  session: WorkspaceSession,
-  ended: readonly Ended[],
-  workspace: Workspace,
-): AsyncGenerator<AuditEntry> {
-  for (const each of ended) yield await fetchEnded(context, session, each, workspace);
 }
 
 function auditedLines({ workspace, changes, requests, entries, head }: Audited): string[] {

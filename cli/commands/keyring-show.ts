@@ -28,13 +28,7 @@ function proveKeyring(view: KeyringView, networkId: string): Keyring {
 }
 
 async function listKeyrings(context: CommandContext, { client }: OpenSession): Promise<KeyringView[]> {
-  return await allPages((after) =>
-    client.call(
-      'keyring_list',
-      { limit: 200, ...(after !== undefined && { after }) },
-      { signal: context.signal },
-    ),
-  );
+  return await allPages((page) => client.call('keyring_list', { ...page }, { signal: context.signal }));
 }
 
 function presence(view: KeyringView): { party: string; connector: string; node: string }[] {

@@ -2,7 +2,6 @@
 // the node knows of the logs of workspaces.
 import { Command } from 'commander';
 import * as z from 'zod';
-import { handedSchema, maxHandedBytes } from '../../protocol/handed.ts';
 import type { CommandFactory } from '../command.ts';
 import { askNode } from '../node-control.ts';
 import { blockedLine, blockedSchema } from '../node-status-view.ts';
@@ -47,6 +46,7 @@ const importCommand: CommandFactory = (context) =>
       .argument('<file>', 'what an owner exported: a log, or decisions')
       .requiredOption('--dir <dir>', "the node's folder")
       .action(async (file: string, options: Options) => {
+        const { handedSchema, maxHandedBytes } = await import('../../protocol/handed.ts');
         const handed = await readJson(file, handedSchema, 'an exported log, or decisions', maxHandedBytes);
         const taken = await askNode(context, options.dir, 'log-import', handed, importedSchema);
         printResult(context, options, taken, () => [

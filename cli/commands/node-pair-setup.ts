@@ -3,8 +3,8 @@ import { Command } from 'commander';
 import * as z from 'zod';
 import type { CommandFactory } from '../command.ts';
 import { confirm } from '../confirm.ts';
-import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
+import { askNode } from '../node-control.ts';
 import { type JsonOption, withExample, withJson } from '../options.ts';
 import { fields, printResult } from '../output.ts';
 
@@ -27,23 +27,6 @@ const liftSchema = z.object({
   was: z.string(),
   ban: banSchema.exactOptional(),
 });
-
-async function call<T>(
-  { environment, signal }: CommandContext,
-  dir: string,
-  schema: z.ZodType<T>,
-  method: string,
-  params?: unknown,
-): Promise<T> {
-  const { callControl } = await import('../../node/control.ts');
-  const answer = schema.safeParse(await callControl(dir, method, params, { environment, signal }));
-  if (answer.success) return answer.data;
-  throw new CliError(
-    'failed',
-    `the node gave no answer to ${method}`,
-    'compare the versions of node and command',
-  );
-}
 
 function question({ name, state, ban }: z.output<typeof pairSchema>): string {
   if (ban === undefined) {
@@ -68,7 +51,7 @@ export const nodePairSetup: CommandFactory = (context) =>
       .requiredOption('--dir <dir>', "the node's folder")
       .option('--yes', 'do not ask')
       .action(async (peer: string, options: Options) => {
-        const { pairs } = await call(context, options.dir, statusSchema, 'status');
+        const { pairs } = await askNode(context, options.dir, 'status', undefined, statusSchema);
         const pair = pairs.find(({ name, key }) => name === peer || key === peer);
         if (pair === undefined) {
           const names = pairs.map(({ name }) => name).join(', ');
@@ -79,7 +62,7 @@ export const nodePairSetup: CommandFactory = (context) =>
           );
         }
         await confirm(context, question(pair), options);
-        const lifted = await call(context, options.dir, liftSchema, 'pair-setup', { peer: pair.key });
+        const lifted = await askNode(context, options.dir, 'pair-setup', { peer: pair.key }, liftSchema);
         const { name, key, was, ban } = lifted;
         printResult(context, options, { name, key, was, ...(ban && { ban }) }, () => [
           ...fields([

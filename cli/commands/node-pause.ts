@@ -2,8 +2,7 @@
 import { Command } from 'commander';
 import * as z from 'zod';
 import type { CommandFactory } from '../command.ts';
-import type { CommandContext } from '../context.ts';
-import { CliError } from '../errors.ts';
+import { askNode } from '../node-control.ts';
 import { type JsonOption, withExample, withJson } from '../options.ts';
 import { printResult } from '../output.ts';
 
@@ -15,19 +14,6 @@ const changeSchema = z.object({
   changed: z.boolean(),
   pause: z.object({ since: z.string(), reason: z.string().exactOptional() }).exactOptional(),
 });
-
-/** Asks the node of the folder to change, and checks its answer. */
-async function change(context: CommandContext, dir: string, method: string, params?: unknown) {
-  const { callControl } = await import('../../node/control.ts');
-  const { environment, signal } = context;
-  const answer = changeSchema.safeParse(await callControl(dir, method, params, { environment, signal }));
-  if (answer.success) return answer.data;
-  throw new CliError(
-    'failed',
-    `the node gave no answer to ${method}`,
-    'compare the versions of node and command',
-  );
-}
 
 function describe(pause: { since: string; reason?: string } | undefined): string {
   return `since ${pause?.since ?? 'unknown'}${pause?.reason === undefined ? '' : ` (${pause.reason})`}`;
@@ -45,7 +31,7 @@ export const nodePause: CommandFactory = (context) =>
       .action(async (options: Options & { readonly reason?: string }) => {
         const { dir, reason } = options;
         const params = reason === undefined ? undefined : { reason };
-        const { changed, pause } = await change(context, dir, 'pause', params);
+        const { changed, pause } = await askNode(context, dir, 'pause', params, changeSchema);
         const value = { state: 'paused', changed, ...pause };
         printResult(context, options, value, () =>
           changed
@@ -65,7 +51,7 @@ export const nodeResume: CommandFactory = (context) =>
       .description('Let a paused node take part again. It takes up every open request at once.')
       .requiredOption('--dir <dir>', "the node's folder")
       .action(async (options: Options) => {
-        const { changed, pause } = await change(context, options.dir, 'resume');
+        const { changed, pause } = await askNode(context, options.dir, 'resume', undefined, changeSchema);
         const value = { state: 'running', changed, ...(pause && { pausedSince: pause.since }) };
         printResult(context, options, value, () => [
           changed

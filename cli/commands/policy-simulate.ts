@@ -1,9 +1,11 @@
 // `countersign policy simulate`: what a policy would say of a request, before anybody relies on it.
 import { Command, Option } from 'commander';
-import { fromHex } from '../../protocol/hex.ts';
+import { levelsFor } from '../../protocol/authorize.ts';
+import { fromHex, type Hex } from '../../protocol/hex.ts';
 import { decodePayload } from '../../protocol/payloads/payload.ts';
 import { keyRequestFacts, policyFacts } from '../../protocol/policy/facts.ts';
 import { longestWindow, type Policy } from '../../protocol/policy/schema.ts';
+import { noRequest } from '../../protocol/simulate.ts';
 import { ownerOf } from '../../protocol/records/workspace.ts';
 import type { CommandFactory } from '../command.ts';
 import type { CommandContext } from '../context.ts';
@@ -19,7 +21,6 @@ import {
   deciding,
   debitsOf,
   levelsWith,
-  noRequest,
   pastRequests,
   replay,
   simulate,
@@ -90,9 +91,9 @@ function initiatorOf(
 }
 
 /** What keeps it from being signed, whatever the policies say. */
-function obstacles({ workspace, parent }: TrustedFamily, keyIds: readonly (string | undefined)[]): string[] {
+function obstacles({ workspace, parent }: TrustedFamily, keyIds: readonly (Hex | undefined)[]): string[] {
   const frozen = [workspace, parent].filter((one) => one?.frozen);
-  const disabled = keyIds.filter((id) => [...workspace.disabledKeys].some((other) => other === id));
+  const disabled = keyIds.filter((id) => id !== undefined && workspace.disabledKeys.has(id));
   return [
     ...frozen.map((one) => `warning: workspace ${one!.name} is frozen, so nothing is signed for it`),
     ...disabled.map((id) => `warning: key ${id} is disabled, so it signs nothing`),
@@ -121,7 +122,7 @@ async function imagined(
   const moment = { requestId: noRequest, now, created: now, firstSeen: now, ledger: { entries } };
   if (options.payload === undefined || options.key === undefined) {
     printNotes(context, obstacles(family, []));
-    const levels = levelsWith(policy, workspace, parent, undefined);
+    const levels = levelsWith(policy, workspace, levelsFor(workspace, parent));
     return simulate([{ facts: keyRequestFacts, levels }], standing, moment);
   }
   const proven = proveKey(await findKey(context, session, options.key), workspace, session.networkId);
@@ -130,7 +131,7 @@ async function imagined(
   const payloadKey = { keyType: key.keyType, publicKey: fromHex(key.publicKey) };
   const payloads = await readPayloads(options.payload, undefined, payloadKey);
   const own = await ownPolicy(context, session, workspace, proven);
-  const levels = levelsWith(policy, workspace, parent, own);
+  const levels = levelsWith(policy, workspace, levelsFor(workspace, parent, own));
   const items = payloads.map((payload) => ({
     keyId: key.id,
     facts: policyFacts(decodePayload(payload, payloadKey).facts),

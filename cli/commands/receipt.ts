@@ -23,7 +23,7 @@ import { fields, printResult } from '../output.ts';
 import { verifying } from '../progress.ts';
 import { requireFree, writeOut } from '../record-file.ts';
 import { findRequest } from '../requests.ts';
-import { inWorkspace, trustedWorkspace } from '../session.ts';
+import { inWorkspace, requireSame, trustedWorkspace } from '../session.ts';
 
 interface GetOptions extends SessionOptions {
   readonly out: string;
@@ -129,12 +129,7 @@ export const receiptGet: CommandFactory = (context) =>
             .call('receipt_get', { requestId }, { signal: context.signal })
             .catch((error: unknown) => throwUnready(error, requestId));
           const proof = verifyReceipt(receipt, { workspaceId: workspace.id });
-          if (proof.requestId !== requestId)
-            throw new CliError(
-              'failed',
-              `the coordinator answered with a receipt of ${proof.requestId} when asked for ${requestId}`,
-              'do not use this coordinator, and ask its operator',
-            );
+          requireSame(proof.requestId, requestId, 'a receipt of');
           await writeOut(options.out, new TextDecoder().decode(encodeReceipt(receipt)));
           printResult(context, options, { file: options.out, ...proofJson(proof) }, () =>
             fields([

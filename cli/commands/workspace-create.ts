@@ -1,6 +1,7 @@
 // `countersign workspace create`: signs and registers a workspace's genesis. Its id is what every later check rests on.
 import { Command } from 'commander';
 import { buildGenesis } from '../../client/records.ts';
+import { describePolicy } from '../../protocol/policy/explain.ts';
 import { defaultPolicy } from '../../protocol/policy/schema.ts';
 import { credentialSchema, labelSchema, nameSchema } from '../../protocol/records/fields.ts';
 import type { Principal } from '../../protocol/records/workspace-genesis.ts';
@@ -18,7 +19,7 @@ import {
   withIdentity,
 } from '../options.ts';
 import { printNotes, printResult } from '../output.ts';
-import { describePolicy, readPolicy } from '../policy-file.ts';
+import { readPolicy } from '../policy-file.ts';
 import { changeProfile, readProfileFile } from '../profile.ts';
 import { withSigner } from '../session.ts';
 import { workspaceJson, workspaceLines } from '../workspace-view.ts';

@@ -1,8 +1,13 @@
 // `countersign workspace log`: the entries of the trusted workspace's log, each judged here; or all of it as a file, for a
 // node whose coordinator keeps it back.
 import { Command } from 'commander';
-import { judgeChange, openChange, openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
-import { extendWorkspace } from '../../protocol/records/workspace.ts';
+import {
+  extendWorkspace,
+  judgeChange,
+  openChange,
+  openWorkspace,
+  type Workspace,
+} from '../../protocol/records/workspace.ts';
 import { decision as decisionRecord } from '../../protocol/records/decision.ts';
 import { type Envelope, envelopeId, readContent } from '../../protocol/records/envelope.ts';
 import { workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';

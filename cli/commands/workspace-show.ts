@@ -12,12 +12,8 @@ import { workspaceJson, workspaceLines } from '../workspace-view.ts';
 
 async function showAll(context: CommandContext, options: SessionOptions): Promise<void> {
   await withSigner(context, options, async ({ client, networkId }) => {
-    const views = await allPages((after) =>
-      client.call(
-        'workspace_list',
-        { limit: 200, ...(after !== undefined && { after }) },
-        { signal: context.signal },
-      ),
+    const views = await allPages((page) =>
+      client.call('workspace_list', { ...page }, { signal: context.signal }),
     );
     const workspaces = views.map((view) => openWorkspace(view.log, networkId));
     if (workspaces.length > 0) {

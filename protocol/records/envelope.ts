@@ -154,7 +154,8 @@ export function readContent<Content extends { networkId: string }>(
   return { id: recordId(kind.type, networkId, bytes), content };
 }
 
-function checkIntroducedKeys(type: string, credentials: readonly Credential[]): void {
+/** Throws RecordError `bad_key` naming the first credential whose key is none. */
+export function checkIntroducedKeys(type: string, credentials: readonly Credential[]): void {
   for (const credential of credentials) {
     try {
       checkCredential(credential);
