@@ -187,6 +187,8 @@ describe('threshold ECDSA among real processes', function () {
     assert.ok(restored);
     const { node, nodeDir } = restored;
     const rest = net.nodes.filter((name) => name !== node);
+    // A setup that is being made anew, after a kill, is on no record that a restored folder could have.
+    await net.pairsReady();
     await net.kill(node);
     await rm(join(nodeDir, 'pairs'), { recursive: true });
     await net.restart(node);

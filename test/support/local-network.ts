@@ -292,15 +292,15 @@ export class LocalNetwork {
   /** Waits until the pair setups of these nodes with each other are there; of all nodes that run when none are named. */
   async pairsReady(names: readonly string[] = this.nodes.filter((name) => this.runs(name))): Promise<void> {
     const parties = this.layout.parties.filter(({ node }) => names.includes(node)).map(({ name }) => name);
-    let last = '';
+    const last = new Map<string, string>();
     const isReady = async (node: string): Promise<boolean> => {
       const { name: own, pairs = [] } = await this.status(node);
-      last = `${own}: ${pairs.map(({ name, state }) => `${name} ${state}`).join(', ')}`;
+      last.set(own, pairs.map(({ name, state }) => `${name} ${state}`).join(', '));
       return pairs.every(({ name, state }) => state === 'ready' || !parties.includes(name));
     };
     await until(
       async () => (await Promise.all(names.map(isReady))).every(Boolean),
-      () => `pair setups of ${names.join(', ')}; ${last}`,
+      () => `pair setups of ${[...last].map(([own, states]) => `${own}: ${states}`).join('; ')}`,
       120_000,
     );
   }
