@@ -8,6 +8,13 @@ import { join } from 'node:path';
 import type { Outcome, Settings } from './scenario.ts';
 
 export const chromium = '/usr/bin/chromium';
+export const chromiumFlags = [
+  '--headless=new',
+  '--no-sandbox',
+  '--disable-gpu',
+  '--disable-dev-shm-usage',
+  '--no-first-run',
+];
 
 const page = `<!doctype html><meta charset="utf-8"><title>page</title><script type="module">
 import '/bundle.js';
@@ -77,14 +84,7 @@ export async function visit(
   program: string = chromium,
 ): Promise<Outcome> {
   const profile = await mkdtemp(join(tmpdir(), 'countersign-chromium-'));
-  const flags = [
-    '--headless=new',
-    '--no-sandbox',
-    '--disable-gpu',
-    '--disable-dev-shm-usage',
-    '--no-first-run',
-  ];
-  const browser = spawn(program, [...flags, `--user-data-dir=${profile}`, url], {
+  const browser = spawn(program, [...chromiumFlags, `--user-data-dir=${profile}`, url], {
     stdio: ['ignore', 'ignore', 'pipe'],
     detached: true,
   });

@@ -5,7 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Readable, Writable } from 'node:stream';
-import { chromium } from './chromium.ts';
+import { chromium, chromiumFlags } from './chromium.ts';
 
 interface Answer {
   readonly id?: number;
@@ -50,17 +50,14 @@ export class AuthenticatorBrowser {
   /** Opens `url` in a browser that has one authenticator, whose owner is present and verified. */
   static async open(url: string): Promise<AuthenticatorBrowser> {
     const profile = await mkdtemp(join(tmpdir(), 'countersign-authenticator-'));
-    const flags = [
-      '--headless=new',
-      '--no-sandbox',
-      '--disable-gpu',
-      '--disable-dev-shm-usage',
-      '--no-first-run',
-    ];
-    const browser = spawn(chromium, [...flags, '--remote-debugging-pipe', `--user-data-dir=${profile}`], {
-      stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
-      detached: true,
-    });
+    const browser = spawn(
+      chromium,
+      [...chromiumFlags, '--remote-debugging-pipe', `--user-data-dir=${profile}`],
+      {
+        stdio: ['ignore', 'ignore', 'pipe', 'pipe', 'pipe'],
+        detached: true,
+      },
+    );
     const opened = new AuthenticatorBrowser(browser, profile);
     try {
       await opened.#begin(url);

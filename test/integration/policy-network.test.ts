@@ -9,11 +9,8 @@ import { taprootScript } from '../../protocol/payloads/bitcoin-transaction.ts';
 import { decodePayload, type Payload } from '../../protocol/payloads/payload.ts';
 import { transferMessage } from '../../protocol/payloads/solana-transfer.ts';
 import { keyRequestFacts, policyFacts } from '../../protocol/policy/facts.ts';
-import { type Policy, policySchema } from '../../protocol/policy/schema.ts';
-import { decision as decisionRecord } from '../../protocol/records/decision.ts';
-import { createRecord, type Envelope } from '../../protocol/records/envelope.ts';
-import { timestamp } from '../../protocol/records/fields.ts';
-import { request as requestRecord } from '../../protocol/records/request.ts';
+import { policySchema } from '../../protocol/policy/schema.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { KeyView } from '../../protocol/rpc.ts';
 import {
   type RefDecision,
@@ -31,10 +28,11 @@ import {
   idOf,
   keyRequest,
   messagePayload,
-  networkId,
   signRequest,
   type World,
 } from '../support/fixture.ts';
+import { decisionOf } from '../support/changes.ts';
+import { plainVerdict } from '../support/judged-situation.ts';
 import { LiedToNetwork } from '../support/lied-to-network.ts';
 import { workspaceBeside } from '../support/other-workspace.ts';
 import { Draw, drawPolicy, people } from '../support/policy-cases.ts';
@@ -61,16 +59,8 @@ interface Case {
 }
 
 /** A verdict and who is missing, in one form. */
-function plain({
-  verdict,
-  missing,
-}: {
-  readonly verdict: string;
-  readonly missing: readonly { rule: string; need: number; have: readonly string[] }[];
-}): unknown {
-  const lines = missing.map(({ rule, need, have }) => `${rule} ${need}: ${have.toSorted().join(' ')}`);
-  return { verdict, missing: [...new Set(lines)].toSorted() };
-}
+const plain = ({ verdict, missing }: Pick<RefVerdict, 'verdict' | 'missing'>): unknown =>
+  plainVerdict({ verdict, missing, holds: [] });
 
 /** False of a coordinator's answer that somebody has no say. */
 function notAnApprover(error: { code?: unknown }): false {
@@ -175,27 +165,12 @@ describe(`generated policies at a real coordinator and real doors (RANDOM_SEED=$
   after(async () => network?.stop());
 
   function askForKey(world: World, keyType: KeyView['keyType'], own?: RefPolicy): Envelope {
-    const plain = keyRequest(world, { keyType, created: Date.now() });
-    if (own === undefined) return plain;
-    const created = Date.now();
-    return createRecord(
-      requestRecord,
-      {
-        networkId,
-        workspaceId: world.workspace.id,
-        initiator: 'alice',
-        logHead: world.workspace.head,
-        created: timestamp(created),
-        expires: timestamp(created + hour),
-        nonce: `0x${'3c'.repeat(16)}`,
-        kind: 'key',
-        keyringId: world.keyring.id,
-        keyType,
-        label: 'with a policy of its own',
-        policy: policySchema.parse(own) as Policy,
-      },
-      world.owners['alice']!,
-    );
+    const policy = own && policySchema.parse(own);
+    return keyRequest(world, {
+      keyType,
+      created: Date.now(),
+      ...(policy && { policy, label: 'with a policy of its own' }),
+    });
   }
 
   function payloadFor({ view }: HeldKey, number: number): Payload {
@@ -240,16 +215,6 @@ describe(`generated policies at a real coordinator and real doors (RANDOM_SEED=$
     return { world, request, items, keys: [entry], kind: 'sign' };
   }
 
-  function signed(world: World, subject: Hex, made: RefDecision): Envelope {
-    const { principal, seq, decision } = made;
-    const base = { networkId, subject, principal, seq, logHead: world.workspace.head };
-    const content =
-      decision === 'approve'
-        ? { ...base, decision, expires: timestamp(made.expires!) }
-        : { ...base, decision };
-    return createRecord(decisionRecord, content, world.owners[principal]!);
-  }
-
   it(`agree on ${cases} requests`, async () => {
     for (let number = 0; number < cases; number++) {
       const initiator = draw.of(people);
@@ -290,7 +255,7 @@ describe(`generated policies at a real coordinator and real doors (RANDOM_SEED=$
           made.push(next);
           const taken = await network
             .owner(principal, undefined, world)
-            .call('action_decide', { decision: signed(world, requestId, next) })
+            .call('action_decide', { decision: decisionOf(world, requestId, next) })
             .then(() => true, notAnApprover);
           if (taken) continue;
           // Who is no approver changes nothing.
@@ -322,7 +287,7 @@ describe(`generated policies at a real coordinator and real doors (RANDOM_SEED=$
         log: [world.genesis],
         roster: world.keyring.envelope,
         request,
-        decisions: made.map((each) => signed(world, requestId, each)),
+        decisions: made.map((each) => decisionOf(world, requestId, each)),
         keys: entries,
       };
       const { code, detail } = await draw.of(told).tell(requestId, evidence, AbortSignal.timeout(30_000));

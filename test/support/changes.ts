@@ -7,7 +7,8 @@ import { timestamp } from '../../protocol/records/fields.ts';
 import { type Change, workspaceChange } from '../../protocol/records/workspace-change.ts';
 import { openWorkspace } from '../../protocol/records/workspace.ts';
 import type { ChangeView } from '../../protocol/rpc.ts';
-import { approve, hour, idOf, networkId, seedOf, start, type World } from './fixture.ts';
+import type { RefDecision } from '../reference/policy.ts';
+import { approve, hour, idOf, networkId, reject, seedOf, start, type World } from './fixture.ts';
 import type { ServiceWorld } from './service-world.ts';
 
 let fresh = 0;
@@ -64,6 +65,16 @@ export function withdraw(
   );
 }
 
+/** A decision as the reference has it, signed. */
+export function decisionOf(
+  world: World,
+  subject: Hex,
+  { principal, seq, decision: word, expires }: RefDecision,
+): Envelope {
+  const sign = { approve, reject, withdraw }[word];
+  return sign(world, subject, principal, { seq, ...(expires !== undefined && { expires }) });
+}
+
 /** The world as the coordinator's log now tells it. */
 export async function worldNow(at: ServiceWorld, world: World = at.world): Promise<World> {
   const owner = { credential: Object.values(world.owners)[0]!.credential };
@@ -71,7 +82,7 @@ export async function worldNow(at: ServiceWorld, world: World = at.world): Promi
   return { ...world, workspace: openWorkspace(log, networkId) };
 }
 
-/** Proposes a change as alice, and has bob approve it: it is in the log then. Answers with the world after it. */
+/** Proposes a change as alice, and has bob approve it unless she alone decides: it is in the log then. Answers with the world after it. */
 export async function changed(
   at: ServiceWorld,
   change: Change,
@@ -79,9 +90,11 @@ export async function changed(
   options: ProposedOptions = {},
 ): Promise<World> {
   const envelope = proposed(world, change, { created: at.now, ...options });
-  await at.call('workspace_propose', { change: envelope });
-  const approval = approve(world, idOf(envelope), 'bob', { expires: at.now + hour });
-  const view = (await at.call('action_decide', { decision: approval })) as ChangeView;
+  let view = await at.call('workspace_propose', { change: envelope });
+  if (view.state === 'partial') {
+    const approval = approve(world, idOf(envelope), 'bob', { expires: at.now + hour });
+    view = (await at.call('action_decide', { decision: approval })) as ChangeView;
+  }
   if (view.state !== 'fulfilled') throw new Error(`the change is ${view.state}`);
   return worldNow(at, world);
 }

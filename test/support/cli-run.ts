@@ -1,4 +1,5 @@
 // Runs the `countersign` command in this process, with its own home, streams and environment.
+import assert from 'node:assert/strict';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -16,6 +17,13 @@ export interface CliResult {
   readonly stderr: string;
   /** The last line of standard error: what a failed command says. */
   readonly error: string;
+}
+
+/** Asserts that a command failed in this way, and said so in one line. */
+export function fails(result: CliResult, exitCode: number, words: RegExp): void {
+  assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
+  assert.match(result.error, /^countersign: .+: .+/);
+  assert.match(result.error, words);
 }
 
 export interface CliOptions {

@@ -3,7 +3,6 @@
 import assert from 'node:assert/strict';
 import type { Hex } from '../../protocol/hex.ts';
 import type { Payload } from '../../protocol/payloads/payload.ts';
-import type { Policy } from '../../protocol/policy/schema.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { CoordinatorEvent } from '../../protocol/rpc.ts';
 import { StateError, type StateErrorCode } from '../../coordinator/state/error.ts';
@@ -16,6 +15,7 @@ import {
 import { type ResultOutcome, submitResult } from '../../coordinator/state/results.ts';
 import { decide, expire, submitRequest } from '../../coordinator/state/transitions.ts';
 import {
+  alonePolicy,
   createWorld,
   messagePayload,
   networkId,
@@ -147,19 +147,6 @@ export class Signing extends Coordinated {
     return this.result(this.refusal(index));
   }
 }
-
-/** Any one owner is enough: requests are pending at once. */
-export const alonePolicy: Policy = {
-  version: 1,
-  rules: [
-    {
-      id: 'any',
-      effect: 'allow',
-      when: { kind: ['message', 'key.request'] },
-      require: { k: 1, of: 'owners' },
-    },
-  ],
-};
 
 /** A keyring of n parties with threshold t, and a key of it. */
 export interface Ring {

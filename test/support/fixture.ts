@@ -14,7 +14,7 @@ import {
   envelopeId,
   type Signer,
 } from '../../protocol/records/envelope.ts';
-import { timestamp } from '../../protocol/records/fields.ts';
+import { type LogHead, timestamp } from '../../protocol/records/fields.ts';
 import { type Keyring, keyringRoster, openKeyring } from '../../protocol/records/keyring-roster.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { type Origin, request } from '../../protocol/records/request.ts';
@@ -50,6 +50,19 @@ export const twoOfThree: Policy = {
       require: { k: 2, of: 'owners' },
     },
     { id: 'keys', effect: 'allow', when: { kind: ['key.request'] }, require: { k: 1, of: 'owners' } },
+  ],
+};
+
+/** Any one owner is enough: requests are pending at once. */
+export const alonePolicy: Policy = {
+  version: 1,
+  rules: [
+    {
+      id: 'any',
+      effect: 'allow',
+      when: { kind: ['message', 'key.request'] },
+      require: { k: 1, of: 'owners' },
+    },
   ],
 };
 
@@ -159,9 +172,16 @@ function signerFor(world: World, options: RequestOptions): Signer {
 
 export function keyRequest(
   world: World,
-  options: RequestOptions & { label?: string; keyType?: KeyType; origin?: Origin } = {},
+  options: RequestOptions & {
+    label?: string;
+    keyType?: KeyType;
+    origin?: Origin;
+    policy?: Policy;
+    /** Of a request in a child workspace. */
+    parentHead?: LogHead;
+  } = {},
 ): Envelope {
-  const { label = 'treasury', keyType = 'ed25519', origin } = options;
+  const { label = 'treasury', keyType = 'ed25519', origin, policy, parentHead } = options;
   const content = {
     ...base(world, options),
     kind: 'key' as const,
@@ -169,6 +189,8 @@ export function keyRequest(
     keyType,
     label,
     ...origin,
+    ...(policy && { policy }),
+    ...(parentHead && { parentHead }),
   };
   return createRecord(request, content, signerFor(world, options));
 }

@@ -6,7 +6,7 @@ import type { RefPolicy, RefSituation, RefVerdict } from '../reference/policy.ts
 
 /** Parsed once: the schema takes longer than the judgement. */
 const parsed = new WeakMap<RefPolicy, Policy>();
-export function parsedPolicy(policy: RefPolicy): Policy {
+function parsedPolicy(policy: RefPolicy): Policy {
   const known = parsed.get(policy);
   if (known !== undefined) return known;
   const made = policySchema.parse(policy);
@@ -21,7 +21,7 @@ export function plannedItems({ items }: Pick<RefSituation, 'items'>): PlannedFor
   })) as unknown as PlannedFor[];
 }
 
-export function standingOf({ initiator, approved, rejected }: RefSituation): Standing {
+function standingOf({ initiator, approved, rejected }: RefSituation): Standing {
   return { initiator, approved: new Map(approved), rejected: new Map(rejected) } as Standing;
 }
 

@@ -1,7 +1,7 @@
 // Workspaces with a log: a genesis, changes of it and decisions on them, right ones unless told otherwise.
 import assert from 'node:assert/strict';
 import type { Hex } from '../../protocol/hex.ts';
-import { defaultAdminPolicy, type Policy } from '../../protocol/policy/schema.ts';
+import { defaultAdminPolicy } from '../../protocol/policy/schema.ts';
 import { type Decision, decision as decisionRecord } from '../../protocol/records/decision.ts';
 import {
   createRecord,
@@ -19,7 +19,7 @@ import {
 } from '../../protocol/records/workspace-change.ts';
 import { type WorkspaceGenesis, workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';
 import { appendChange, openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
-import { hour, idOf, networkId, signerOf, start } from './fixture.ts';
+import { alonePolicy, hour, idOf, networkId, signerOf, start } from './fixture.ts';
 
 /** The key of an owner, or another key of the same person. */
 export const signerNamed = (name: string, which = 'first'): Signer => signerOf('log', name, which);
@@ -29,19 +29,6 @@ export const principal = (name: string, ...which: string[]): { name: string; cre
 });
 /** 32 bytes that are nothing's id. */
 export const anyId = (byte: number): Hex => `0x${byte.toString(16).padStart(2, '0').repeat(32)}`;
-
-/** Any one owner, for everything. */
-export const anyOwner: Policy = {
-  version: 1,
-  rules: [
-    {
-      id: 'any',
-      effect: 'allow',
-      when: { kind: ['message', 'key.request'] },
-      require: { k: 1, of: 'owners' },
-    },
-  ],
-};
 
 let fresh = 0;
 const nonce = (): Hex => `0x${(++fresh).toString(16).padStart(32, '0')}`;
@@ -56,7 +43,7 @@ export function begin(content: Partial<WorkspaceGenesis> = {}): Workspace {
       owners: ['alice', 'bob', 'carol'].map((name) => principal(name)),
       keyrings: [anyId(1)],
       adminPolicy: defaultAdminPolicy(3),
-      ...(content.parent === undefined && { signPolicy: anyOwner }),
+      ...(content.parent === undefined && { signPolicy: alonePolicy }),
       created: timestamp(start),
       nonce: nonce(),
       ...content,

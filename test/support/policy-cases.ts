@@ -147,7 +147,7 @@ function movementsOn(draw: Draw, chain: string, count: number): RefFacts['moveme
   });
 }
 
-export function drawFacts(draw: Draw, kind: string): RefFacts {
+function drawFacts(draw: Draw, kind: string): RefFacts {
   const understood = draw.chance(75);
   const fee = draw.of([0n, 1n, 5n, 10n, 100n]);
   switch (kind) {

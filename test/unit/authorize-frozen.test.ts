@@ -1,35 +1,14 @@
 // What owners stopped by a change of their workspace, nobody signs.
-import { createRecord, type Envelope } from '../../protocol/records/envelope.ts';
-import { timestamp } from '../../protocol/records/fields.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
 import { openWorkspace } from '../../protocol/records/workspace.ts';
-import { type Change, workspaceChange } from '../../protocol/records/workspace-change.ts';
-import {
-  approve,
-  hour,
-  idOf,
-  keyRequest,
-  networkId,
-  signRequest,
-  start,
-  type World,
-} from '../support/fixture.ts';
+import type { Change } from '../../protocol/records/workspace-change.ts';
+import { proposed } from '../support/changes.ts';
+import { approve, idOf, keyRequest, networkId, signRequest, type World } from '../support/fixture.ts';
 import { authorised, judge, key, payload, refused, world } from '../support/judged-world.ts';
 
 /** The world after a change that alice proposes and bob approves, and its log. */
 function changed(change: Change): { after: World; log: readonly Envelope[] } {
-  const { head } = world.workspace;
-  const content = {
-    networkId,
-    workspaceId: world.workspace.id,
-    seq: 1,
-    prev: head.id,
-    initiator: 'alice',
-    change,
-    created: timestamp(start),
-    expires: timestamp(start + hour),
-    nonce: `0x${'11'.repeat(16)}` as const,
-  };
-  const entry = createRecord(workspaceChange, content, world.owners['alice']!);
+  const entry = proposed(world, change);
   const log = [world.genesis, entry, approve(world, idOf(entry), 'bob')];
   return { after: { ...world, workspace: openWorkspace(log, networkId) }, log };
 }

@@ -1,5 +1,7 @@
 // What the state of a workspace, and of its parent, means for a request: judged from real logs.
 import { buildKeyRequest } from '../../client/records.ts';
+import type { Policy } from '../../protocol/policy/schema.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { Change } from '../../protocol/records/workspace-change.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
 import { networkId, start } from '../support/fixture.ts';
@@ -13,7 +15,22 @@ const bob = signerNamed('bob');
 const carol = signerNamed('carol');
 const dave = signerNamed('dave');
 const erin = signerNamed('erin');
-const ring = worldOf(beginIn()).keyring;
+const { id: keyringId } = worldOf(beginIn()).keyring;
+const deny = { id: 'mute', effect: 'deny' as const, when: { kind: ['message' as const] } };
+
+const askForKey = (workspace: Workspace, policy?: Policy): Envelope =>
+  buildKeyRequest(
+    {
+      networkId,
+      now: start,
+      workspace,
+      keyringId,
+      keyType: 'ed25519',
+      label: 'own',
+      ...(policy && { policy }),
+    },
+    alice,
+  ).envelope;
 
 describe('a request in a workspace with a log', () => {
   const workspace = beginIn({ signPolicy: messages(2) });
@@ -33,15 +50,7 @@ describe('a request in a workspace with a log', () => {
   it('is refused while it is frozen, for signatures and for keys', () => {
     const frozen = after(workspace, { kind: 'freeze' }, { approvals: [] });
     refused(judgeIn({ workspace: frozen, key, approvals: [bob] }), 'frozen', true, /is frozen by its owners/);
-    const options = {
-      networkId,
-      now: start,
-      workspace: frozen,
-      keyringId: ring.id,
-      keyType: 'ed25519',
-      label: 'new',
-    } as const;
-    const request = buildKeyRequest(options, alice).envelope;
+    const request = askForKey(frozen);
     refused(judgeIn({ workspace: frozen, key, request, parts: () => ({ keys: [] }) }), 'frozen', true);
     authorised(judgeIn({ workspace: after(frozen, { kind: 'unfreeze' }), key, approvals: [bob] }));
   });
@@ -62,19 +71,7 @@ describe('a request in a workspace with a log', () => {
   });
 
   it('is under its own policy of the key: the log’s, else that of its request, else that of the key it is derived from', () => {
-    const options = {
-      networkId,
-      now: start,
-      workspace,
-      keyringId: ring.id,
-      keyType: 'ed25519',
-      label: 'own',
-    } as const;
-    const own = keyIn(
-      workspace,
-      'own',
-      buildKeyRequest({ ...options, policy: messages(1, ['carol']) }, alice).envelope,
-    );
+    const own = keyIn(workspace, 'own', askForKey(workspace, messages(1, ['carol'])));
     waiting(judgeIn({ workspace, key: own, approvals: [bob] }), ['carol']);
     authorised(judgeIn({ workspace, key: own, approvals: [carol] }));
     const derived = makeChild(worldOf(workspace), own);
@@ -91,21 +88,12 @@ describe('a request in a workspace with a log', () => {
   });
 
   it('for a key is refused when nobody could ever meet the policy it brings', () => {
-    const options = {
-      networkId,
-      now: start,
-      workspace,
-      keyringId: ring.id,
-      keyType: 'ed25519',
-      label: 'own',
-    } as const;
-    const request = buildKeyRequest({ ...options, policy: messages(1, ['dave']) }, alice).envelope;
+    const request = askForKey(workspace, messages(1, ['dave']));
     const parts = () => ({ keys: [] });
     refused(judgeIn({ workspace, key, request, approvals: [bob], parts }), 'bad_payload', true, /names dave/);
   });
 
   it('cannot allow by a key’s policy what the workspace denies', () => {
-    const deny = { id: 'mute', effect: 'deny' as const, when: { kind: ['message' as const] } };
     const mute = after(workspace, { kind: 'policy.sign', policy: messages(1, 'owners', [deny]) });
     const own = after(mute, { kind: 'policy.key', keyId: key.id, policy: messages(1) });
     refused(judgeIn({ workspace: own, key }), 'policy_denied', true, /rule mute denies/);
@@ -147,7 +135,6 @@ describe('a request in a child workspace', () => {
     authorised(judgeIn({ workspace: own, parent, key }));
     const two = after(child, { kind: 'policy.sign', policy: messages(2) });
     waiting(judgeIn({ workspace: two, parent, key }), ['bob', 'carol']);
-    const deny = { id: 'mute', effect: 'deny' as const, when: { kind: ['message' as const] } };
     const mute = raised(parent, { kind: 'policy.sign', policy: messages(2, 'owners', [deny]) });
     refused(judgeIn({ workspace: own, parent: mute, key }), 'policy_denied', true, /rule mute denies/);
   });

@@ -2,7 +2,7 @@
 // requests of child workspaces, which two sets of owners decide on.
 import assert from 'node:assert/strict';
 import { CliNetwork } from '../support/cli-network.ts';
-import type { CliResult, Json } from '../support/cli-run.ts';
+import { fails, type Json } from '../support/cli-run.ts';
 import { startLyingProxy } from '../support/lying-proxy.ts';
 
 const policy = `version: 1
@@ -11,12 +11,6 @@ rules:
   - { id: texts, effect: allow, when: { kind: [message] }, require: { k: 2, of: owners } }
 `;
 const seed = new Uint8Array(32).fill(7);
-
-function fails(result: CliResult, exitCode: number, words: RegExp): void {
-  assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
-  assert.match(result.error, /^countersign: .+: .+/);
-  assert.match(result.error, words);
-}
 
 describe('countersign action', function () {
   this.timeout(60_000);

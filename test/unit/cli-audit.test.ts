@@ -4,19 +4,13 @@ import { readFile } from 'node:fs/promises';
 import { cell } from '../../cli/audit-csv.ts';
 import { auditLines } from '../../protocol/audit.ts';
 import { CliNetwork } from '../support/cli-network.ts';
-import type { CliResult, Json } from '../support/cli-run.ts';
+import { fails, type Json } from '../support/cli-run.ts';
 
 const policy = `version: 1
 rules:
   - { id: all, effect: allow, when: { kind: [message, key.request] }, require: { k: 1, of: owners } }
 `;
 const seed = new Uint8Array(32).fill(7);
-
-function fails(result: CliResult, exitCode: number, words: RegExp): void {
-  assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
-  assert.match(result.error, /^countersign: .+: .+/);
-  assert.match(result.error, words);
-}
 
 describe('countersign audit', function () {
   this.timeout(60_000);

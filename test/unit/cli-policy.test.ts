@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';
 import { toHex } from '../../protocol/hex.ts';
 import { CliNetwork } from '../support/cli-network.ts';
-import type { CliResult, Json } from '../support/cli-run.ts';
+import { fails, type Json } from '../support/cli-run.ts';
 
 const policy = `version: 1
 rules:
@@ -18,12 +18,6 @@ rules:
 `;
 const looser = policy.replace('k: 2', 'k: 1').replace('id: texts', 'id: alone');
 const seed = new Uint8Array(32).fill(7);
-
-function fails(result: CliResult, exitCode: number, words: RegExp): void {
-  assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
-  assert.match(result.error, /^countersign: .+: .+/);
-  assert.match(result.error, words);
-}
 
 describe('countersign policy', function () {
   this.timeout(60_000);

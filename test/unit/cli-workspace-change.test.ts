@@ -2,7 +2,7 @@
 // what nobody does by mistake.
 import assert from 'node:assert/strict';
 import { readFile, writeFile } from 'node:fs/promises';
-import type { CliResult, Json } from '../support/cli-run.ts';
+import { fails, type Json } from '../support/cli-run.ts';
 import { CliNetwork } from '../support/cli-network.ts';
 
 const policy = `version: 1
@@ -13,12 +13,6 @@ rules:
     require: { k: 1, of: owners }
 `;
 const seed = new Uint8Array(32).fill(7);
-
-function fails(result: CliResult, exitCode: number, words: RegExp): void {
-  assert.equal(result.exitCode, exitCode, result.stdout + result.stderr);
-  assert.match(result.error, /^countersign: .+: .+/);
-  assert.match(result.error, words);
-}
 
 describe('countersign workspace: changes', function () {
   this.timeout(60_000);

@@ -1,15 +1,14 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { positionsOn } from '../../protocol/decisions.ts';
-import { decision as decisionRecord } from '../../protocol/records/decision.ts';
-import { createRecord, type Envelope } from '../../protocol/records/envelope.ts';
-import { timestamp } from '../../protocol/records/fields.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
 import {
   type RefDecision,
   referencePositions,
   type RefSituation,
   referenceVerdict,
 } from '../reference/policy.ts';
+import { decisionOf } from '../support/changes.ts';
 import { createWorld, networkId } from '../support/fixture.ts';
 import { engineVerdict, plainVerdict } from '../support/judged-situation.ts';
 import { Draw, drawSituation, ownRequest, people } from '../support/policy-cases.ts';
@@ -79,21 +78,8 @@ describe('any policy, against a naive reading of docs/policy.md', () => {
     const deciders = world.workspace;
     const counts = new Map<string, number>();
     const seen = (what: string): void => void counts.set(what, (counts.get(what) ?? 0) + 1);
-    const signed = (made: RefDecision): Envelope => {
-      const { principal, seq, decision } = made;
-      const base = {
-        networkId,
-        subject: ownRequest as `0x${string}`,
-        principal,
-        seq,
-        logHead: deciders.head,
-      };
-      const content =
-        decision === 'approve'
-          ? { ...base, decision, expires: timestamp(made.expires!) }
-          : { ...base, decision };
-      return createRecord(decisionRecord, content, world.owners[principal]!);
-    };
+    const subject = ownRequest as `0x${string}`;
+    const signed = (made: RefDecision): Envelope => decisionOf(world, subject, made);
     fc.assert(
       fc.property(seeds, (seed) => {
         const draw = new Draw(seed);
@@ -107,7 +93,6 @@ describe('any policy, against a naive reading of docs/policy.md', () => {
           return decision === 'approve' ? { ...made, expires } : made;
         });
         const expected = referencePositions(initiator, 'ed25519', decisions, now);
-        const subject = ownRequest as `0x${string}`;
         const asked = { name: initiator, signedWith: ['ed25519'] } as const;
         // In whatever order they arrive.
         const envelopes = draw.some(decisions, decisions.length).map(signed);

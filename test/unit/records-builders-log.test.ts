@@ -17,8 +17,8 @@ import { timeOf } from '../../protocol/records/fields.ts';
 import { request } from '../../protocol/records/request.ts';
 import { workspaceChange } from '../../protocol/records/workspace-change.ts';
 import { appendChange, checkChange, openWorkspace } from '../../protocol/records/workspace.ts';
-import { hour, messagePayload, networkId, start } from '../support/fixture.ts';
-import { anyId, anyOwner, begin, namesIn, principal, signerNamed } from '../support/log-world.ts';
+import { alonePolicy, hour, messagePayload, networkId, start } from '../support/fixture.ts';
+import { anyId, begin, namesIn, principal, signerNamed } from '../support/log-world.ts';
 
 const first = begin();
 const [alice, bob] = [signerNamed('alice'), signerNamed('bob')];
@@ -54,7 +54,7 @@ describe('builders of changes', () => {
       /is no owner of workspace/,
     );
     const bound = begin({
-      adminPolicy: { ...anyOwner, rules: [{ ...anyOwner.rules[0]!, when: { change: ['freeze'] } }] },
+      adminPolicy: { ...alonePolicy, rules: [{ ...alonePolicy.rules[0]!, when: { change: ['freeze'] } }] },
     });
     refuses(
       () =>
@@ -109,12 +109,12 @@ describe('builders in child workspaces', () => {
     assert.equal('signPolicy' in child, false);
     const options = { networkId, now: start, workspace: child, parent: first };
     const key = buildKeyRequest(
-      { ...options, keyringId: anyId(1), keyType: 'ed25519', label: 'a', policy: anyOwner },
+      { ...options, keyringId: anyId(1), keyType: 'ed25519', label: 'a', policy: alonePolicy },
       alice,
     );
     const asked = readContent(request, key.envelope, networkId).content;
     assert.ok(asked.kind === 'key');
-    assert.deepEqual([asked.parentHead, asked.policy, asked.parent], [first.head, anyOwner, undefined]);
+    assert.deepEqual([asked.parentHead, asked.policy, asked.parent], [first.head, alonePolicy, undefined]);
     const items = [{ keyId: key.id, payload: messagePayload('a') }];
     const sign = readContent(
       request,

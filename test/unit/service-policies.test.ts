@@ -126,7 +126,7 @@ describe('policy_simulate', () => {
         assert.deepEqual([denied.verdict, denied.reason], ['refused', 'policy_denied']);
         assert.match(denied.detail ?? '', /no rule allows this message/);
         assert.deepEqual(denied.items[0]?.mismatches[0]?.condition, 'kind');
-        await changed(at, { kind: 'freeze' }).catch(() => undefined);
+        await changed(at, { kind: 'freeze' });
         const frozen = await at.call('policy_simulate', { workspaceId, request: content }, at.owner());
         assert.deepEqual([frozen.verdict, frozen.reason], ['refused', 'frozen']);
       },

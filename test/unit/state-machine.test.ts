@@ -5,8 +5,9 @@ import { evidenceOf } from '../../coordinator/state/request.ts';
 import { requestView } from '../../coordinator/state/views.ts';
 import { evidenceSchema, maxClockAhead, defaultRequestLifetime } from '../../protocol/authorize.ts';
 import { requestViewSchema } from '../../protocol/rpc.ts';
-import { alonePolicy, Coordinated, payload, refusesCommand, Signing } from '../support/coordinated.ts';
+import { Coordinated, payload, refusesCommand, Signing } from '../support/coordinated.ts';
 import {
+  alonePolicy,
   approve,
   createWorld,
   hour,

@@ -11,11 +11,10 @@ import {
   openWorkspace,
   type Workspace,
 } from '../../protocol/records/workspace.ts';
-import { hour, idOf, networkId, start } from '../support/fixture.ts';
+import { alonePolicy, hour, idOf, networkId, start } from '../support/fixture.ts';
 import {
   after,
   anyId,
-  anyOwner,
   begin,
   decide,
   namesIn,
@@ -459,7 +458,7 @@ describe('a workspace log: decisions', () => {
       ],
     };
     const bound = begin({ adminPolicy });
-    const denied = propose(bound, { kind: 'policy.sign', policy: anyOwner });
+    const denied = propose(bound, { kind: 'policy.sign', policy: alonePolicy });
     refuses(
       bound,
       [denied, ...['alice', 'bob', 'carol'].map((name) => decide(bound, denied, name))],
