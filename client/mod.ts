@@ -121,14 +121,13 @@ export {
   type SignRequest,
 } from '../protocol/records/request.ts';
 export { type Change, type WorkspaceChange, workspaceChange } from '../protocol/records/workspace-change.ts';
+export { compareLogs, joinLogs, type LogRelation } from '../protocol/records/log-relation.ts';
 export { type Principal, workspaceGenesis } from '../protocol/records/workspace-genesis.ts';
 export type { WorkspaceState } from '../protocol/records/workspace-state.ts';
 export {
   appendChange,
-  compareLogs,
   judgeChange,
   logAt,
-  type LogRelation,
   openChange,
   type OpenedChange,
   openWorkspace,

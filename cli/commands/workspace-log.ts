@@ -8,8 +8,8 @@ import {
   openWorkspace,
   type Workspace,
 } from '../../protocol/records/workspace.ts';
-import { decision as decisionRecord } from '../../protocol/records/decision.ts';
-import { type Envelope, envelopeId, readContent } from '../../protocol/records/envelope.ts';
+import { envelopeId, readContent } from '../../protocol/records/envelope.ts';
+import { groupsOf } from '../../protocol/records/log-relation.ts';
 import { workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';
 import { describeChange } from '../change.ts';
 import type { CommandFactory } from '../command.ts';
@@ -27,18 +27,9 @@ interface LogEntry {
   readonly approvedBy: readonly string[];
 }
 
-/** A change with the decisions that follow it. */
-function entriesOf(log: readonly Envelope[]): Envelope[][] {
-  const entries: Envelope[][] = [];
-  for (const envelope of log)
-    if (envelope.type === decisionRecord.type) entries.at(-1)?.push(envelope);
-    else entries.push([envelope]);
-  return entries;
-}
-
 /** What each entry of a log did, and who agreed. Throws RecordError. */
 function readLog({ log }: Workspace, networkId: string): LogEntry[] {
-  const [genesis, ...changes] = entriesOf(log);
+  const [genesis, ...changes] = groupsOf(log);
   const [first] = genesis!;
   const { created, name } = readContent(workspaceGenesis, first!, networkId).content;
   let workspace = openWorkspace([first!], networkId);

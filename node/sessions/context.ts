@@ -6,12 +6,12 @@ import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
 import type { Epoch } from '../../protocol/records/fields.ts';
 import type { Keyring } from '../../protocol/records/keyring-roster.ts';
 import type { Origin } from '../../protocol/records/request.ts';
-import type { Workspace } from '../../protocol/records/workspace.ts';
+import type { WholeLog } from '../../protocol/records/log-relation.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import type { Freeze } from '../store/freezes.ts';
-import type { ForkProof } from '../store/heads.ts';
+import type { ForkProof, HeadMove } from '../store/heads.ts';
 import type { HeldDecisions } from '../store/held-decisions.ts';
 import type { Debits } from '../store/ledger.ts';
 import type { Work } from '../work/work.ts';
@@ -90,10 +90,10 @@ export interface SessionStore {
   /** An active key with this party's share. */
   keyOf(keyId: Hex): Promise<LoadedKey | undefined>;
   /**
-   * Newest state of a workspace's log; never goes back, unless `resolves`: then its owners have said that this log stands,
-   * and a fork has ended.
+   * Newest state of a workspace's log; never goes back unless it `leaves` entries that were known: then its owners have said
+   * that others stand. `ends`: so they have of its fork.
    */
-  rememberHead(workspace: Workspace, resolves: boolean): Promise<void>;
+  rememberHead(log: WholeLog, because: HeadMove): Promise<void>;
   /** The newest log of each workspace, by its chain. */
   heads(): Promise<readonly KnownLog[]>;
   logOf(workspaceId: Hex): Promise<readonly Envelope[] | undefined>;

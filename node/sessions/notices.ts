@@ -84,8 +84,9 @@ export class Notices {
       this.#requireRoom(workspace, source);
     const outcome = await this.observe(workspace, source);
     const taken = { workspaceId: id, outcome };
-    // What it comes to the next time.
-    this.#seen.set(digest, outcome === 'newer' ? { ...taken, outcome: 'same' } : taken);
+    // What it comes to the next time. A fork is another one once owners have said which entry of this one stands.
+    if (outcome !== 'fork')
+      this.#seen.set(digest, outcome === 'newer' ? { ...taken, outcome: 'same' } : taken);
     return taken;
   }
 

@@ -115,9 +115,9 @@ export function sessionStore(store: NodeStore, roster: KeyringRoster, self: stri
       const { chainCode: _, ...generated } = share;
       return { share: generated, certificate: key.certificate };
     },
-    rememberHead: ({ id, head, chain, resolved, log }, resolves) => {
+    rememberHead: ({ id, head, chain, resolved, log }, because) => {
       const remembered = { ...head, log: log as unknown as JsonValue, chain, resolved: [...resolved] };
-      return store.rememberHead(id, remembered, resolves);
+      return store.rememberHead(id, remembered, because);
     },
     heads: async () => (await store.heads()).map((head) => readHead(head, store.networkId)),
     logOf: async (workspaceId) => {

@@ -3,7 +3,14 @@
 import type { Authorisation } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { LogHead } from '../../protocol/records/fields.ts';
-import { compareLogs, type LogChain, type Workspace } from '../../protocol/records/workspace.ts';
+import {
+  compareLogs,
+  joinLogs,
+  type LogChain,
+  type LogFork,
+  type WholeLog,
+} from '../../protocol/records/log-relation.ts';
+import type { Workspace } from '../../protocol/records/workspace.ts';
 import type { Freeze } from '../store/freezes.ts';
 import type { ForkProof } from '../store/heads.ts';
 import type { SessionContext } from './context.ts';
@@ -81,34 +88,18 @@ export class Workspaces {
 
   /** A log that was replayed and verified. Durable when it resolves. Calls about one workspace come one after the other. */
   async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
-    const { store, log, clock } = this.#context;
-    const { id, head, chain, resolved } = workspace;
+    const { store, log } = this.#context;
+    const { id } = workspace;
     const known = this.#known.get(id);
     const compared = known && compareLogs(known, workspace);
-    if (known && compared?.relation === 'fork') {
-      if (this.#forks.has(id)) return 'fork';
-      const { common, known: own, received } = compared;
-      const logs = [(await store.logOf(id)) ?? [], workspace.log] as const;
-      const proof: ForkProof = {
-        workspaceId: id,
-        at: clock.now(),
-        common,
-        known: own,
-        received,
-        logs,
-        open: true,
-      };
-      // At once: what is signed while a disk is slow would be signed on one owner's word against another's.
-      this.#forks.set(id, proof);
-      log('session.incident', { code: 'fork', workspaceId: id, seq: common.seq + 1, own, received, source });
-      await store.rememberFork(proof);
-      return 'fork';
-    }
+    if (compared?.relation === 'fork') return await this.#forked(workspace, compared, source);
     if (compared && compared.relation !== 'newer') return compared.relation;
+    const joined = compared ? await this.#joined(known!, workspace, compared.ahead) : workspace;
+    const { head, chain, resolved } = joined;
     const fork = this.#forks.get(id);
     const leaves = known?.chain.some((entry, seq) => chain[seq] !== entry) ?? false;
     const ends = fork !== undefined && resolved.has(fork.common.id as Hex);
-    await store.rememberHead(workspace, leaves || ends);
+    await store.rememberHead(joined, { leaves, ends });
     this.#known.set(id, { id, head, chain, resolved });
     if (ends) {
       this.#forks.delete(id);
@@ -116,6 +107,35 @@ export class Workspaces {
     }
     if (known !== undefined) log('workspace.head', { workspaceId: id, seq: head.seq, id: head.id, source });
     return 'newer';
+  }
+
+  /** What owners said of which entries stand is in no place of a log that goes on: it is carried into it. */
+  async #joined(known: KnownLog, received: Workspace, ahead: 'known' | 'received'): Promise<WholeLog> {
+    const { store, networkId } = this.#context;
+    if (ahead === 'received' && known.resolved.size === 0) return received;
+    const held = { ...known, log: (await store.logOf(known.id)) ?? [] };
+    return ahead === 'known' ? joinLogs(held, received, networkId) : joinLogs(received, held, networkId);
+  }
+
+  /** Another fork of a workspace is not kept beside one that is open: it is seen when its log comes after that has ended. */
+  async #forked(workspace: Workspace, { common, known, received }: LogFork, source: string): Promise<'fork'> {
+    const { store, log, clock } = this.#context;
+    const { id } = workspace;
+    if (this.#forks.has(id)) return 'fork';
+    const logs = [(await store.logOf(id)) ?? [], workspace.log] as const;
+    const proof: ForkProof = { workspaceId: id, at: clock.now(), common, known, received, logs, open: true };
+    // At once: what is signed while a disk is slow would be signed on one owner's word against another's.
+    this.#forks.set(id, proof);
+    log('session.incident', {
+      code: 'fork',
+      workspaceId: id,
+      seq: common.seq + 1,
+      own: known,
+      received,
+      source,
+    });
+    await store.rememberFork(proof);
+    return 'fork';
   }
 
   /** Why nothing may be signed now for what this asks for, whatever its evidence says. */

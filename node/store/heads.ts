@@ -24,6 +24,14 @@ export interface WorkspaceHead extends RememberedHead {
   readonly workspaceId: string;
 }
 
+/** What the owners have said of a log beside what it says. */
+export interface HeadMove {
+  /** It stands although it has not all entries that were known. */
+  readonly leaves: boolean;
+  /** Which entry of the workspace's fork stands. */
+  readonly ends: boolean;
+}
+
 type Log = readonly Envelope[];
 
 /** Two entries with one seq and the same entry before them, each decided by the owners it takes. */
@@ -76,21 +84,25 @@ export class Heads {
     this.#journal = journal;
   }
 
-  /** `resolves`: the owners have said that this log stands, whatever was known: it also ends the workspace's fork. */
-  async rememberHead(workspaceId: string, head: RememberedHead, resolves = false): Promise<void> {
+  /** Throws `head_behind` and `fork` for a log that has not the entries that are known, unless it `leaves` them. */
+  async rememberHead(
+    workspaceId: string,
+    head: RememberedHead,
+    { leaves, ends }: HeadMove = { leaves: false, ends: false },
+  ): Promise<void> {
     const { seq, id, resolved = [] } = head;
     await this.#journal.change('head', (change) => {
       const known = change.get(headKind, workspaceId);
-      if (!resolves && known !== undefined && seq < known.seq) {
+      if (!leaves && known !== undefined && seq < known.seq) {
         const message = `workspace ${workspaceId} was seen at log entry ${known.seq}, this is ${seq}: fetch the newer log`;
         throw new NodeStoreError('head_behind', message);
       }
-      if (!resolves && known?.seq === seq && known.id !== id) {
+      if (!leaves && known?.seq === seq && known.id !== id) {
         const message = `workspace ${workspaceId} has two log entries ${seq}: ${known.id} is remembered, this is ${id}`;
         throw new NodeStoreError('fork', `${message}: its owners must resolve which one stands`);
       }
       const fork = change.get(forkKind, workspaceId);
-      if (resolves && fork?.open) change.put(forkKind, workspaceId, { ...fork, open: false });
+      if (ends && fork?.open) change.put(forkKind, workspaceId, { ...fork, open: false });
       if (known?.seq === seq && known.id === id && resolved.length <= (known.resolved?.length ?? 0)) return;
       change.put(headKind, workspaceId, { ...head, workspaceId });
     });

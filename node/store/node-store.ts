@@ -13,7 +13,7 @@ import type { RandomBytes } from '../mpc/machine.ts';
 import { EpochKeys, epochNames } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
 import { type Freeze, Freezes } from './freezes.ts';
-import { type ForkProof, Heads, type RememberedHead, type WorkspaceHead } from './heads.ts';
+import { type ForkProof, type HeadMove, Heads, type RememberedHead, type WorkspaceHead } from './heads.ts';
 import { HeldDecisionRecords, type HeldDecisions } from './held-decisions.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
 import { Journal, type Kind } from './journal.ts';
@@ -366,8 +366,8 @@ export class NodeStore {
    * Remembers a newer head; the known one again does nothing. With `resolves`, the owners have said that this log stands:
    * it takes the place of any other, and ends the workspace's fork. Throws `head_behind`, `fork`.
    */
-  rememberHead(workspaceId: string, head: RememberedHead, resolves = false): Promise<void> {
-    return this.#heads.rememberHead(workspaceId, head, resolves);
+  rememberHead(workspaceId: string, head: RememberedHead, because?: HeadMove): Promise<void> {
+    return this.#heads.rememberHead(workspaceId, head, because);
   }
 
   head(workspaceId: string): Promise<RememberedHead | undefined> {

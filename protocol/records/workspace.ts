@@ -251,43 +251,6 @@ function takesPlace(envelope: Envelope, networkId: string): boolean {
   );
 }
 
-/** How one log of a workspace stands to another that is known: `fork` when owners have to say which of two entries stands. */
-export type LogRelation =
-  | { readonly relation: 'same' | 'newer' | 'older' }
-  | { readonly relation: 'fork'; readonly common: LogHead; readonly known: Hex; readonly received: Hex };
-
-/** What logs are compared by. */
-export type LogChain = Pick<Workspace, 'id' | 'head' | 'chain' | 'resolved'>;
-
-/** Compares a log with one that is known, both replayed. Throws RecordError when they are of different workspaces. */
-export function compareLogs(known: LogChain, received: LogChain): LogRelation {
-  if (known.id !== received.id) fail(`a log of workspace ${received.id} is none of workspace ${known.id}`);
-  const differs = known.chain.findIndex(
-    (id, seq) => received.chain[seq] !== undefined && received.chain[seq] !== id,
-  );
-  if (differs < 0) return { relation: relationOf(known, received) };
-  const common = { seq: differs - 1, id: known.chain[differs - 1]! };
-  const pair = { known: known.chain[differs]!, received: received.chain[differs]! };
-  // What a log says stands is what it goes on with.
-  const [ours, theirs] = [known, received].map(({ resolved }) => resolved.has(common.id));
-  if (ours === theirs) return { relation: 'fork', common, ...pair };
-  return { relation: theirs ? 'newer' : 'older' };
-}
-
-/** Of two logs of which one begins with the other. */
-function relationOf(known: LogChain, received: LogChain): 'same' | 'newer' | 'older' {
-  const longer = received.chain.length - known.chain.length;
-  if (longer !== 0) {
-    const [short, long] = longer > 0 ? [known, received] : [received, known];
-    const stands = short.resolved.get(short.head.id);
-    // The shorter one knows of a fork after its head, and that the longer one took the other way.
-    const astray = stands !== undefined && stands !== long.chain[short.chain.length];
-    return longer > 0 === astray ? 'older' : 'newer';
-  }
-  const more = received.resolved.size - known.resolved.size;
-  return more > 0 ? 'newer' : more < 0 ? 'older' : 'same';
-}
-
 /** The owner one of whose credentials this is. */
 export function ownerOf(workspace: Pick<Workspace, 'owners'>, credential: Credential): Principal | undefined {
   return workspace.owners.find((owner) => owner.credentials.includes(credential));

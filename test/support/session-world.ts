@@ -7,7 +7,7 @@ import type { Envelope, Signer } from '../../protocol/records/envelope.ts';
 import { readContent } from '../../protocol/records/envelope.ts';
 import { partyResult } from '../../protocol/records/party-result.ts';
 import type { Origin } from '../../protocol/records/request.ts';
-import type { Workspace } from '../../protocol/records/workspace.ts';
+import type { WholeLog } from '../../protocol/records/log-relation.ts';
 import type { KeyShare } from '../../node/mpc/dkg/key-share.ts';
 import {
   type BlameFile,
@@ -23,7 +23,7 @@ import { PairGate } from '../../node/sessions/pairs/gate.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import type { KnownLog } from '../../node/sessions/workspaces.ts';
 import type { Freeze } from '../../node/store/freezes.ts';
-import type { ForkProof } from '../../node/store/heads.ts';
+import type { ForkProof, HeadMove } from '../../node/store/heads.ts';
 import type { HeldDecisions } from '../../node/store/held-decisions.ts';
 import type { Debits } from '../../node/store/ledger.ts';
 import { longestWindow } from '../../protocol/policy/schema.ts';
@@ -66,7 +66,7 @@ export class MemorySessionStore implements SessionStore {
     Hex,
     { evidence: Evidence; state: 'stored' | 'started' | 'done'; seen: number | undefined }
   >();
-  readonly logs = new Map<Hex, Workspace>();
+  readonly logs = new Map<Hex, WholeLog>();
   readonly forked = new Map<string, ForkProof>();
   readonly frozen = new Map<Hex, Freeze>();
   readonly held = new Map<Hex, HeldDecisions['decisions']>();
@@ -159,13 +159,13 @@ export class MemorySessionStore implements SessionStore {
     const { share } = this.active.get(origin.parent) as { share: KeyShare };
     return { ...deriveStoredKey(origin.parent, share, origin.path), certificate };
   }
-  async rememberHead(workspace: Workspace, resolves: boolean): Promise<void> {
+  async rememberHead(log: WholeLog, { leaves, ends }: HeadMove): Promise<void> {
     this.beforeWrite('rememberHead');
-    const known = this.logs.get(workspace.id);
-    if (!resolves && known !== undefined && known.head.seq > workspace.head.seq) throw new Error('goes back');
-    this.logs.set(workspace.id, workspace);
-    const fork = this.forked.get(workspace.id);
-    if (resolves && fork) this.forked.set(workspace.id, { ...fork, open: false });
+    const known = this.logs.get(log.id);
+    if (!leaves && known !== undefined && known.head.seq > log.head.seq) throw new Error('goes back');
+    this.logs.set(log.id, log);
+    const fork = this.forked.get(log.id);
+    if (ends && fork) this.forked.set(log.id, { ...fork, open: false });
   }
   async heads(): Promise<readonly KnownLog[]> {
     return [...this.logs.values()];

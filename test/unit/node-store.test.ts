@@ -604,6 +604,29 @@ describe('node store', () => {
     });
   });
 
+  describe('forks of a workspace log', () => {
+    it('stay open until the owners have said which entry stands, whatever else they say', async () => {
+      const store = await open();
+      const [workspaceId, known, received] = [id('workspace'), id('known'), id('received')];
+      const common = { seq: 0, id: workspaceId };
+      await store.rememberHead(workspaceId, { seq: 1, id: known, log: [] });
+      await store.rememberFork({ workspaceId, at: 1, common, known, received, logs: [[], []], open: true });
+      const other = { seq: 1, id: id('other'), log: [] };
+      await store.rememberHead(workspaceId, other, { leaves: true, ends: false });
+      assert.equal((await store.forks())[0]?.open, true);
+      await assert.rejects(
+        store.rememberHead(workspaceId, { seq: 1, id: known, log: [] }, { leaves: false, ends: true }),
+        fails('fork'),
+      );
+      await store.rememberHead(
+        workspaceId,
+        { ...other, resolved: [[workspaceId, id('other')]] },
+        { leaves: false, ends: true },
+      );
+      assert.equal((await (await reopen()).forks())[0]?.open, false);
+    });
+  });
+
   describe('on a damaged disk', () => {
     it('names the record whose value is not what it should be', async () => {
       const { pending } = keyCase(1);

@@ -342,6 +342,93 @@ describe('sessions: a fork of a workspace log', () => {
   });
 });
 
+describe('sessions: what owners said of a fork', () => {
+  /** Two branches, and the log in which the owners say that the first stands. */
+  function forked(net: KeyedNetwork) {
+    const { workspace } = net.world;
+    const ours = changed(net, workspace, addKeyring(2));
+    const theirs = changed(net, workspace, addKeyring(3));
+    const resolve = entry(net, workspace, { kind: 'resolve', stands: ours.head.id });
+    const settled = [...workspace.log, ...resolve, ...ours.log.slice(workspace.log.length)];
+    return { ours, theirs, resolve, settled };
+  }
+
+  it('is not forgotten for a longer log that does not say it', async () => {
+    const net = await booted();
+    const { ours, theirs, settled } = forked(net);
+    const { sessions, store } = net.node(0);
+    for (const index of [1, 2]) net.kill(index);
+    await sessions.submitLog(ours.log);
+    await sessions.submitLog(theirs.log);
+    assert.equal((await sessions.importLog(settled))[0]?.outcome, 'newer');
+    // As a coordinator has it that was never told.
+    const later = changed(net, ours, addKeyring(4));
+    assert.equal((await sessions.submitLog(later.log))[0]?.outcome, 'newer');
+    assert.deepEqual(sessions.workspaces()[0]?.head, later.head);
+    assert.equal((await sessions.submitLog(theirs.log))[0]?.outcome, 'older');
+    assert.equal(sessions.workspaces()[0]?.fork, undefined);
+    assert.equal(store.forked.get(ours.id)?.open, false);
+    // The log that is handed on says it too, and so it stays over a restart.
+    const kept = openWorkspace((await store.logOf(ours.id))!, networkId);
+    assert.deepEqual([kept.head, kept.resolved.size], [later.head, 1]);
+    net.kill(0);
+    await net.boot(0);
+    assert.equal((await net.node(0).sessions.submitLog(theirs.log))[0]?.outcome, 'older');
+    await net.stop();
+  });
+
+  it('counts although it comes with a log that is shorter than what is known', async () => {
+    const net = await booted();
+    const { ours, theirs, settled } = forked(net);
+    const { sessions, store } = net.node(0);
+    for (const index of [1, 2]) net.kill(index);
+    const later = changed(net, ours, addKeyring(4));
+    await sessions.submitLog(later.log);
+    await sessions.submitLog(theirs.log);
+    assert(sessions.workspaces()[0]?.fork);
+    assert.equal((await sessions.importLog(settled))[0]?.outcome, 'newer');
+    assert.equal(sessions.workspaces()[0]?.fork, undefined);
+    assert.deepEqual(sessions.workspaces()[0]?.head, later.head);
+    assert.equal(store.forked.get(ours.id)?.open, false);
+    await net.stop();
+  });
+
+  it('says nothing of another fork, which is seen when it comes again', async () => {
+    const net = await booted();
+    const { ours, theirs, settled } = forked(net);
+    const { sessions, store } = net.node(0);
+    for (const index of [1, 2]) net.kill(index);
+    const later = changed(net, ours, addKeyring(4));
+    const otherwise = changed(net, ours, addKeyring(5));
+    await sessions.submitLog(later.log);
+    await sessions.submitLog(theirs.log);
+    assert.equal((await sessions.submitLog(otherwise.log))[0]?.outcome, 'fork');
+    await sessions.importLog(settled);
+    assert.equal((await sessions.submitLog(otherwise.log))[0]?.outcome, 'fork');
+    const fork = sessions.workspaces()[0]?.fork;
+    assert.deepEqual(fork?.entries, [later.head.id, otherwise.head.id]);
+    assert.equal(store.forked.get(ours.id)?.open, true);
+    await net.stop();
+  });
+
+  it('reaches a party that has gone where the log does not go, and was away', async () => {
+    const net = await booted();
+    const { ours, theirs, settled } = forked(net);
+    for (const index of [1, 2]) net.kill(index);
+    await net.node(0).sessions.submitLog(theirs.log);
+    net.kill(0);
+    await net.boot(1);
+    await net.node(1).sessions.importLog(settled);
+    await net.boot(0);
+    await net.pass(1000);
+    for (const index of [0, 1]) {
+      const [status] = net.node(index).sessions.workspaces();
+      assert.deepEqual([status?.head, status?.fork], [ours.head, undefined], String(index));
+    }
+    await net.stop();
+  });
+});
+
 describe("sessions: an operator's freeze of a workspace", () => {
   it('keeps this node from signing for it, over restarts, until it is lifted', async () => {
     const net = await booted();

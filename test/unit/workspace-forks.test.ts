@@ -2,11 +2,10 @@
 import assert from 'node:assert/strict';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { Change } from '../../protocol/records/workspace-change.ts';
+import { compareLogs, joinLogs, type LogRelation } from '../../protocol/records/log-relation.ts';
 import {
-  compareLogs,
   extendWorkspace,
   judgeChange,
-  type LogRelation,
   openChange,
   openWorkspace,
   type Workspace,
@@ -52,7 +51,25 @@ describe('a fork of a workspace log', () => {
     ['one that went where it does not go', open(...common.log, ...resolve(left.head.id)), right, 'older'],
     ['one that went where it goes', open(...common.log, ...resolve(left.head.id)), left, 'newer'],
     ['one that says it went astray', right, open(...common.log, ...resolve(left.head.id)), 'newer'],
-    ['one that says less than it knows', left, open(...common.log, ...resolve(left.head.id)), 'older'],
+    [
+      'a shorter one that says what it goes on with',
+      left,
+      open(...common.log, ...resolve(left.head.id)),
+      'newer',
+    ],
+    ['a longer one that does not say so any more', leftStands, after(left, ring(5)), 'newer'],
+    [
+      'one that says it must go elsewhere',
+      open(...common.log, ...resolve(left.head.id)),
+      rightStands,
+      'fork',
+    ],
+    [
+      'one that ends there, and says it must go elsewhere',
+      open(...common.log, ...resolve(left.head.id)),
+      open(...common.log, ...resolve(right.head.id)),
+      'fork',
+    ],
   ];
   for (const [what, known, received, relation] of relations) {
     it(`is told, or not, from ${what}: ${relation}`, () => {
@@ -75,6 +92,31 @@ describe('a fork of a workspace log', () => {
       known: common.head.id,
       received: early.head.id,
     });
+  });
+
+  it('is ended for whoever joins what logs say, however they came', () => {
+    const deep = after(left, ring(5));
+    const said = open(...common.log, ...resolve(left.head.id));
+    const earlier = open(...first.log, ...resolve(common.head.id, first), ...entries(deep, first));
+    const all = [
+      [deep, leftStands],
+      [deep, said],
+      [earlier, said],
+      [deep, open(...earlier.log.slice(0, -entries(deep, common).length), ...resolve(left.head.id))],
+    ] as const;
+    for (const [ahead, other] of all) {
+      const joined = joinLogs(ahead, other, networkId);
+      const replayed = open(...joined.log);
+      assert.deepEqual(replayed.chain, deep.chain);
+      assert.deepEqual([replayed.head, replayed.resolved], [joined.head, joined.resolved]);
+      assert.equal(joined.resolved.get(common.head.id), left.head.id);
+      assert.equal(compareLogs(joined, right).relation, 'older');
+      assert.equal(compareLogs(joined, other).relation, 'older');
+    }
+    assert.equal(joinLogs(earlier, said, networkId).resolved.size, 2);
+    assert.deepEqual(joinLogs(deep, common, networkId).log, deep.log);
+    // What was said of a place where it does not go any more is of no use.
+    assert.equal(joinLogs(rightStands, after(after(left, ring(5)), ring(6)), networkId).resolved.size, 1);
   });
 
   it('is none between two workspaces', () => {
