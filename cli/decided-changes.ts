@@ -26,6 +26,8 @@ const schema = z.array(
     workspaceId: recordIdSchema,
     prev: recordIdSchema,
     changeId: recordIdSchema,
+    /** Of a change that says which of two entries after `prev` stands: that one. It takes no place in the log itself. */
+    stands: recordIdSchema.optional(),
   }),
 );
 type Approved = z.infer<typeof schema>[number];
@@ -59,12 +61,11 @@ async function readAll(context: CommandContext): Promise<Approved[]> {
 async function approvedBefore(
   context: CommandContext,
   { owner, workspaceId, prev, changeId }: Approved,
-): Promise<Hex[]> {
+): Promise<Approved[]> {
   const all = await readAll(context);
   return all
     .filter((one) => one.owner === owner && one.workspaceId === workspaceId && one.prev === prev)
-    .map((one) => one.changeId)
-    .filter((id) => id !== changeId)
+    .filter((one) => one.changeId !== changeId)
     .toReversed();
 }
 
@@ -129,12 +130,31 @@ export async function guardApproval(
   const owner = ownerOf(workspace, signer.credential)?.name ?? identity;
   const approval = { owner, workspaceId, prev: workspace.head.id, changeId };
   const others = second === true ? [] : await approvedBefore(context, approval);
-  for (const before of others)
-    if (!(await isRejected(context, session, before, owner)))
+  for (const { changeId: before, stands } of others)
+    if (stands === undefined && !(await isRejected(context, session, before, owner)))
       throw new CliError(
         'failed',
         `${owner} has approved change ${before} at the same place of the log: both could come into force, for different parties`,
         'wait until it is in the log or was rejected by enough owners; or pass --second if you know that nobody keeps it',
       );
   return async () => await remember(context, approval);
+}
+
+/**
+ * As `guardApproval`, of what is said of two entries after `prev`: two that say different things block the workspace for good.
+ */
+export async function guardResolution(
+  context: CommandContext,
+  resolution: Required<Approved>,
+  second: boolean | undefined,
+): Promise<() => Promise<void>> {
+  const before = second === true ? [] : await approvedBefore(context, resolution);
+  const other = before.find(({ stands }) => stands !== undefined && stands !== resolution.stands);
+  if (other !== undefined)
+    throw new CliError(
+      'failed',
+      `${resolution.owner} has signed that ${other.stands} stands: if both are decided, nothing is ever signed for the workspace again`,
+      'agree with the other owners; pass --second only if you know that nobody keeps the first',
+    );
+  return async () => await remember(context, resolution);
 }

@@ -31,16 +31,22 @@ const groups: Readonly<Record<string, Group>> = {
     },
   },
   workspace: {
-    summary: 'owners and policies: create, show, log, and proposals of changes',
+    summary: 'owners and policies: create, show, log, proposals of changes, and forks',
     load: async () => {
-      const [{ workspaceCreate }, { workspaceShow }, { workspaceLog }, { workspaceChanges }] =
-        await Promise.all([
-          import('./commands/workspace-create.ts'),
-          import('./commands/workspace-show.ts'),
-          import('./commands/workspace-log.ts'),
-          import('./commands/workspace-change.ts'),
-        ]);
-      return [workspaceCreate, workspaceShow, workspaceLog, ...workspaceChanges];
+      const [
+        { workspaceCreate },
+        { workspaceShow },
+        { workspaceLog },
+        { workspaceChanges },
+        { workspaceResolutions },
+      ] = await Promise.all([
+        import('./commands/workspace-create.ts'),
+        import('./commands/workspace-show.ts'),
+        import('./commands/workspace-log.ts'),
+        import('./commands/workspace-change.ts'),
+        import('./commands/workspace-resolve.ts'),
+      ]);
+      return [workspaceCreate, workspaceShow, workspaceLog, ...workspaceChanges, ...workspaceResolutions];
     },
   },
   policy: {

@@ -2,10 +2,9 @@
 // follows: of two that are decided at once one enters, and the other finds its place taken.
 import type { Hex } from '../protocol/hex.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
-import { appendChange, logAt } from '../protocol/records/workspace.ts';
-import type { CoordinatorEvent } from '../protocol/rpc.ts';
+import { appendChange } from '../protocol/records/workspace.ts';
+import { maxAttempts, tooMany } from './attempts.ts';
 import { keys, type Page, pageOfIndex, workspaceStream } from './index-keys.ts';
-import { maxAttempts, tooMany } from './repository.ts';
 import { StateError } from './state/error.ts';
 import {
   changeContent,
@@ -17,22 +16,16 @@ import {
 } from './state/changes.ts';
 import { Conflict, type JsonValue, type Store } from './store/store.ts';
 import { Turns } from './turns.ts';
-import type { Expect, Workspaces } from './workspaces.ts';
+import { committedOf, type Expect, type LogCommitted, type Workspaces } from './workspaces.ts';
 
 /** Changes of one owner that can be open in a workspace. */
 export const maxOpenChanges = 20;
-
-/** What was committed of a change: its own events, and the streams that others were appended to. */
-export interface ChangeCommitted {
-  readonly events: readonly CoordinatorEvent[];
-  readonly streams: readonly string[];
-}
 
 export class ChangeRepository {
   readonly #store: Store;
   readonly #networkId: string;
   readonly #workspaces: Workspaces;
-  readonly #committed: (committed: ChangeCommitted) => void;
+  readonly #committed: (committed: LogCommitted) => void;
   readonly #turns = new Turns();
 
   /** `committed` hears of every change of a change once it is stored. */
@@ -40,7 +33,7 @@ export class ChangeRepository {
     store: Store,
     networkId: string,
     workspaces: Workspaces,
-    committed: (committed: ChangeCommitted) => void,
+    committed: (committed: LogCommitted) => void,
   ) {
     this.#store = store;
     this.#networkId = networkId;
@@ -65,9 +58,8 @@ export class ChangeRepository {
 
   /** The log that a stored change follows. */
   async contextOf(change: StoredChange): Promise<ChangeContext> {
-    const { log } = await this.#workspaces.get(change.workspaceId);
     const head = headBefore(changeContent(change, this.#networkId));
-    return { networkId: this.#networkId, log: logAt(log, head, this.#networkId) };
+    return { networkId: this.#networkId, log: await this.#workspaces.logUpTo(change.workspaceId, head) };
   }
 
   /** Adds a change, as `propose` makes it in the present state of the workspace, or finds it there. */
@@ -179,9 +171,8 @@ export class ChangeRepository {
       append: [...own, ...entry.append],
     });
     if (result instanceof Conflict) return result;
-    const head = entry.append.slice(0, 1).map((each) => each.event as unknown as CoordinatorEvent);
-    const streams = [stream, ...entry.append.map((each) => each.stream)];
-    this.#committed({ events: [...events, ...head], streams });
+    const head = committedOf(entry);
+    this.#committed({ events: [...events, ...head.events], streams: [stream, ...head.streams] });
     return undefined;
   }
 

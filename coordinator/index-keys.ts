@@ -15,6 +15,8 @@ export const sortable = (milliseconds: number): string => String(milliseconds).p
 
 export const keys = {
   workspace: (id: Hex) => `${workspacePrefix}${id}`,
+  /** A log that was left for another by what its owners said, by its last entry: what was made in it is read by it. */
+  leftLog: (id: Hex, entryId: Hex) => `left/${id}/${entryId}`,
   /** Head of a workspace's log. Its version rises with every entry: whatever was judged by it is committed against it. */
   head: (id: Hex) => `head/${id}`,
   keyring: (id: Hex) => `keyring/${id}`,

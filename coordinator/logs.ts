@@ -1,12 +1,13 @@
 // Logs of workspaces, for owners and for nodes.
 import type { Hex } from '../protocol/hex.ts';
-import { logAt, openWorkspace } from '../protocol/records/workspace.ts';
+import type { Envelope } from '../protocol/records/envelope.ts';
+import { logAt, openWorkspace, ownerOf, type Workspace } from '../protocol/records/workspace.ts';
 import type { Params, Result } from '../protocol/rpc.ts';
-import type { Access } from './access.ts';
+import { type Access, known } from './access.ts';
 import type { Page } from './index-keys.ts';
 import type { Caller } from './rpc/handlers.ts';
 import { StateError } from './state/error.ts';
-import type { Workspaces } from './workspaces.ts';
+import type { LogCommitted, Workspaces } from './workspaces.ts';
 
 /** Logs are large: fewer a page than of other things. */
 const defaultLimit = 20;
@@ -15,11 +16,21 @@ export class Logs {
   readonly #workspaces: Workspaces;
   readonly #access: Access;
   readonly #networkId: string;
+  readonly #now: () => number;
+  readonly #committed: (committed: LogCommitted) => void;
 
-  constructor(workspaces: Workspaces, access: Access, networkId: string) {
+  /** `committed` hears of every log that was taken once it is stored. */
+  constructor(
+    workspaces: Workspaces,
+    access: Access,
+    { networkId, now }: { readonly networkId: string; readonly now: () => number },
+    committed: (committed: LogCommitted) => void,
+  ) {
     this.#workspaces = workspaces;
     this.#access = access;
     this.#networkId = networkId;
+    this.#now = now;
+    this.#committed = committed;
   }
 
   /** Entries after the one with this seq. */
@@ -29,15 +40,35 @@ export class Logs {
   ): Promise<Result<'workspace_log'>> {
     await this.#access.mayReadWorkspace(workspaceId, caller);
     const { log } = await this.#workspaces.get(workspaceId);
-    const { head, chain } = openWorkspace(log, this.#networkId);
+    const workspace = openWorkspace(log, this.#networkId);
+    const { head } = workspace;
     if (after === undefined) return { workspaceId, head, log: [...log] };
-    const id = chain[after];
-    if (id === undefined) {
-      const remedy = 'your log is longer than the one here: keep yours, and tell its operator';
-      throw new StateError('invalid_params', `the log ends at entry ${head.seq}, before ${after}`, remedy);
+    return { workspaceId, head, log: log.slice(this.#upTo(workspace, after).length) };
+  }
+
+  /** Throws StateError when the log is not as long. */
+  #upTo({ head, chain, log }: Workspace, seq: number): readonly Envelope[] {
+    const id = chain[seq];
+    if (id !== undefined) return logAt(log, { seq, id }, this.#networkId);
+    const remedy = 'your log is longer than the one here: keep yours, and tell its operator';
+    throw new StateError('invalid_params', `the log ends at entry ${head.seq}, before ${seq}`, remedy);
+  }
+
+  /** Entries that are brought by hand. Throws RecordError when they do not stand, StateError. */
+  async import(
+    { workspaceId, after, log: brought }: Params<'workspace_import'>,
+    caller: Caller,
+  ): Promise<Result<'workspace_import'>['outcome']> {
+    const credential = known(caller);
+    const own = await this.#workspaces.open(workspaceId);
+    const received = openWorkspace([...this.#upTo(own, after), ...brought], this.#networkId);
+    if (![own, received].some((workspace) => ownerOf(workspace, credential) !== undefined)) {
+      const remedy = 'sign with an owner credential';
+      throw new StateError('forbidden', `${credential} is no owner of workspace ${workspaceId}`, remedy);
     }
-    const before = logAt(log, { seq: after, id }, this.#networkId);
-    return { workspaceId, head, log: log.slice(before.length) };
+    const { outcome, committed } = await this.#workspaces.adopt(received, this.#now());
+    if (committed) this.#committed(committed);
+    return outcome;
   }
 
   async forConnector(params: Params<'connector_logs'>, caller: Caller): Promise<Result<'connector_logs'>> {

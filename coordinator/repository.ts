@@ -5,6 +5,7 @@ import type { Ledger } from '../protocol/policy/judge.ts';
 import { longestWindow } from '../protocol/policy/schema.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
 import { originOf, type Request } from '../protocol/records/request.ts';
+import { maxAttempts, tooMany } from './attempts.ts';
 import { keyringStream, keys, type Page, pageOfIndex, until, workspaceStream } from './index-keys.ts';
 import { pastDebits, readLedger, storedDebits } from './ledger.ts';
 import {
@@ -20,8 +21,6 @@ import { lapse } from './state/transitions.ts';
 import { type Commit, Conflict, type Entry, type JsonValue, type Store } from './store/store.ts';
 import { Turns } from './turns.ts';
 import { type Expect, type StoredWorkspace, Workspaces } from './workspaces.ts';
-
-export const maxAttempts = 100;
 
 export interface StoredKeyring {
   readonly roster: Envelope;
@@ -316,9 +315,4 @@ export class Repository {
   due(now: number, limit: number): Promise<readonly Hex[]> {
     return until(this.#store, 'due/', now, limit);
   }
-}
-
-/** Somebody else was faster every time. */
-export function tooMany(what: string): StateError {
-  return new StateError('wrong_state', `${what} is being changed by too many at once`, 'try again');
 }

@@ -4,7 +4,7 @@ import { RecordError } from '../protocol/records/envelope.ts';
 import { timestamp } from '../protocol/records/fields.ts';
 import { Access, type CreateRule, known } from './access.ts';
 import { Actions } from './actions.ts';
-import { type ChangeCommitted, ChangeRepository } from './change-repository.ts';
+import { ChangeRepository } from './change-repository.ts';
 import { Changes } from './changes.ts';
 import { keyringStream, workspaceStream } from './index-keys.ts';
 import { Logs } from './logs.ts';
@@ -21,6 +21,7 @@ import { recordError, StateError } from './state/error.ts';
 import type { Outcome, StoredRequest } from './state/request.ts';
 import { type Store, StoreError } from './store/store.ts';
 import { Sweep } from './sweep.ts';
+import type { LogCommitted } from './workspaces.ts';
 
 export interface CoordinatorServiceOptions {
   readonly store: Store;
@@ -70,11 +71,11 @@ class Service implements CoordinatorService {
     this.#access = new Access(repository, networkId, options.create);
     this.registry = new Registry(repository, this.#access, options);
     const requests = new Requests(repository, this.#access, options, stopped);
-    const proposed = new ChangeRepository(store, networkId, workspaces, (told) => this.#tellChange(told));
+    const proposed = new ChangeRepository(store, networkId, workspaces, (told) => this.#tellLog(told));
     const changes = new Changes(proposed, this.#access, options);
     const actions = new Actions(repository, this.#access, requests, changes, networkId);
     const policies = new Policies(repository, this.#access, requests, options);
-    const logs = new Logs(workspaces, this.#access, networkId);
+    const logs = new Logs(workspaces, this.#access, options, (told) => this.#tellLog(told));
     this.#sweep = new Sweep({ repository, actions, now, log, stopped });
     this.handlers = this.#guard({
       // Loaded when it is asked for: it is of no other use.
@@ -90,6 +91,10 @@ class Service implements CoordinatorService {
         return pageOf(page, (id) => this.registry.workspaceView(id));
       },
       workspace_log: async (params, caller) => logs.after(params, caller),
+      workspace_import: async (params, caller) => ({
+        outcome: await logs.import(params, caller),
+        view: await this.registry.workspaceView(params.workspaceId),
+      }),
       workspace_propose: async ({ change }) => changes.propose(change),
       change_get: async ({ changeId }, caller) => changes.get(changeId, caller),
       change_list: async (params, caller) => changes.list(params, caller),
@@ -222,7 +227,7 @@ class Service implements CoordinatorService {
     for (const { type, at: _, ...fields } of events) this.#options.log(type, fields);
   }
 
-  #tellChange({ events, streams }: ChangeCommitted): void {
+  #tellLog({ events, streams }: LogCommitted): void {
     this.#retention.noted(streams);
     for (const { type, at: _, ...fields } of events) this.#options.log(type, fields);
   }

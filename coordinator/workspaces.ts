@@ -1,10 +1,13 @@
 // Workspaces in the store: their logs, what follows from a log in indexes, and how an entry is added. A log only ever grows at
 // its head, by one entry in one commit.
+import { maxLogEnvelopes } from '../protocol/authorize.ts';
 import type { Hex } from '../protocol/hex.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
 import { type LogHead, sameLogHead, timestamp } from '../protocol/records/fields.ts';
+import { compareLogs, joinLogs } from '../protocol/records/log-relation.ts';
 import { logAt, openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 import type { CoordinatorEvent } from '../protocol/rpc.ts';
+import { maxAttempts, tooMany } from './attempts.ts';
 import { keyringStream, keys, type Page, pageOfIndex, workspaceStream } from './index-keys.ts';
 import { StateError } from './state/error.ts';
 import type { Heads } from './state/transitions.ts';
@@ -36,8 +39,21 @@ export interface Logs {
   readonly parentLog?: readonly Envelope[];
 }
 
+/** What was committed of a log: events, each once, and the streams that they were appended to. */
+export interface LogCommitted {
+  readonly events: readonly CoordinatorEvent[];
+  readonly streams: readonly string[];
+}
+
 /** What entering a change into the log writes, beside the change itself. */
 export type EntryWrites = Required<Pick<Commit, 'put' | 'del' | 'append'>>;
+
+interface LeftLog {
+  readonly log: readonly Envelope[];
+}
+
+/** Logs of a workspace that were left and are looked through for an entry. */
+const maxLeftLogs = 16;
 
 export class Workspaces {
   readonly #store: Store;
@@ -80,17 +96,39 @@ export class Workspaces {
   /** The same, each up to the entry at which something was made. */
   async logsAt(id: Hex, at: Heads): Promise<Logs> {
     const { log, parentLog } = await this.logs(id);
-    const above = parentLog && (at.parent === undefined ? parentLog : this.#cut(parentLog, at.parent));
-    return { log: this.#cut(log, at.log), ...(above && { parentLog: above }) };
+    const above =
+      parentLog &&
+      (at.parent === undefined
+        ? parentLog
+        : await this.#cut(openWorkspace(log, this.#networkId).parent!, parentLog, at.parent));
+    return { log: await this.#cut(id, log, at.log), ...(above && { parentLog: above }) };
   }
 
   /** A log without what came after `head`; as it is when it has no such entry, which whoever judges then finds. */
-  #cut(log: readonly Envelope[], head: LogHead): readonly Envelope[] {
-    try {
-      return logAt(log, head, this.#networkId);
-    } catch {
-      return log;
-    }
+  async #cut(id: Hex, log: readonly Envelope[], head: LogHead): Promise<readonly Envelope[]> {
+    return (await this.#upTo(id, log, head)) ?? log;
+  }
+
+  /** The workspace's log up to `head`, also where it was left since. Throws StateError when it was never here. */
+  async logUpTo(id: Hex, head: LogHead): Promise<readonly Envelope[]> {
+    const found = await this.#upTo(id, (await this.get(id)).log, head);
+    if (found !== undefined) return found;
+    const message = `entry ${head.seq} ${head.id} is not in the log of workspace ${id}`;
+    throw new StateError('wrong_state', message, 'read the workspace again');
+  }
+
+  async #upTo(id: Hex, log: readonly Envelope[], head: LogHead): Promise<readonly Envelope[] | undefined> {
+    const upTo = (one: readonly Envelope[]): readonly Envelope[] | undefined => {
+      try {
+        return logAt(one, head, this.#networkId);
+      } catch {
+        return undefined;
+      }
+    };
+    const found = upTo(log);
+    if (found !== undefined) return found;
+    const left = await this.#store.scan(keys.leftLog(id, '' as Hex), undefined, maxLeftLogs);
+    return left.map(({ value }) => upTo((value as unknown as LeftLog).log)).find((one) => one !== undefined);
   }
 
   /** Heads of a workspace and its parent. */
@@ -182,6 +220,47 @@ export class Workspaces {
     };
   }
 
+  /**
+   * Takes a log, replayed and verified, that says what the one here does not. One that is left for it stays, for what was made
+   * in it. Throws StateError when the two fork.
+   */
+  async adopt(
+    received: Workspace,
+    now: number,
+  ): Promise<{ readonly outcome: 'newer' | 'same' | 'older'; readonly committed?: LogCommitted }> {
+    const { id } = received;
+    for (let attempt = 0; attempt < maxAttempts; attempt++) {
+      const { expect } = await this.heads(id);
+      const { log } = await this.get(id);
+      const own = openWorkspace(log, this.#networkId);
+      const compared = compareLogs(own, received);
+      if (compared.relation === 'fork') {
+        const message = `the log forks from the one here after entry ${compared.common.seq}`;
+        const remedy = 'a majority of the owners must say which entry stands: countersign workspace resolve';
+        throw new StateError('wrong_state', message, remedy);
+      }
+      if (compared.relation !== 'newer') return { outcome: compared.relation };
+      const [ahead, other] = compared.ahead === 'received' ? [received, own] : [own, received];
+      const joined = joinLogs(ahead, other, this.#networkId);
+      if (joined.log.length > maxLogEnvelopes) {
+        const message = `the log would have ${joined.log.length} of at most ${maxLogEnvelopes} records`;
+        throw new StateError(
+          'wrong_state',
+          message,
+          'create a new workspace: this one can no longer be changed',
+        );
+      }
+      const entry = await this.entryWrites(id, log, joined.log, now);
+      const left = own.chain.every((each, seq) => joined.chain[seq] === each)
+        ? []
+        : [{ key: keys.leftLog(id, own.head.id), value: { log } as unknown as JsonValue }];
+      const put = [...entry.put, ...left];
+      const result = await this.#store.commit({ what: 'import', expect, ...entry, put });
+      if (!(result instanceof Conflict)) return { outcome: 'newer', committed: committedOf(entry) };
+    }
+    throw tooMany(`workspace ${id}`);
+  }
+
   /** Keyrings whose nodes need a workspace's log: its own, and those of its children. */
   async #concerned({ keyrings, children }: Workspace): Promise<ReadonlySet<Hex>> {
     const found = await Promise.all([...children].map((child) => this.find(child)));
@@ -217,7 +296,7 @@ export class Workspaces {
     const { log, parentLog } = await this.logs(id);
     const { head } = openWorkspace(log, this.#networkId);
     if (use === true || sameLogHead(use, head)) return { log, head, ...(parentLog && { parentLog }) };
-    return { log: this.#cut(log, use), head: use };
+    return { log: await this.#cut(id, log, use), head: use };
   }
 
   /** Marks of workspaces whose open actions are to be looked at, oldest keys first. */
@@ -234,6 +313,14 @@ export class Workspaces {
   async #commit(what: string, commit: Commit): Promise<void> {
     await this.#store.commit({ what, ...commit });
   }
+}
+
+/** Every stream has the same event of a log. */
+export function committedOf({ append }: Pick<EntryWrites, 'append'>): LogCommitted {
+  return {
+    events: append.slice(0, 1).map(({ event }) => event as unknown as CoordinatorEvent),
+    streams: append.map(({ stream }) => stream),
+  };
 }
 
 function headOf({ head: { seq, id }, parent }: Workspace): StoredHead {

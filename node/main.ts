@@ -249,7 +249,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       ...(metrics && { observer: metrics.observer }),
     };
     const sessions: Sessions = new Sessions(context, () => door.resultStored());
-    const workspaces = new OperatorWorkspaces(sessions, Date.now);
+    const workspaces = new OperatorWorkspaces(sessions, networkId, Date.now);
     const pause = new OperatorPause({ store, sessions, now: Date.now, log });
     const clockWatch = new ClockWatch(log, () => performance.now());
     const peersUp = (): number => context.transport.up().size;
@@ -353,6 +353,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
         resume: () => pause.resume(),
         'pair-setup': (params) => operatorPairs.lift(params),
         'log-import': (params) => workspaces.import(params),
+        'log-export': (params) => workspaces.export(params),
         'log-show': (params) => workspaces.show(params),
         freeze: (params) => workspaces.freeze(params),
         unfreeze: (params) => workspaces.unfreeze(params),

@@ -4,13 +4,26 @@ import * as z from 'zod';
 import { logSchema } from './authorize.ts';
 import { envelopeSchema } from './records/envelope.ts';
 
+/** A workspace's log, and of a child workspace its parent's. */
+export const handedLogSchema = z.strictObject({
+  type: z.literal('countersign.log'),
+  log: logSchema,
+  parentLog: logSchema.exactOptional(),
+});
+
+export type HandedLog = z.infer<typeof handedLogSchema>;
+
+/** Two logs of one workspace: `other` follows entry `after` of `log`. */
+export const handedForkSchema = z.strictObject({
+  type: z.literal('countersign.fork'),
+  log: logSchema,
+  after: z.int().min(0),
+  other: logSchema,
+});
+export type HandedFork = z.infer<typeof handedForkSchema>;
+
 export const handedSchema = z.discriminatedUnion('type', [
-  /** A workspace's log, and of a child workspace its parent's. */
-  z.strictObject({
-    type: z.literal('countersign.log'),
-    log: logSchema,
-    parentLog: logSchema.exactOptional(),
-  }),
+  handedLogSchema,
   /** Decisions on requests; those that take something back are what this is for. */
   z.strictObject({
     type: z.literal('countersign.decisions'),

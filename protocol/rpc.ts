@@ -1,7 +1,7 @@
 // The coordinator's RPC: method names, schemas of parameters and results, error codes. Server and client share this
 // file; documentation is generated from it.
 import * as z from 'zod';
-import { evidenceSchema } from './authorize.ts';
+import { evidenceSchema, logSchema } from './authorize.ts';
 import { type Hex, hexBytes } from './hex.ts';
 import { keyEntrySchema } from './key-proofs.ts';
 import { derivationPathSchema } from './keys/derivation.ts';
@@ -336,6 +336,16 @@ export const methods = {
       head: logHeadSchema,
       log: z.array(envelopeSchema),
     }),
+  },
+  workspace_import: {
+    summary: 'Brings entries that the coordinator lacks, or what owners said of which entry of a fork stands',
+    access: 'signed',
+    params: z.strictObject({
+      workspaceId: recordIdSchema,
+      after: z.int().min(0).max(1_000_000),
+      log: logSchema,
+    }),
+    result: z.strictObject({ outcome: z.enum(['newer', 'same', 'older']), view: workspaceViewSchema }),
   },
   workspace_propose: {
     summary: 'Proposes a change of a workspace with a signed workspace.change',

@@ -1,13 +1,14 @@
-// `countersign node log import|show`: what owners decided, handed to a node past a coordinator that may keep it back; and what
+// `countersign node log import|export|show`: what owners decided, handed to a node past a coordinator that may keep it back; and what
 // the node knows of the logs of workspaces.
 import { Command } from 'commander';
 import * as z from 'zod';
 import type { CommandFactory } from '../command.ts';
+import { requireId } from '../ids.ts';
 import { askNode } from '../node-control.ts';
 import { blockedLine, blockedSchema } from '../node-status-view.ts';
 import { type JsonOption, withExample, withJson } from '../options.ts';
 import { printResult, shortId } from '../output.ts';
-import { readJson } from '../record-file.ts';
+import { jsonText, readJson, requireFree, writeOut } from '../record-file.ts';
 
 interface Options extends JsonOption {
   readonly dir: string;
@@ -62,6 +63,32 @@ const importCommand: CommandFactory = (context) =>
     'countersign node log import revoked.json --dir /var/lib/countersign/node',
   );
 
+const exportCommand: CommandFactory = (context) =>
+  withExample(
+    withJson(new Command('export'))
+      .description(
+        "Write a workspace's log as a running node knows it to a file; of one that has forked, both logs.",
+      )
+      .argument('<workspace>', "the workspace's id")
+      .requiredOption('--dir <dir>', "the node's folder")
+      .requiredOption('--out <file>', 'where to write it')
+      .action(async (text: string, options: Options & { readonly out: string }) => {
+        const workspaceId = requireId(text, 'workspace');
+        await requireFree(options.out);
+        const { handedForkSchema, handedLogSchema } = await import('../../protocol/handed.ts');
+        const schema = z.discriminatedUnion('type', [handedLogSchema, handedForkSchema]);
+        const handed = await askNode(context, options.dir, 'log-export', { workspaceId }, schema);
+        await writeOut(options.out, jsonText(handed));
+        const forked = handed.type === 'countersign.fork';
+        printResult(context, options, { file: options.out, workspaceId, forked }, () => [
+          forked
+            ? `written to ${options.out}: both logs of the fork; owners resolve it with countersign workspace resolve`
+            : `written to ${options.out}: the newest log that this node knows`,
+        ]);
+      }),
+    'countersign node log export 0x91c4... --dir /var/lib/countersign/node --out fork.json',
+  );
+
 const shownSchema = z.object({ workspaces: z.array(blockedSchema) });
 
 const showCommand: CommandFactory = (context) =>
@@ -88,6 +115,7 @@ const showCommand: CommandFactory = (context) =>
 
 export const nodeLog: CommandFactory = (context) =>
   new Command('log')
-    .description('hand a node what owners decided, and look at what it knows: import, show')
+    .description('hand a node what owners decided, and look at what it knows: import, export, show')
     .addCommand(importCommand(context))
+    .addCommand(exportCommand(context))
     .addCommand(showCommand(context));

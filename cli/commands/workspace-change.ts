@@ -280,13 +280,6 @@ export const workspaceChanges: readonly CommandFactory[] = [
     'Propose that nothing is signed for the workspace; the default admin policy lets any one owner do so.',
   ),
   ofNothing('unfreeze', 'Propose that a frozen workspace is signed for again.'),
-  ofId(
-    'resolve',
-    'Of two entries that stand at one place of the log, say which one stands.',
-    'change',
-    '0x5bd0...',
-    (stands) => ({ kind: 'resolve', stands }),
-  ),
   workspaceCountersign,
   workspacePropose,
 ];

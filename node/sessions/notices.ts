@@ -149,9 +149,9 @@ export class Notices {
   }
 
   #headOf(workspaceId: Hex): Body<'heads'>['heads'] {
-    const known = this.#state.workspaces.known(workspaceId);
-    if (known === undefined) return [];
-    return [{ workspaceId, head: { ...known.head }, resolved: known.resolved.size }];
+    return this.#state.workspaces
+      .branches(workspaceId)
+      .map(({ head, resolved }) => ({ workspaceId, head: { ...head }, resolved: resolved.size }));
   }
 
   /** Tells one party which state of a workspace this node knows. */
@@ -164,9 +164,12 @@ export class Notices {
     for (const { workspaceId, head, resolved } of heads) {
       const known = this.#state.workspaces.known(workspaceId);
       const place = known?.chain.indexOf(head.id) ?? -1;
-      const isBehind = known === undefined || place < 0 || resolved > known.resolved.size;
+      const isHeld = this.#state.workspaces
+        .branches(workspaceId)
+        .some(({ chain }) => chain.includes(head.id));
+      const isBehind = known === undefined || !isHeld || resolved > known.resolved.size;
       if (isBehind) this.#state.send(from, 'want_log', { workspaceId });
-      else if (place < known.chain.length - 1) this.tellHead(from, workspaceId);
+      else if (place >= 0 && place < known.chain.length - 1) this.tellHead(from, workspaceId);
     }
   }
 

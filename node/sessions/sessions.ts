@@ -223,6 +223,11 @@ export class Sessions {
     return taken;
   }
 
+  /** Of a workspace that this node knows of. */
+  logsOf(workspaceId: Hex): ReturnType<SessionState['workspaces']['logsOf']> {
+    return this.#state.workspaces.logsOf(workspaceId);
+  }
+
   /** Of every workspace that this node knows of. */
   workspaces(): readonly WorkspaceStatus[] {
     return this.#state.workspaces.status();

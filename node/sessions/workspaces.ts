@@ -2,6 +2,7 @@
 // logs that its owners let fork; and workspaces that this node's operator has frozen.
 import type { Authorisation } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
+import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { LogHead } from '../../protocol/records/fields.ts';
 import {
   compareLogs,
@@ -10,7 +11,7 @@ import {
   type LogFork,
   type WholeLog,
 } from '../../protocol/records/log-relation.ts';
-import type { Workspace } from '../../protocol/records/workspace.ts';
+import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
 import type { Freeze } from '../store/freezes.ts';
 import type { ForkProof } from '../store/heads.ts';
 import type { SessionContext } from './context.ts';
@@ -47,6 +48,8 @@ export class Workspaces {
   readonly #known = new Map<Hex, KnownLog>();
   /** Those that are not resolved. */
   readonly #forks = new Map<Hex, ForkProof>();
+  /** Of those, the branch that this node does not go on with. */
+  readonly #branches = new Map<Hex, LogChain>();
   readonly #freezes = new Map<Hex, Freeze>();
 
   constructor(context: SessionContext) {
@@ -55,11 +58,12 @@ export class Workspaces {
 
   /** Takes up what the journal holds; before anything is judged. */
   async open(): Promise<void> {
-    const { store, log } = this.#context;
+    const { store, log, networkId } = this.#context;
     for (const known of await store.heads()) this.#known.set(known.id, known);
     for (const fork of await store.forks()) {
       if (!fork.open) continue;
       this.#forks.set(fork.workspaceId as Hex, fork);
+      this.#branches.set(fork.workspaceId as Hex, openWorkspace(fork.logs[1], networkId));
       log('workspace.forked', { level: 'warn', workspaceId: fork.workspaceId, seq: fork.common.seq + 1 });
     }
     for (const freeze of await store.freezes()) {
@@ -86,6 +90,11 @@ export class Workspaces {
     return this.#forks.get(workspaceId);
   }
 
+  /** What this node can tell of a workspace: its newest log, and the other branch of one that has forked. */
+  branches(workspaceId: Hex): readonly LogChain[] {
+    return [this.#known.get(workspaceId) ?? [], this.#branches.get(workspaceId) ?? []].flat();
+  }
+
   /** A log that was replayed and verified. Durable when it resolves. Calls about one workspace come one after the other. */
   async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
     const { store, log } = this.#context;
@@ -103,6 +112,7 @@ export class Workspaces {
     this.#known.set(id, { id, head, chain, resolved });
     if (ends) {
       this.#forks.delete(id);
+      this.#branches.delete(id);
       log('workspace.resolved', { workspaceId: id, seq: fork.common.seq + 1, left: leaves });
     }
     if (known !== undefined) log('workspace.head', { workspaceId: id, seq: head.seq, id: head.id, source });
@@ -126,6 +136,7 @@ export class Workspaces {
     const proof: ForkProof = { workspaceId: id, at: clock.now(), common, known, received, logs, open: true };
     // At once: what is signed while a disk is slow would be signed on one owner's word against another's.
     this.#forks.set(id, proof);
+    this.#branches.set(id, workspace);
     log('session.incident', {
       code: 'fork',
       workspaceId: id,
@@ -136,6 +147,15 @@ export class Workspaces {
     });
     await store.rememberFork(proof);
     return 'fork';
+  }
+
+  /** Its newest log, and of one that has forked the other one too. */
+  async logsOf(
+    workspaceId: Hex,
+  ): Promise<{ readonly log: readonly Envelope[]; readonly fork?: ForkProof } | undefined> {
+    const log = await this.#context.store.logOf(workspaceId);
+    const fork = this.#forks.get(workspaceId);
+    return log && { log, ...(fork && { fork }) };
   }
 
   /** Why nothing may be signed now for what this asks for, whatever its evidence says. */

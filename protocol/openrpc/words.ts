@@ -109,6 +109,14 @@ export const methodWords: Readonly<Record<MethodName, MethodWords>> = {
     result: 'Signed records, and the head to which they lead.',
     errors: ['not_found'],
   },
+  workspace_import: {
+    description:
+      'The records follow entry `after` of the log here, and prove themselves: whoever brings them proves nothing, but must be an ' +
+      'owner in one of the two logs. A log that forks from the one here is taken once a majority of the owners has said, by a ' +
+      '`resolve` in it, which entry stands; what was open in a branch that is left ends as `policy_changed`.',
+    result: 'How the log stood to the one here (`newer`: it was taken), and the workspace as it is now.',
+    errors: ['not_found', 'forbidden', 'bad_signature', 'wrong_state'],
+  },
   workspace_propose: {
     description:
       'The id of the record is the id of the change. One that brings in an owner or a credential is countersigned by it. Of changes that follow the same entry the first that is decided stands.',
@@ -341,6 +349,7 @@ export const fieldWords: Readonly<Record<string, string>> = {
   admin: 'Whether it is one of changes of the workspace itself.',
   approvals: 'Names of owners who are taken to have approved.',
   'workspace_log.after': 'The `seq` of the last entry that is known.',
+  'workspace_import.after': 'The `seq` of the last entry that both logs have.',
   change: 'A signed `workspace.change`.',
   changeId: 'Id of a change: of its signed record.',
   complaints: 'What is wrong. Empty: nothing.',

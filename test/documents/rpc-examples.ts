@@ -191,6 +191,8 @@ async function record(at: ServiceWorld, recorder: Recorder): Promise<void> {
   await call('action_decide', { decision: approve(world, changeId, 'bob') });
   await example('change_list', { workspaceId }, alice);
   await example('workspace_log', { workspaceId, after: 0 }, alice);
+  const approval = approve(world, changeId, 'bob');
+  await example('workspace_import', { workspaceId, after: 0, log: [change, approval] }, alice);
   await example('connector_logs', { keyringId }, connectors[0]);
 
   others['batch'] = await recorder.post([

@@ -533,6 +533,24 @@ describe('a process that is killed', function () {
         },
       },
       {
+        name: 'import',
+        prepare: async (at) => {
+          asked.envelope = proposed(at.world, change);
+          asked.decision = approve(at.world, envelopeId(asked.envelope, worldNetwork), 'bob');
+          const log = [asked.envelope, asked.decision];
+          const params = { workspaceId: at.world.workspace.id, after: 0, log };
+          const [given, caller] = [params, at.owner()].map((each) => JSON.stringify(each));
+          return `service.handlers.workspace_import(${given}, ${caller}, new AbortController().signal)`;
+        },
+        after: async (at) => {
+          const workspaceId = at.world.workspace.id;
+          const log = [asked.envelope!, asked.decision!];
+          const { view } = await at.call('workspace_import', { workspaceId, after: 0, log }, at.owner());
+          assert.deepEqual(view.log, [at.world.genesis, ...log]);
+          assert.equal(await told(at, 'workspace.head'), 1);
+        },
+      },
+      {
         name: 'change-expiry',
         laterMs: 60 * 86_400_000,
         prepare: async (at) => {

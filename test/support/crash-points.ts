@@ -57,6 +57,7 @@ export const firstStartPoints = [
 export const rarePoints = [
   ...around('coordinator.commit.change'),
   ...around('coordinator.commit.change-decision'),
+  ...around('coordinator.commit.import'),
   ...around('coordinator.commit.change-expiry'),
   ...around('coordinator.commit.expiry'),
   ...around('coordinator.commit.settled'),

@@ -66,7 +66,8 @@ export class LocalNetwork {
   readonly layout: Layout;
   readonly network: TestNetwork;
   readonly owners: Readonly<Record<'alice' | 'bob' | 'carol', Owner>>;
-  readonly workspace: Workspace;
+  /** In whose state requests are made and decided. */
+  workspace: Workspace;
   /** Of operators and owners, for commands. */
   readonly people: CommandContext;
   readonly #processes: Processes;
@@ -214,18 +215,22 @@ export class LocalNetwork {
     return id;
   }
 
-  async requestSignature(keyId: Hex, what: string | Payload): Promise<Hex> {
+  async requestSignature(keyId: Hex, what: string | Payload, workspace = this.workspace): Promise<Hex> {
     const payload: Payload =
       typeof what === 'string' ? { kind: 'message', data: toHex(new TextEncoder().encode(what)) } : what;
-    return this.requestSignatures(keyId, payload);
+    return this.#request(keyId, [payload], workspace);
   }
 
   /** One request of all payloads. */
   async requestSignatures(keyId: Hex, ...payloads: readonly Payload[]): Promise<Hex> {
+    return this.#request(keyId, payloads, this.workspace);
+  }
+
+  async #request(keyId: Hex, payloads: readonly Payload[], workspace: Workspace): Promise<Hex> {
     const { signer, client } = this.owners.alice;
     const items = payloads.map((payload) => ({ keyId, payload }));
     const { id, envelope } = buildSignRequest(
-      { networkId: this.network.networkId, workspace: this.workspace, items },
+      { networkId: this.network.networkId, workspace, items },
       signer,
     );
     await client.call('sign_request', { request: envelope });

@@ -353,6 +353,32 @@ describe('sessions: what owners said of a fork', () => {
     return { ours, theirs, resolve, settled };
   }
 
+  it('is asked for by every party, also by those that had the same log as who heard of the fork', async () => {
+    const net = await booted();
+    const { ours, theirs, settled } = forked(net);
+    for (const index of [0, 1, 2]) await net.node(index).sessions.submitLog(ours.log);
+    await net.pass(1000);
+    await net.node(2).sessions.importLog(theirs.log);
+    await net.pass(1000);
+    for (const index of [0, 1, 2])
+      assert.deepEqual(net.node(index).sessions.workspaces()[0]?.fork?.entries, [
+        ours.head.id,
+        theirs.head.id,
+      ]);
+    // Who has it does not ask for it again.
+    const asked = framesSent(net, net.node(1).party.credential, 'want_log').length;
+    net.kill(0);
+    await net.boot(0);
+    await net.pass(1000);
+    assert.equal(framesSent(net, net.node(1).party.credential, 'want_log').length, asked);
+    assert(net.node(0).sessions.workspaces()[0]?.fork);
+    await net.node(0).sessions.importLog(settled);
+    await net.pass(1000);
+    for (const index of [0, 1, 2])
+      assert.equal(net.node(index).sessions.workspaces()[0]?.fork, undefined, String(index));
+    await net.stop();
+  });
+
   it('is not forgotten for a longer log that does not say it', async () => {
     const net = await booted();
     const { ours, theirs, settled } = forked(net);
