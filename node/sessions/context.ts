@@ -112,7 +112,6 @@ export interface SessionStore {
   forgetDebits(requestIds: readonly string[], now: number): Promise<void>;
   /** When debits may have been forgotten last. */
   debitsForgotten(): Promise<number | undefined>;
-  markDebitsForgotten(at: number): Promise<void>;
 }
 
 /** Milliseconds. */

@@ -250,11 +250,6 @@ export class Sessions {
     return ended;
   }
 
-  /** This node's folder is an old copy: every limit counts as used up, for as long as it looks back. */
-  forgetDebits(): Promise<void> {
-    return this.#state.spent.forget(this.#state.context.clock.now());
-  }
-
   /** When debits may have been forgotten last, in milliseconds since 1970. */
   get debitsForgotten(): number | undefined {
     return this.#state.spent.forgotten;

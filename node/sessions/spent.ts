@@ -38,12 +38,6 @@ export class Spent {
     return this.#forgotten;
   }
 
-  /** Debits before now may be missing: every limit counts as used up, for as long as it looks back. Durable when it resolves. */
-  async forget(now: number): Promise<void> {
-    this.#forgotten = Math.max(this.#forgotten ?? 0, now);
-    await this.#store.markDebitsForgotten(now);
-  }
-
   /** Another one whenever `view` may be, other than by time. */
   version(authorisation: Authorisation): string {
     if (limitsOf(authorisation).length === 0) return '';

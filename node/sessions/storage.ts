@@ -133,6 +133,5 @@ export function sessionStore(store: NodeStore, roster: KeyringRoster, self: stri
     debits: (now) => store.debits(now),
     forgetDebits: (requestIds, now) => store.forgetDebits(requestIds, now),
     debitsForgotten: () => store.debitsForgotten(),
-    markDebitsForgotten: (at) => store.markDebitsForgotten(at),
   };
 }

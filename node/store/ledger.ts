@@ -53,7 +53,7 @@ export function putDebits(change: Change, { requestId, debits, ...when }: Debits
   change.put(debitKind, requestId, { requestId, ...when, debits: stored });
 }
 
-/** As part of a change. */
+/** As part of a change: debits made before `at`, in milliseconds since 1970, may be missing, as the folder is an old copy. */
 export function putForgotten(change: Change, at: number): void {
   if (at > (change.get(forgottenKind, only)?.at ?? 0)) change.put(forgottenKind, only, { at });
 }
@@ -90,11 +90,6 @@ export class LedgerRecords {
         if (held !== undefined && held.at <= now - longestWindow) change.del(debitKind, requestId);
       }
     });
-  }
-
-  /** Debits made before `at`, in milliseconds since 1970, may be missing: the folder is an old copy. */
-  async markForgotten(at: number): Promise<void> {
-    await this.#journal.change('forgotten', (change) => putForgotten(change, at));
   }
 
   async forgotten(): Promise<number | undefined> {

@@ -418,11 +418,6 @@ export class NodeStore {
     return this.#ledger.forget(requestIds, now);
   }
 
-  /** Debits made before `at` may be missing. */
-  markDebitsForgotten(at: number): Promise<void> {
-    return this.#ledger.markForgotten(at);
-  }
-
   /** When debits may have been forgotten last, in milliseconds since 1970. */
   debitsForgotten(): Promise<number | undefined> {
     return this.#ledger.forgotten();

@@ -251,7 +251,6 @@ describe('a process that is killed', function () {
         [],
         [debits],
       ],
-      ['node.forgotten', 'markDebitsForgotten(7)', (store) => store.debitsForgotten(), 7, undefined],
     ];
     for (const [name, call, read, written, before] of notes) {
       await each(names(rarePoints, name), async (point) => {

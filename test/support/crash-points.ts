@@ -74,7 +74,6 @@ export const rarePoints = [
   ...around('node.freeze'),
   ...around('node.held'),
   ...around('node.debits.pruned'),
-  ...around('node.forgotten'),
   ...around('node.peer.boot'),
   ...aroundFile('node.blame'),
   ...aroundFile('node.pair-setup'),

@@ -71,6 +71,7 @@ export class MemorySessionStore implements SessionStore {
   readonly frozen = new Map<Hex, Freeze>();
   readonly held = new Map<Hex, HeldDecisions['decisions']>();
   readonly debited = new Map<string, Debits>();
+  /** As a start on an old copy of the folder leaves it. */
   forgotten: number | undefined;
   readonly finished = new Map<Hex, Envelope>();
   readonly pending = new Map<Hex, { share: KeyShare; confirmation: Envelope }>();
@@ -209,10 +210,6 @@ export class MemorySessionStore implements SessionStore {
   }
   async debitsForgotten(): Promise<number | undefined> {
     return this.forgotten;
-  }
-  async markDebitsForgotten(at: number): Promise<void> {
-    this.beforeWrite('markDebitsForgotten');
-    this.forgotten = at;
   }
   kindOf(envelope: Envelope): string {
     return readContent(partyResult, envelope, networkId).content.result.kind;

@@ -109,10 +109,8 @@ describe('sessions: limits', () => {
 
   it('count as used up on an old copy of a folder, for as long as they look back', async () => {
     const { net, workspace } = await scene({ limit: { ...limit, per: '30m' } });
+    net.node(0).store.forgotten = net.clock.now();
     for (const index of [0, 1]) await net.boot(index);
-    await net.node(0).sessions.forgetDebits();
-    net.kill(0);
-    await net.boot(0);
     const { id, full } = transferLedBy(net, workspace, 1n, 1);
     await net.submit(full, [0, 1]);
     await pass(net, 29 * minute);
@@ -124,8 +122,8 @@ describe('sessions: limits', () => {
 
   it('hold back no rule without one', async () => {
     const { net, workspace } = await scene({});
+    net.node(0).store.forgotten = net.clock.now();
     for (const index of [0, 1]) await net.boot(index);
-    await net.node(0).sessions.forgetDebits();
     const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
     await net.submit(full, [0, 1]);
     await net.until(() => isSigned(net.node(0), id), 30_000, 'the signature');
