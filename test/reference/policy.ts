@@ -445,7 +445,8 @@ function notMet(tree: RefTree, counts: (quorum: RefQuorum) => string[]): RefQuor
 
 // ---- limits
 
-function debitsOf(item: RefItem): RefDebit[] {
+/** What an item takes from limits. */
+export function debitsOf(item: RefItem): RefDebit[] {
   const debits: RefDebit[] = [];
   const { facts, keyId } = item;
   if (keyId === undefined) return debits;

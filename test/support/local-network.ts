@@ -46,6 +46,8 @@ export interface LogLine {
 export interface LocalNetworkOptions {
   /** The built command; default: that of the test build. */
   readonly entry?: string;
+  /** Default: one of its own. */
+  readonly networkId?: string;
   /** Of every node's configuration. */
   readonly settings?: NodeSettings;
   /** Variables of all processes while the network is brought up. */
@@ -125,7 +127,7 @@ export class LocalNetwork {
       const settings = own.settings ?? {};
       const onStarted = async (): Promise<void> => undefined;
       const options = { people, layout, threshold, processes, settings, abort, onStarted };
-      const network = await bootstrap(options, newNetworkId());
+      const network = await bootstrap(options, own.networkId ?? newNetworkId());
       const open = async (name: string): Promise<Owner> => {
         const path = join(layout.home, 'identities', `${name}.json`);
         const signer = ed25519Signer((await openIdentity(path, layout.passphrase)).seed);
@@ -257,13 +259,11 @@ export class LocalNetwork {
     return asRequest(await client.call('action_decide', { decision: envelope }));
   }
 
-  /** Waits until a request is final. */
-  async final(requestId: Hex, withinMs = 90_000): Promise<RequestView> {
+  /** Waits until a request is final, as an owner sees it. */
+  async final(requestId: Hex, withinMs = 90_000, client = this.owners.alice.client): Promise<RequestView> {
     let view: RequestView | undefined;
     const isFinal = async (): Promise<boolean> => {
-      view = await this.owners.alice.client
-        .call('sign_wait', { requestId, timeoutMs: 5000 })
-        .catch(() => undefined);
+      view = await client.call('sign_wait', { requestId, timeoutMs: 5000 }).catch(() => undefined);
       return view?.state === 'fulfilled' || view?.state === 'rejected';
     };
     await until(isFinal, () => `${requestId} final; it is ${view?.state}`, withinMs).catch(

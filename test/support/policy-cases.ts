@@ -18,21 +18,22 @@ export const people = ['alice', 'bob', 'carol', 'dave'];
 const names = [...people, 'erin'];
 const groups = { ops: ['alice', 'bob'], risk: ['carol', 'dave'], mixed: ['bob', 'carol', 'erin'] };
 
-const evm = {
+/** Addresses that the lists and assets of generated policies name, beside some that they do not. */
+export const evm = {
   friend: '0x5aAeb6053F3E94C9b9A09f33669435E7Ef1BeAed',
   sameFriend: '0x5aaeb6053f3e94c9b9a09f33669435e7ef1beaed',
   other: '0x1111111111111111111111111111111111111111',
   token: '0x2222222222222222222222222222222222222222',
   contract: '0x3333333333333333333333333333333333333333',
 };
-const solana = {
+export const solana = {
   friend: '9xQeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin',
   /** Another address: case matters there. */
   almost: '9xqeWvG816bUx9EPjHmaT23yvVM2ZWbrrpZb9PusVFin',
   owner: 'bc1mdDMX6yv4QnPPqk1VyD4CzyYtnqRvbD3CxqV1zjzc',
   mint: 'EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v',
 };
-const bitcoin = {
+export const bitcoin = {
   friend: 'bc1qw508d6qejxtdg4y5r3zarvary0c5xw7kv8f3t4',
   sameFriend: 'BC1QW508D6QEJXTDG4Y5R3ZARVARY0C5XW7KV8F3T4',
   other: '3J98t1WpEZ73CNmQviecrnyiWrnqRhWNLy',
