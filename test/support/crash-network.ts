@@ -4,7 +4,7 @@ import { existsSync, writeFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, readdir, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { LocalNetwork } from './local-network.ts';
+import { LocalNetwork, type LocalNetworkOptions } from './local-network.ts';
 import { until } from './until.ts';
 
 const variable = 'COUNTERSIGN_TEST_CRASH_POINTS';
@@ -24,12 +24,13 @@ export class CrashNetwork {
     this.#doomed = doomed;
   }
 
-  static async start(): Promise<CrashNetwork> {
+  static async start(own: Pick<LocalNetworkOptions, 'networkId'> = {}): Promise<CrashNetwork> {
     const folder = await mkdtemp(join(tmpdir(), 'countersign-crash-points-'));
     const doomed = new Set<string>();
     const at = (name: string) => ({ [variable]: join(folder, name) });
     try {
       const net = await LocalNetwork.start(3, 2, {
+        ...own,
         environment: at('bootstrap'),
         environmentOf: at,
         mayEnd: (name) => doomed.has(name),
