@@ -16,8 +16,8 @@ describe('simulation: a network in trouble', function () {
     [5, 3, true],
   ] as const) {
     const who = cheat ? 'one of which cheats' : 'all honest';
-    it(`${threshold} of ${parties} parties, ${who}: every request ends as it must`, async () => {
-      const total = { crashes: 0, cuts: 0, messages: 0, steps: 0, signed: 0, ended: 0 };
+    it(`${threshold} of ${parties} parties, ${who}: every request ends as it must, and no more leaves than limits let`, async () => {
+      const total = { crashes: 0, cuts: 0, messages: 0, steps: 0, signed: 0, ended: 0, left: 0, most: 0 };
       for (let index = 0; index < count; index += 1) {
         const seed = first + index;
         try {

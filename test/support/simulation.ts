@@ -2,7 +2,6 @@
 // partitions, crashes at every read and durable write, and a party that cheats. What must hold is checked after every step.
 import assert from 'node:assert/strict';
 import { bytesToHex } from '@noble/hashes/utils.js';
-import type { Evidence } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import { verify } from '../../protocol/keys/ed25519.ts';
 import { verifyCertificate } from '../../protocol/keys/certificate.ts';
@@ -26,6 +25,8 @@ import {
 } from './fixture.ts';
 import type { Sent, SimulatedNode } from './session-world.ts';
 import { KeyedNetwork } from './session-attacker.ts';
+import { SimulatedSpending } from './simulated-spending.ts';
+import { assertEnded, type Wanted } from './simulation-end.ts';
 
 export interface SimulationOptions {
   readonly seed: number;
@@ -42,12 +43,9 @@ export interface SimulationReport {
   readonly steps: number;
   readonly signed: number;
   readonly ended: number;
-}
-
-interface Wanted {
-  readonly id: Hex;
-  readonly kind: 'sign' | 'key' | 'unapproved';
-  readonly full: Evidence;
+  /** Lamports that left under the limit, and that may leave. */
+  readonly left: number;
+  readonly most: number;
 }
 
 /** Virtual milliseconds of trouble, and after it until everything must have ended. */
@@ -71,6 +69,7 @@ class Simulation {
   readonly #options: SimulationOptions;
   readonly #chance: Chance;
   readonly #net: KeyedNetwork;
+  readonly #spending: SimulatedSpending;
   readonly cheat: number | undefined;
   readonly #wanted: Wanted[] = [];
   #isTrouble = true;
@@ -93,6 +92,7 @@ class Simulation {
     this.#chance = chance;
     this.#net = net;
     this.cheat = options.cheat ? chance.below(options.parties) : undefined;
+    this.#spending = new SimulatedSpending(net, { ...options, liars: options.cheat ? 1 : 0 });
   }
 
   static async create(options: SimulationOptions): Promise<Simulation> {
@@ -169,8 +169,12 @@ class Simulation {
     };
   }
 
+  /** The cheat has forgotten whenever it starts what was taken from limits. */
   async #reboot(index: number): Promise<void> {
-    if (!this.#net.node(index).alive) await this.#net.boot(index);
+    const { alive, store } = this.#net.node(index);
+    if (alive) return;
+    if (index === this.cheat) store.debited.clear();
+    await this.#net.boot(index);
   }
 
   /** As a connector does: again and again, until the node has it. Evidence may be incomplete at first. */
@@ -183,7 +187,9 @@ class Simulation {
   }
 
   #want(): void {
-    const { world, clock, entry, key } = this.#net;
+    const { clock, entry, key } = this.#net;
+    const { world } = this.#spending;
+    const log = [...world.workspace.log];
     const created = clock.now();
     const payload = messagePayload(`message ${this.#wanted.length}`);
     const nonce = toHex(seedOf('wanted', this.#options.seed, this.#wanted.length).subarray(0, 16));
@@ -193,17 +199,17 @@ class Simulation {
     const decisions = [approve(world, id, 'bob', { expires: created + 3_600_000 })];
     const keys = [entry];
     if (draw < 0.6)
-      this.#wanted.push({ id, kind: 'sign', full: evidence(world, request, { keys, decisions }) });
+      this.#wanted.push({ id, kind: 'sign', full: evidence(world, request, { log, keys, decisions }) });
     else if (draw < 0.8) {
       const past = [approve(world, id, 'bob', { expires: created - 1000 })];
       this.#wanted.push({
         id,
         kind: 'unapproved',
-        full: evidence(world, request, { keys, decisions: past }),
+        full: evidence(world, request, { log, keys, decisions: past }),
       });
     } else {
       const made = keyRequest(world, { created, nonce, label: `key ${this.#wanted.length}` });
-      this.#wanted.push({ id: idOf(made), kind: 'key', full: evidence(world, made) });
+      this.#wanted.push({ id: idOf(made), kind: 'key', full: evidence(world, made, { log }) });
     }
   }
 
@@ -213,6 +219,7 @@ class Simulation {
     for (const [index, node] of this.#net.nodes.entries()) {
       if (index !== this.cheat) this.#checkStore(node);
     }
+    this.#spending.signed();
   }
 
   /** What leaves an honest party, when it leaves. */
@@ -262,6 +269,7 @@ class Simulation {
     assert(wanted && wanted.kind !== 'unapproved', `took part in ${requestId} without approvals`);
     const node = this.#net.nodes.find(({ party }) => party.credential === from);
     assert.notEqual(node?.store.jobs.get(wanted.id)?.state, 'stored', 'took part before it was durable');
+    if (node) this.#spending.leaves(node, wanted.id);
   }
 
   #checkStore(node: SimulatedNode): void {
@@ -317,7 +325,7 @@ class Simulation {
       for (const index of nodes.keys()) await this.#hand(index, wanted, true);
     const finish = clock.now() + afterwards;
     while (!this.#ended() && clock.now() < finish) await this.#pass(clock.now() + 1000);
-    this.#assertEnded();
+    assertEnded(this.#net, this.#wanted, this.#honest(), this.cheat !== undefined);
     await this.#net.stop();
     const signed = this.#wanted.filter(({ kind }) => kind === 'sign').length;
     return {
@@ -327,13 +335,23 @@ class Simulation {
       steps: this.#steps,
       signed,
       ended: this.#wanted.length,
+      left: Number(this.#spending.signed()),
+      most: Number(this.#spending.most),
     };
   }
 
   #disturb(): void {
     const chance = this.#chance;
     const { nodes } = this.#net;
-    if (this.#wanted.length < 6) this.#want();
+    // Half of them are transfers, of which the limit lets few go.
+    if (this.#wanted.length < 12) {
+      this.#want();
+      this.#wanted.push({ kind: 'transfer', ...this.#spending.transfer(chance) });
+    }
+    if (this.cheat !== undefined && chance.happens(0.4)) {
+      this.#net.kill(this.cheat);
+      void this.#reboot(this.cheat);
+    }
     for (const wanted of this.#wanted)
       for (const index of nodes.keys())
         if (chance.happens(0.4)) void this.#hand(index, wanted, chance.happens(0.6));
@@ -354,45 +372,10 @@ class Simulation {
     return this.#wanted.every(
       ({ id, kind }) =>
         kind === 'unapproved' ||
+        // One for which the limit has no room left waits for a day.
+        kind === 'transfer' ||
         this.#honest().every((index) => this.#net.node(index).store.finished.has(id)),
     );
-  }
-
-  #assertEnded(): void {
-    for (const { id, kind } of this.#wanted) {
-      const results = this.#honest().map((index) => this.#net.resultAt(index, id));
-      if (kind === 'unapproved') {
-        assert(results.every((result) => result === undefined || result.kind === 'refusal'));
-        continue;
-      }
-      for (const [at, result] of results.entries())
-        assert(result, `party ${this.#honest()[at]} has no result of ${kind} request ${id}`);
-      if (kind === 'sign')
-        for (const result of results)
-          assert.equal(result?.kind, 'signatures', `sign request ${id}: ${JSON.stringify(result)}`);
-      else this.#assertKey(id, results);
-    }
-  }
-
-  /** One key at the most: who has confirmed, has confirmed the same, or no one has a whole certificate. */
-  #assertKey(id: Hex, results: readonly ReturnType<KeyedNetwork['resultAt']>[]): void {
-    const stores = this.#honest().map((index) => this.#net.node(index).store);
-    const actives = stores.filter((store) => store.active.has(id));
-    const keys = new Set(
-      actives.map((store) =>
-        JSON.stringify(
-          store.active
-            .get(id)
-            ?.certificate.map(({ bytes }) => bytes)
-            .toSorted(),
-        ),
-      ),
-    );
-    assert(keys.size <= 1, `two keys for ${id}`);
-    const refused = results.some((result) => result?.kind === 'refusal');
-    if (refused) assert.equal(actives.length, 0, `key ${id} is active although a party refused it`);
-    else if (this.cheat === undefined)
-      assert.equal(actives.length, stores.length, `key ${id} is confirmed by all and not active at all`);
   }
 }
 
