@@ -149,7 +149,19 @@ describe('countersign action', function () {
       await net.parties.answer(sub, seed);
       const asked = await net.json(`sign --key sub --payload ${text} --kind message ${inside} --as carol`);
       assert.equal(asked.state, 'partial');
+      // What awaits oneself, what it would do, who else is missing, until when; and no more once one has decided.
+      const shown = await net.json(`action show ${asked.requestId} ${inside} --as bob`);
+      const [own]: Json[] = await net.json(`action list ${inside} --mine --as bob`);
+      assert.deepEqual(
+        [own.id, own.what, own.initiator, own.mine, own.missing.toSorted(), own.expires],
+        [asked.requestId, 'message', 'carol', true, ['alice', 'bob'], shown.expires],
+      );
+      const { stdout: inbox } = await net.run(`action list ${inside} --as bob`);
+      assert.match(inbox, new RegExp(` message +carol +decide +alice +${shown.expires}\n`));
       await net.json(`action approve ${asked.requestId} ${inside} --as bob --yes`);
+      assert.deepEqual(await net.json(`action list ${inside} --mine --as bob`), []);
+      const { stdout: rest } = await net.run(`action list ${inside} --as bob`);
+      assert.match(rest, new RegExp(` message +carol +alice +${shown.expires}\n`));
       await net.json(`action approve ${asked.requestId} ${inside} --as alice --yes`);
       await net.parties.answer(asked.requestId, seed, 2);
       const simulated = await net.json(`policy simulate --key-request --approve bob ${inside} --as carol`);
