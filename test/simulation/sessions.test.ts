@@ -8,7 +8,7 @@ const first = seedFromEnvironment('SIMULATION_SEED');
 
 describe('simulation: a network in trouble', function () {
   // On virtual time; this only keeps a simulation that never ends from running for ever.
-  this.timeout(60_000 * (count + 1));
+  this.timeout(180_000 * (count + 1));
 
   for (const [parties, threshold, cheat] of [
     [3, 2, false],
