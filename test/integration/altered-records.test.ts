@@ -3,6 +3,7 @@
 // `started`, the node's reason is the right one; and then the same requests, told honestly, are signed.
 import assert from 'node:assert/strict';
 import type { Hex } from '../../protocol/hex.ts';
+import { changeWorkspace } from '../support/altered-change.ts';
 import { liesAbout, type Lie } from '../support/altered-evidence.ts';
 import { type AlteredScene, alteredScene, fieldsIn } from '../support/altered-scene.ts';
 import { fieldsOf } from '../support/alterations.ts';
@@ -11,7 +12,7 @@ import { LiedToNetwork } from '../support/lied-to-network.ts';
 import { type Teller, tellers } from '../support/told-lies.ts';
 
 describe('records altered by the coordinator, field by field', function () {
-  this.timeout(600_000);
+  this.timeout(1_200_000);
   let network: LiedToNetwork;
   let scene: AlteredScene;
   const lies: Lie[] = [];
@@ -20,8 +21,9 @@ describe('records altered by the coordinator, field by field', function () {
   before(async () => {
     network = await LiedToNetwork.start();
     const key = await network.key();
+    const beside = await changeWorkspace(network);
     const told = await tellers(network);
-    scene = await alteredScene(network, key);
+    scene = await alteredScene(network, key, beside);
     for (const [altered, whole] of scene.records) {
       const about = [...liesAbout(altered, whole, scene.forgers)];
       lies.push(...about);
@@ -62,7 +64,7 @@ describe('records altered by the coordinator, field by field', function () {
   }
 
   it('are each refused, or not counted, for what is wrong with them', () => {
-    assert.ok(lies.length > 1500, `${lies.length} lies`);
+    assert.ok(lies.length > 2000, `${lies.length} lies`);
     assert.deepEqual(wrong.slice(0, 20), [], `${wrong.length} wrong`);
   });
 
@@ -82,8 +84,10 @@ describe('records altered by the coordinator, field by field', function () {
     assert.ok(journals.flat().every((state) => state === undefined || state === 'stored'));
     // Of what does not prove itself nothing is kept.
     assert.deepEqual(
-      [scene.whole, scene.decided, scene.asked].map(({ request }) => stored.has(idOf(request))),
-      [false, true, false],
+      [scene.whole, scene.decided, scene.asked, scene.changed].map(({ request }) =>
+        stored.has(idOf(request)),
+      ),
+      [false, true, false, false],
     );
   });
 
@@ -91,7 +95,7 @@ describe('records altered by the coordinator, field by field', function () {
     for (const { view } of network.places) view.beHonest();
     await network.startNodes();
     await network.startConnectors();
-    for (const { request } of [scene.whole, scene.decided, scene.asked]) {
+    for (const { request } of [scene.whole, scene.decided, scene.asked, scene.changed]) {
       await network.final(idOf(request), 'fulfilled');
     }
   });

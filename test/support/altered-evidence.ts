@@ -35,6 +35,8 @@ export interface Altered {
   readonly optional?: readonly string[];
   /** Whether a record that is worth nothing is ignored, instead of spoiling the whole. */
   readonly ignored?: RegExp;
+  /** What follows whatever is wrong with it, where nothing is told of that. */
+  readonly always?: RegExp;
 }
 
 export type Content = Readonly<Record<string, unknown>>;
@@ -76,14 +78,14 @@ function wrong({ path, how }: Alteration, optional: readonly string[], meant: Re
 
 /** One lie for each alteration of a record: under its old signatures, and signed anew by each forger alone. */
 export function* liesAbout(altered: Altered, whole: Evidence, forgers: readonly Forger[]): Generator<Lie> {
-  const { record, envelope, swaps, put, signedAnew, optional = [], ignored } = altered;
+  const { record, envelope, swaps, put, signedAnew, optional = [], ignored, always } = altered;
   const lie = (alteration: Alteration, by: string, forged: Envelope, meant: Expectation | RegExp): Lie => {
     const evidence = put(whole, forged);
     // A request that is another one is told under its own name.
     const requestId = evidence.request === whole.request ? altered.requestId : idOf(evidence.request);
     const base = { record, alteration, by, evidence, requestId };
     if (!(meant instanceof RegExp)) return { ...base, ...meant };
-    const words = wrong(alteration, optional, meant);
+    const words = always ?? wrong(alteration, optional, meant);
     if (ignored !== undefined) return { ...base, code: 'waiting', words: [ignored, words] };
     return { ...base, code: 'bad_evidence', words: [/^bad_evidence: /, words] };
   };

@@ -1,10 +1,12 @@
-// The records of one authorised sign request and one key request, with what each altered field of them must lead to.
+// The records of authorised sign requests and of one key request, with what each altered field of them must lead to.
 import type { Evidence } from '../../protocol/authorize.ts';
 import { type Hex, toHex } from '../../protocol/hex.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { KeyView } from '../../protocol/rpc.ts';
+import { type ChangedWorkspace, changeRecords } from './altered-change.ts';
 import { type Altered, contentOf, type Expectation, type Forger } from './altered-evidence.ts';
 import {
+  approve,
   createWorld,
   evidence,
   hour,
@@ -27,17 +29,22 @@ const aliceAwaited: Expectation = { code: 'waiting', words: [/awaits alice, bob/
 
 export interface AlteredScene {
   readonly forgers: readonly Forger[];
-  /** Of the sign request, and of the one about decisions, and of the key request. */
+  /** Of the sign request, of the one about decisions, of the key request, and of the one in the workspace that was changed. */
   readonly whole: Evidence;
   readonly decided: Evidence;
   readonly asked: Evidence;
+  readonly changed: Evidence;
   readonly records: readonly (readonly [Altered, Evidence])[];
 }
 
 const later = (value: unknown): string => new Date(Date.parse(String(value)) + hour / 4).toISOString();
 
 /** Requests are handed to the real coordinator, with their approvals: whoever looks there finds them authorised. */
-export async function alteredScene(network: LiedToNetwork, key: KeyView): Promise<AlteredScene> {
+export async function alteredScene(
+  network: LiedToNetwork,
+  key: KeyView,
+  beside: ChangedWorkspace,
+): Promise<AlteredScene> {
   const { world } = network;
   const { owners, parties } = world;
   const forgers: Forger[] = [
@@ -64,7 +71,19 @@ export async function alteredScene(network: LiedToNetwork, key: KeyView): Promis
   const newKey = keyRequest(world, { label: 'reserve', created: Date.now() });
   await network.owner('alice').call('key_request', { request: newKey });
   const asked = evidence(world, newKey);
-  return { forgers, whole, decided, asked, records: recordsOf({ whole, decided, asked }) };
+  const changed = await afterChange(network, beside);
+  const records = [...recordsOf({ whole, decided, asked }), ...changeRecords(beside, changed)];
+  return { forgers, whole, decided, asked, changed, records };
+}
+
+/** A request under the policy that the change has brought. */
+async function afterChange(network: LiedToNetwork, { world, key }: ChangedWorkspace): Promise<Evidence> {
+  const items = [{ keyId: key.keyId, payload: messagePayload('pay the tax') }];
+  const request = signRequest(world, items, { created: Date.now() });
+  const approval = approve(world, idOf(request), 'bob', { expires: Date.now() + hour });
+  await network.submit(request, approval);
+  const keys = [{ request: key.request, certificate: key.certificate }];
+  return evidence(world, request, { log: [...world.workspace.log], decisions: [approval], keys });
 }
 
 function recordsOf(scene: Pick<AlteredScene, 'whole' | 'decided' | 'asked'>): [Altered, Evidence][] {

@@ -302,7 +302,7 @@ export class LiedToNetwork {
     requestId: Hex,
     state: 'fulfilled' | 'rejected',
     world = this.world,
-    withinMs = 30_000,
+    withinMs = 120_000,
   ): Promise<RequestView> {
     const client = this.owner('alice', undefined, world);
     let view: RequestView | undefined;

@@ -26,6 +26,7 @@ export function workspaceBeside(
   owners: Readonly<Record<string, Signer>>,
   signPolicy: Policy = anyOwner,
   name = world.workspace.name,
+  adminPolicy = defaultAdminPolicy(Object.keys(owners).length),
 ): World {
   const genesis = createRecord(
     workspaceGenesis,
@@ -37,7 +38,7 @@ export function workspaceBeside(
         credentials: [credential],
       })),
       keyrings: [world.keyring.id],
-      adminPolicy: defaultAdminPolicy(Object.keys(owners).length),
+      adminPolicy,
       signPolicy,
       created: timestamp(start),
       nonce: toHex(seedOf('beside', name, ...Object.keys(owners)).subarray(0, 16)),
