@@ -5,9 +5,9 @@ import type { PolicyVerdict } from '../protocol/policy/judge.ts';
 import { describePolicy } from '../protocol/policy/explain.ts';
 import type { Policy } from '../protocol/policy/schema.ts';
 import { timeOf } from '../protocol/records/fields.ts';
-import { readDecisionOn } from '../protocol/decisions.ts';
+import { readDecisionOn, subjectOf } from '../protocol/decisions.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
-import type { Change } from '../protocol/records/workspace-change.ts';
+import { type Change, workspaceChange } from '../protocol/records/workspace-change.ts';
 import {
   judgeChange,
   openChange,
@@ -113,9 +113,10 @@ export function describeChange(change: Change): string[] {
 }
 
 function decisionLines({ workspace, opened, decisions }: JudgedChange, networkId: string): string[] {
+  const subject = subjectOf(workspaceChange, opened.record);
   return decisions.flatMap((envelope) => {
     try {
-      const { decision } = readDecisionOn(opened.record.id, envelope, workspace, networkId);
+      const { decision } = readDecisionOn(subject, envelope, workspace, networkId);
       return [`${doneWords[decision.decision]} by ${decision.principal}`];
     } catch {
       return []; // Named among what was ignored.

@@ -72,6 +72,7 @@ const known: Readonly<Record<string, Known>> = {
       bad_key: 'do not sign or use it',
       bad_signature: sourceAgain,
       missing_signature: 'let them sign first',
+      wrong_about: 'decide again with a current client, on what the signed bytes say',
     },
   },
   BlameError: {

@@ -6,17 +6,19 @@ import type { KeyType } from '../protocol/keys/key-type.ts';
 import type { Payload } from '../protocol/payloads/payload.ts';
 import type { Plan } from '../protocol/policy/plan.ts';
 import { defaultAdminPolicy, defaultPolicy, type Policy } from '../protocol/policy/schema.ts';
+import { aboutOf } from '../protocol/records/about.ts';
 import { type Decision, decision as decisionRecord } from '../protocol/records/decision.ts';
 import {
   createRecord,
   type Envelope,
   envelopeId,
+  readContent,
   RecordError,
   type RecordType,
   type Signer,
   verifyRecord,
 } from '../protocol/records/envelope.ts';
-import { type Credential, timestamp } from '../protocol/records/fields.ts';
+import { type Credential, credentialType, timestamp } from '../protocol/records/fields.ts';
 import { keyringRoster, type Party } from '../protocol/records/keyring-roster.ts';
 import {
   type Origin,
@@ -266,8 +268,11 @@ export interface DecisionBase extends BuildOptions {
   readonly workspace: Pick<Workspace, 'id' | 'head' | 'owners'>;
   /** Of a child workspace that is under its parent's sign policy: the parent, whose owners decide on requests too. */
   readonly parent?: Pick<Workspace, 'id' | 'owners'>;
-  /** Id of the request or the change. */
-  readonly subject: Hex;
+  /**
+   * The request or the change that is decided on, whose bytes a wallet is shown: give what was verified. Its id alone where nobody
+   * is shown anything; a wallet then approves nothing.
+   */
+  readonly subject: Envelope | Hex;
   /** All decisions on it so far, of anybody. */
   readonly decisions: readonly Envelope[];
 }
@@ -292,12 +297,12 @@ export function longestDelay({ items }: Pick<Plan, 'items'>): number {
 }
 
 /** The highest seq of the principal's own decisions. What others put among them cannot drive it up: it must be signed. */
-function highestSeq(options: DecisionBase, principal: Principal): number {
+function highestSeq(options: DecisionBase, subject: Hex, principal: Principal): number {
   const own = options.decisions.flatMap((envelope) => {
     try {
       const { content, signedBy } = verifyRecord(decisionRecord, envelope, options.networkId);
       const signed = signedBy.every((credential) => principal.credentials.includes(credential));
-      return signed && content.subject === options.subject && content.principal === principal.name
+      return signed && content.subject === subject && content.principal === principal.name
         ? [content.seq]
         : [];
     } catch {
@@ -316,17 +321,41 @@ function deciderWith({ workspace, parent }: DecisionBase, signer: Author): Princ
   return { name: owner.name, credentials: both.flatMap(({ credentials }) => credentials) };
 }
 
-/** Decides as the owner who has the signer's credential, after all decisions of that owner so far. Throws RecordError. */
+/** What is decided on, as its own bytes tell it. Throws RecordError. */
+function subjectFrom({ subject, networkId }: DecisionBase): { id: Hex; about?: readonly string[] } {
+  if (typeof subject === 'string') return { id: subject };
+  if (subject.type === workspaceChange.type) {
+    const { id, content } = readContent(workspaceChange, subject, networkId);
+    return { id, about: aboutOf(workspaceChange, content) };
+  }
+  const { id, content } = readContent(requestRecord, subject, networkId);
+  return { id, about: aboutOf(requestRecord, content) };
+}
+
+/**
+ * Decides as the owner who has the signer's credential, after all decisions of that owner so far. A decision for a wallet or a
+ * passkey carries what it is about. Throws RecordError: `wrong_about` when a wallet is to approve what is not given.
+ */
 export function buildDecision(options: DecisionOptions, signer: Author): BuiltRecord {
-  const { networkId, workspace, subject } = options;
+  const { networkId, workspace } = options;
   const { now } = fresh(options);
   const principal = deciderWith(options, signer);
+  const kind = credentialType(signer.credential);
+  const { id: subject, about } = subjectFrom(options);
+  if (about === undefined && kind === 'eip712' && options.decision === 'approve')
+    throw new RecordError(
+      'wrong_about',
+      decisionRecord.type,
+      'a wallet must be shown what it approves: give the request or the change itself, not its id',
+    );
   const base = {
     networkId,
     subject,
     principal: principal.name,
-    seq: highestSeq(options, principal) + 1,
+    seq: highestSeq(options, subject, principal) + 1,
     logHead: { ...workspace.head },
+    // A key that a program holds is shown nothing.
+    ...(about && kind !== 'ed25519' && { about: [...about] }),
   };
   return build(decisionRecord, { ...base, ...decided(options, now) }, signer);
 }

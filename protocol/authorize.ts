@@ -16,6 +16,8 @@ import {
   type Positions,
   positionsOn,
   readDecisionOn,
+  type Subject,
+  subjectOf,
 } from './decisions.ts';
 import { keyRequestFacts, policyFacts } from './policy/facts.ts';
 import { type Hold, judgePlan, type Ledger, type Missing } from './policy/judge.ts';
@@ -370,6 +372,10 @@ function openItems(
   return opened;
 }
 
+function subjectIn({ requestId: id, request: content }: Authorisation): Subject {
+  return subjectOf(requestRecord, { id, content });
+}
+
 /**
  * Checks that a decision is about this request, by an owner of its workspace, signed with that owner's own credential.
  * Throws RecordError.
@@ -379,15 +385,22 @@ export function verifyDecision(
   authorisation: Authorisation,
   networkId: string,
 ): Decision {
-  return readDecisionOn(authorisation.requestId, envelope, decidersOf(authorisation), networkId).decision;
+  return readDecisionOn(subjectIn(authorisation), envelope, decidersOf(authorisation), networkId).decision;
 }
 
 /** The decisions in evidence, each verified, the last of each principal counted as it stands at `trust.now`. */
 export function positionsOf(authorisation: Authorisation, evidence: Evidence, trust: Trust): Positions {
-  const { requestId, request, signedWith } = authorisation;
+  const { request, signedWith } = authorisation;
   const initiator = { name: request.initiator, signedWith };
   const deciders = decidersOf(authorisation);
-  return positionsOn(requestId, initiator, evidence.decisions, deciders, trust.networkId, trust.now);
+  return positionsOn(
+    subjectIn(authorisation),
+    initiator,
+    evidence.decisions,
+    deciders,
+    trust.networkId,
+    trust.now,
+  );
 }
 
 /**

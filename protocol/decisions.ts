@@ -3,8 +3,9 @@
 import type { Hex } from './hex.ts';
 import type { Decided } from './policy/judge.ts';
 import type { CredentialType } from './policy/schema.ts';
+import { aboutOf } from './records/about.ts';
 import { type Decision, decision as decisionRecord } from './records/decision.ts';
-import { type Envelope, RecordError, verifyRecord } from './records/envelope.ts';
+import { type Envelope, RecordError, type ShownType, verifyRecord } from './records/envelope.ts';
 import { type Credential, credentialType, type LogHead, sameLogHead, timeOf } from './records/fields.ts';
 import type { Principal } from './records/workspace-genesis.ts';
 
@@ -14,6 +15,20 @@ export interface Deciders {
   readonly id: Hex;
   readonly owners: readonly Principal[];
   readonly head: LogHead;
+}
+
+/** What is decided on: the record's id, and what it is about (`aboutOf`), which is made when a decision says it. */
+export interface Subject {
+  readonly id: Hex;
+  readonly about: () => readonly string[];
+}
+
+/** A request or a change as what is decided on. */
+export function subjectOf<Content extends { networkId: string }>(
+  kind: ShownType<Content>,
+  { id, content }: { readonly id: Hex; readonly content: Content },
+): Subject {
+  return { id, about: () => aboutOf(kind, content) };
 }
 
 export interface MadeDecision {
@@ -27,12 +42,32 @@ export function kindsOfCredentials(credentials: readonly Credential[]): readonly
   return [...new Set(credentials.map(credentialType))];
 }
 
+/** Throws RecordError `wrong_about` unless whoever signed it was shown what is decided on, if anything had to be shown. */
+function checkAbout(
+  { decision, about }: Decision,
+  subject: Subject,
+  signedWith: readonly CredentialType[],
+): void {
+  const fail = (message: string): never => {
+    throw new RecordError('wrong_about', 'decision', message);
+  };
+  if (about === undefined) {
+    // What takes something back counts even when it was signed blindly.
+    if (decision === 'approve' && signedWith.includes('eip712'))
+      fail('a wallet approved, and was not shown what: make the decision from the request or the change');
+    return;
+  }
+  const expected = subject.about();
+  if (about.length === expected.length && about.every((line, index) => line === expected[index])) return;
+  fail(`says something else of ${subject.id} than that does: do not trust what made it, and decide anew`);
+}
+
 /**
  * Checks that a decision is about this subject, by one of those who may, signed with that principal's own credentials.
  * Throws RecordError.
  */
 export function readDecisionOn(
-  subject: Hex,
+  subject: Subject,
   envelope: Envelope,
   { id, owners, head }: Deciders,
   networkId: string,
@@ -41,8 +76,8 @@ export function readDecisionOn(
   const fail = (message: string): never => {
     throw new RecordError('missing_signature', 'decision', message);
   };
-  if (content.subject !== subject)
-    fail(`is about ${content.subject}, not about ${subject}: send it where it belongs`);
+  if (content.subject !== subject.id)
+    fail(`is about ${content.subject}, not about ${subject.id}: send it where it belongs`);
   const principal = owners.find((owner) => owner.name === content.principal);
   if (principal === undefined)
     return fail(`${content.principal} is no owner of workspace ${id}: an owner must decide`);
@@ -52,7 +87,9 @@ export function readDecisionOn(
   if (!sameLogHead(content.logHead, head)) {
     fail('was made for another state of the workspace: read the workspace again and decide anew');
   }
-  return { decision: content, signedWith: kindsOfCredentials(signedBy) };
+  const signedWith = kindsOfCredentials(signedBy);
+  checkAbout(content, subject, signedWith);
+  return { decision: content, signedWith };
 }
 
 const union = <Value>(one: readonly Value[], other: readonly Value[]): readonly Value[] => [
@@ -82,7 +119,7 @@ export interface Positions {
  * milliseconds since 1970; undefined: approvals do not run out.
  */
 export function positionsOn(
-  subject: Hex,
+  subject: Subject,
   initiator: { readonly name: string; readonly signedWith: readonly CredentialType[] },
   envelopes: readonly Envelope[],
   deciders: Deciders,

@@ -31,12 +31,12 @@ interface Subject {
 async function subjectOf(context: CommandContext, session: WorkspaceSession, text: string): Promise<Subject> {
   const { networkId } = session;
   const found = await findAction(context, session, text);
-  const base = { networkId, subject: found.id, now: context.now() };
+  const base = { networkId, now: context.now() };
   if (found.kind === 'change') {
     const change = await fetchChange(context, session, found.id);
     const { workspace, decisions } = change;
     return {
-      base: { ...base, workspace, decisions },
+      base: { ...base, workspace, decisions, subject: change.opened.record.envelope },
       lines: async () => changeLines(change, networkId),
       change,
     };
@@ -57,6 +57,7 @@ async function subjectOf(context: CommandContext, session: WorkspaceSession, tex
     base: {
       ...base,
       workspace,
+      subject: evidence.request,
       decisions: evidence.decisions,
       ...(inherits && { parent }),
     },

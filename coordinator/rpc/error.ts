@@ -73,6 +73,7 @@ export function recordRefused(error: RecordError): RpcError {
     case 'bad_key':
     case 'bad_signature':
     case 'missing_signature':
+    case 'wrong_about':
       return new RpcError(
         'bad_signature',
         error.message,

@@ -1,7 +1,7 @@
 // The state machine of proposed changes of a workspace: (change, command, now) -> new change and events, or StateError. Pure.
 // A change follows one entry of the log; the first at it that is decided enters the log, and no other ever does.
 import { maxClockAhead, maxLogEnvelopes, maxRequestLifetime } from '../../protocol/authorize.ts';
-import { readDecisionOn } from '../../protocol/decisions.ts';
+import { readDecisionOn, subjectOf } from '../../protocol/decisions.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { approversOf } from '../../protocol/policy/plan.ts';
 import { decision as decisionRecord } from '../../protocol/records/decision.ts';
@@ -192,11 +192,12 @@ export function decideChange(
   const { networkId } = context;
   const opened = open(change.envelope, context);
   const { workspace } = opened;
+  const subject = subjectOf(workspaceChange, opened.opened.record);
   const decidable: Decidable = {
     initiator: opened.opened.record.content.initiator,
     approvers: approversOf(opened.opened.plan),
     head: workspace.head,
-    verify: (each) => readDecisionOn(change.changeId, each, workspace, networkId).decision,
+    verify: (each) => readDecisionOn(subject, each, workspace, networkId).decision,
   };
   const content = readDecision(envelope, decidable, networkId);
   const id = envelopeId(envelope, networkId);

@@ -22,7 +22,7 @@ import { type HeldDecisions, operator, sameEnvelope, takesBack } from './held-de
 import { EvidenceError, type Intake } from './intake.ts';
 import type { Job } from './job.ts';
 import type { SessionState } from './state.ts';
-import { type Body, maxTold, parseJson } from './wire.ts';
+import { type Body, maxTold, maxToldBytes, parseJson } from './wire.ts';
 import type { LogOutcome } from './workspaces.ts';
 
 /** Logs that were looked at, by the hash of their bytes: the same one is not verified again. */
@@ -47,6 +47,24 @@ export interface TakenDecision {
    * result; `ignored`: it says nothing that counts here.
    */
   readonly outcome: 'counted' | 'held' | 'late' | 'ignored';
+}
+
+/** Decisions as so many messages as it takes: with what they are about, few of them may fill one. */
+function messagesOf(envelopes: readonly Envelope[]): Uint8Array[] {
+  const groups: Envelope[][] = [];
+  let room = 0;
+  for (const envelope of envelopes) {
+    const size = JSON.stringify(envelope).length + 1;
+    const last = groups.at(-1);
+    if (last === undefined || last.length === maxTold || size > room) {
+      groups.push([envelope]);
+      room = maxToldBytes - 1 - size;
+    } else {
+      last.push(envelope);
+      room -= size;
+    }
+  }
+  return groups.map((group) => utf8ToBytes(JSON.stringify(group)));
 }
 
 const decisionsSchema = z.array(envelopeSchema).min(1).max(maxTold);
@@ -292,8 +310,7 @@ export class Notices {
 
   /** Tells all parties, or one, of decisions that take something back. */
   tell(requestId: Hex, envelopes: readonly Envelope[], to?: string): void {
-    for (let index = 0; index < envelopes.length; index += maxTold) {
-      const decisions = utf8ToBytes(JSON.stringify(envelopes.slice(index, index + maxTold)));
+    for (const decisions of messagesOf(envelopes)) {
       const frame = this.#state.encode('decisions', { requestId, decisions });
       if (to === undefined) this.#state.toAll(frame);
       else this.#state.sendBytes(to, frame);

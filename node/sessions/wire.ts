@@ -34,6 +34,8 @@ const membersSchema = z.array(z.int().min(1).max(maxParties)).min(2).max(maxPart
 const maxAccept = 16 * 1024;
 /** Heads of logs, and decisions, that one message tells of. */
 export const maxTold = 20;
+/** Bytes of the decisions in one message, as JSON. */
+export const maxToldBytes = 128 * 1024;
 
 /** Longest body of each type whose body is not short, in bytes: a long one is refused before it is read. */
 const maxShortBody = 32 * 1024;
@@ -43,7 +45,7 @@ const maxBody: Partial<Record<string, number>> = {
   evidence: 901 * 1024,
   confirm: 850 * 1024,
   log: 901 * 1024,
-  decisions: 129 * 1024,
+  decisions: maxToldBytes + 1024,
 };
 
 const bodySchemas = {
@@ -167,7 +169,7 @@ const bodySchemas = {
   /** A workspace's log, as JSON: it authenticates itself. */
   log: z.strictObject({ workspaceId: recordIdSchema, log: bytesUpTo(900 * 1024) }),
   /** To all: rejections and withdrawals of owners, as JSON records. */
-  decisions: z.strictObject({ requestId: recordIdSchema, decisions: bytesUpTo(128 * 1024) }),
+  decisions: z.strictObject({ requestId: recordIdSchema, decisions: bytesUpTo(maxToldBytes) }),
   /** To all, by gossip: how far an attempt has come. */
   reached: z.strictObject({
     attemptId: attemptIdSchema,

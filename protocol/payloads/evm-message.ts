@@ -36,7 +36,8 @@ export function checkEvmMessage(data: Uint8Array): void {
     );
 }
 
-function textOf(data: Uint8Array): string | undefined {
+/** The text that bytes are in UTF-8; undefined when they are none. A byte order mark is kept. */
+export function textOf(data: Uint8Array): string | undefined {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(data);
   } catch {

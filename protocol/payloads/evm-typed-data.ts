@@ -64,7 +64,7 @@ export function typedDataDigest(data: TypedData): Uint8Array {
 }
 
 /** All types as they are hashed: the primary one first, those it uses after it in the order of their names. */
-function encodedType({ types, primaryType }: TypedData): string {
+export function encodedType({ types, primaryType }: TypedData): string {
   const others = Object.keys(types).filter((name) => name !== primaryType);
   return [primaryType, ...others.toSorted()]
     .map((name) => `${name}(${types[name]!.map((field) => `${field.type} ${field.name}`).join(',')})`)

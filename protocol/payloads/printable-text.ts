@@ -16,3 +16,16 @@ export function printableLines(text: string): string[] {
 export function printableQuoted(text: string): string {
   return `"${escaped(text).replaceAll('"', '\\"')}"`;
 }
+
+/**
+ * Characters that are not printable ASCII written as `\u{...}`. Which characters are letters, and which way they run, is another
+ * thing from one version of Unicode to the next: this is not.
+ */
+export function asciiOnly(text: string): string {
+  return text.replace(/[^\x20-\x7e]/gu, (character) => `\\u{${character.codePointAt(0)!.toString(16)}}`);
+}
+
+/** A text of foreign origin in printable ASCII, backslashes doubled, so that no text imitates what another was written as. */
+export function asciiText(text: string): string {
+  return asciiOnly(text.replaceAll('\\', '\\\\'));
+}

@@ -99,6 +99,16 @@ function factsOf(message: SolanaMessage): SolanaTransactionFacts {
   };
 }
 
+/**
+ * What the bytes of a message say, whichever of its signers is asked for.
+ *
+ * @throws {PayloadError} as `parseSolanaMessage`
+ */
+export function solanaFacts(bytes: Uint8Array): SolanaTransactionFacts | DigestFacts {
+  const message = parseSolanaMessage(bytes);
+  return lookupsOf(message).length > 0 ? digestFactsOf(message, bytes) : factsOf(message);
+}
+
 function digestFactsOf(message: SolanaMessage, bytes: Uint8Array): DigestFacts {
   const signers = requiredSigners(message);
   return {

@@ -1,5 +1,6 @@
 // `decision`: a principal approves or rejects an action, or takes what it decided before back. The one with the highest seq of a principal counts.
 import * as z from 'zod';
+import { aboutSchema } from './about.ts';
 import type { RecordType } from './envelope.ts';
 import {
   labelSchema,
@@ -18,6 +19,11 @@ const base = {
   /** Rises with every decision of this principal on this subject, from 1. */
   seq: z.int().min(1),
   logHead: logHeadSchema,
+  /**
+   * What the subject is (`aboutOf`), for wallets to show. Whoever has the subject counts no decision that says something else
+   * of it, and no approval of a wallet that says nothing.
+   */
+  about: aboutSchema.exactOptional(),
 };
 
 const schema = z.discriminatedUnion('decision', [
@@ -42,6 +48,7 @@ export const decision: RecordType<Decision> = {
   signers: () => [],
   readable: (content) => ({
     action: `${words[content.decision]} ${content.subject}`,
+    ...(content.about && { about: content.about }),
     principal: content.principal,
     seq: String(content.seq),
     ...(content.decision === 'approve'

@@ -35,7 +35,8 @@ export type RecordErrorCode =
   | 'wrong_network' // made for another network
   | 'bad_key' // introduces a degenerate public key
   | 'bad_signature' // a signature does not verify
-  | 'missing_signature'; // somebody who must sign has not
+  | 'missing_signature' // somebody who must sign has not
+  | 'wrong_about'; // a decision says of what it decides on something else than that does
 
 export class RecordError extends Error {
   override readonly name = 'RecordError';
@@ -62,6 +63,10 @@ export interface RecordType<Content extends { networkId: string }> {
    */
   readable?(content: Content): Readable;
 }
+
+/** A type that says what is shown of it: what decisions are made on. */
+export type ShownType<Content extends { networkId: string }> = RecordType<Content> &
+  Required<Pick<RecordType<Content>, 'readable'>>;
 
 /** A record whose form and signatures were checked. Whether its signers had the right is the caller's question. */
 export interface VerifiedRecord<Content> {

@@ -12,7 +12,7 @@ export type Readable = Readonly<Record<string, string | readonly string[]>>;
  * Every value on a line of its own, with the path to it: `rules[0].id: spend`. Nothing is left out, and no words about it
  * can change from one version to the next.
  */
-function linesOf(value: CanonicalValue, path: string): string[] {
+export function linesOf(value: CanonicalValue, path: string): string[] {
   if (Array.isArray(value)) {
     const items = value as readonly CanonicalValue[];
     return items.length === 0

@@ -6,7 +6,9 @@ import type { Hex } from '../hex.ts';
 import { keyTypeSchema } from '../keys/key-type.ts';
 import { payloadSchema } from '../payloads/payload.ts';
 import { policySchema } from '../policy/schema.ts';
-import type { RecordType } from './envelope.ts';
+import { shownItems } from '../payloads/shown.ts';
+import { shortened } from './about.ts';
+import type { ShownType } from './envelope.ts';
 import { type Readable, readablePolicy } from './readable.ts';
 import {
   labelSchema,
@@ -80,14 +82,17 @@ export function originOf(content: Request): Origin | undefined {
   return { parent: content.parent, path: content.path };
 }
 
-/** What is asked for: of a payload its kind, which says how to read the rest; the record's id binds its bytes. Of a key its
- * own policy too: whoever adds one decides who can use the key. */
+/** Of what a request's items do; what does not fit is counted and hashed. */
+const mostShown = { lines: 140, length: 220, characters: 18 * 1024 } as const;
+
+/** What is asked for: of a payload what its bytes say it does. Of a key its own policy too: whoever adds one decides who can use
+ * the key. */
 function askedFor(content: Request): Readable {
   if (content.kind === 'sign') {
     const { length } = content.items;
     return {
       action: `Ask for ${length} signature${length === 1 ? '' : 's'}`,
-      items: content.items.map(({ keyId, payload }) => `${payload.kind} by key ${keyId}`),
+      items: shortened(shownItems(content.items), mostShown),
     };
   }
   const origin = originOf(content);
@@ -100,7 +105,7 @@ function askedFor(content: Request): Readable {
   };
 }
 
-export const request: RecordType<Request> = {
+export const request: ShownType<Request> = {
   type: 'request',
   schema,
   // The initiator signs: which credentials are the initiator's, the workspace's log tells (authorize.ts).

@@ -2,7 +2,7 @@
 // force before it; workspace.ts replays it. Its record id is the entry's, and the next one's `prev`.
 import * as z from 'zod';
 import { adminPolicySchema, policySchema } from '../policy/schema.ts';
-import type { RecordType } from './envelope.ts';
+import type { ShownType } from './envelope.ts';
 import { type Readable, readablePolicy } from './readable.ts';
 import {
   credentialSchema,
@@ -105,7 +105,7 @@ function changed(change: Change): Readable {
   }
 }
 
-export const workspaceChange: RecordType<WorkspaceChange> = {
+export const workspaceChange: ShownType<WorkspaceChange> = {
   type: 'workspace.change',
   schema,
   introduces: introducedBy,

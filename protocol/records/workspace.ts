@@ -1,6 +1,6 @@
 // A workspace as its log tells it. The log is a hash chain whose first entry is the genesis; each later entry is a change
 // followed by the decisions that the admin policy wanted for it. Replaying it gives owners and policies at its head.
-import { type Deciders, kindsOfCredentials, type Positions, positionsOn } from '../decisions.ts';
+import { type Deciders, kindsOfCredentials, type Positions, positionsOn, subjectOf } from '../decisions.ts';
 import type { Hex } from '../hex.ts';
 import { changeFacts } from '../policy/facts.ts';
 import { judgePlan, type PolicyVerdict } from '../policy/judge.ts';
@@ -123,15 +123,17 @@ export function openChange(workspace: Workspace, envelope: Envelope, networkId: 
 /** Where owners stand on a change, and what its policy says of that. `now`: as `positionsOn` has it. */
 export function judgeChange(
   workspace: Deciders,
-  { record: { id, content, signedBy }, plan }: OpenedChange,
+  { record, plan }: OpenedChange,
   decisions: readonly Envelope[],
   networkId: string,
   now: number | undefined,
 ): { readonly judged: PolicyVerdict; readonly positions: Positions } {
+  const { id, content, signedBy } = record;
   const own = workspace.owners.find(({ name }) => name === content.initiator)?.credentials ?? [];
   const signedWith = kindsOfCredentials(signedBy.filter((credential) => own.includes(credential)));
   const initiator = { name: content.initiator, signedWith };
-  const positions = positionsOn(id, initiator, decisions, workspace, networkId, now);
+  const subject = subjectOf(workspaceChange, record);
+  const positions = positionsOn(subject, initiator, decisions, workspace, networkId, now);
   if (now !== undefined && now >= timeOf(content.expires)) {
     const reason = `it could be decided on until ${content.expires}: propose it anew`;
     return { judged: { verdict: 'over', reason }, positions };

@@ -4,11 +4,14 @@ import {
   buildGenesis,
   buildKeyRequest,
   challengeOf,
+  decisionRecord,
   createClient,
   ed25519Signer,
+  envelopeId,
   fromHex,
   openWorkspace,
   passkeyCredential,
+  readContent,
   typedDataOf,
   verifyKeyView,
   walletCredential,
@@ -32,6 +35,11 @@ export interface Passkeys {
   }>;
 }
 
+/** What the page shows of what is decided. */
+export interface Page {
+  show(lines: readonly string[] | undefined): void;
+}
+
 /** Runs it against a coordinator with a keyring; answers with what it ended with. */
 export async function example(
   url: string,
@@ -39,6 +47,7 @@ export async function example(
   keyringId: Hex,
   wallet: Wallet,
   passkeys: Passkeys,
+  page: Page,
 ) {
   // #region credentials
   const [address] = (await wallet.request({ method: 'eth_requestAccounts', params: [] })) as [string];
@@ -103,11 +112,20 @@ export async function example(
   const { state } = await client.call('key_request', { request: asked });
 
   // #region passkey
-  const { view } = await client.call('action_get', { requestId: draft.id });
+  const { evidence } = await client.call('action_get', { requestId: draft.id });
+  if (envelopeId(evidence.request, networkId) !== draft.id) throw new Error('another request');
   const approval = buildDecision(
-    { networkId, workspace, subject: draft.id, decisions: view.decisions, decision: 'approve' },
-    { credential: bob },
+    {
+      networkId,
+      workspace,
+      subject: evidence.request, // itself, not its id: what it is about is read from its bytes
+      decisions: evidence.decisions,
+      decision: 'approve',
+    },
+    { credential: bob }, // or a wallet's: then typedDataOf and withWalletSignature, as above
   );
+  const { about } = readContent(decisionRecord, approval.envelope, networkId).content;
+  page.show(about); // the lines that a wallet shows; a passkey's page has to
 
   const assertion = await passkeys.get(challengeOf(approval.envelope, networkId));
   const decision = withPasskeySignature(approval.envelope, networkId, bob, {

@@ -14,7 +14,7 @@ import {
   envelopeId,
   type Signer,
 } from '../../protocol/records/envelope.ts';
-import { type LogHead, timestamp } from '../../protocol/records/fields.ts';
+import { type Credential, type LogHead, timestamp } from '../../protocol/records/fields.ts';
 import { type Keyring, keyringRoster, openKeyring } from '../../protocol/records/keyring-roster.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { type Origin, request } from '../../protocol/records/request.ts';
@@ -88,6 +88,8 @@ export interface WorldOptions {
   readonly parties?: number;
   readonly threshold?: number;
   readonly owners?: readonly string[];
+  /** Credentials that owners have besides their own key. */
+  readonly credentials?: Readonly<Record<string, readonly Credential[]>>;
   readonly signPolicy?: Policy;
   /** Makes another world: other keys, other ids. */
   readonly name?: string;
@@ -131,7 +133,7 @@ export function createWorld(options: WorldOptions = {}): World {
       name: `${name} workspace`,
       owners: Object.entries(owners).map(([owner, signer]) => ({
         name: owner,
-        credentials: [signer.credential],
+        credentials: [signer.credential, ...(options.credentials?.[owner] ?? [])],
       })),
       keyrings: [keyring.id],
       adminPolicy: defaultAdminPolicy(ownerNames.length),

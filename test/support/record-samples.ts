@@ -279,6 +279,17 @@ export const samples: readonly Sample[] = [
   ),
   sample('decision, withdraw', decision, { ...decided, decision: 'withdraw' }, bob),
   sample('decision, approve', decision, { ...decided, decision: 'approve', expires }, bob),
+  sample(
+    'decision, approve, about',
+    decision,
+    {
+      ...decided,
+      decision: 'approve',
+      expires,
+      about: ['Ask for 1 signature', 'items: 1. message by key 0x00: 2 bytes, no transaction'],
+    },
+    bob,
+  ),
   sample('decision, reject', decision, { ...decided, decision: 'reject', reason: 'Unknown recipient' }, bob),
   sample(
     'party.result, signatures',

@@ -56,18 +56,21 @@ describe('docs/credentials.md', () => {
     const network = await runNetwork();
     try {
       const { url, networkId, keyringId } = network;
+      const seen: string[] = [];
       const { workspace, shown, state, publicKey } = await example(
         url,
         networkId,
         keyringId,
         wallet,
         passkeys,
+        { show: (lines) => void seen.push(...(lines ?? [])) },
       );
       assert.deepEqual(
         workspace.owners.map(({ credentials }) => credentials[0]),
         [`eip712:${account.address.toLowerCase()}`, passkey.credential],
       );
       assert.equal(shown.message['action'], 'Make a workspace');
+      assert.deepEqual([seen[0], seen[3]], ['Ask for a new key of type ed25519', 'label: treasury']);
       assert.equal(state, 'partial');
       assert.equal(publicKey.length, 32);
     } finally {

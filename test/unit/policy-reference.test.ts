@@ -96,7 +96,14 @@ describe('any policy, against a naive reading of docs/policy.md', () => {
         const asked = { name: initiator, signedWith: ['ed25519'] } as const;
         // In whatever order they arrive.
         const envelopes = draw.some(decisions, decisions.length).map(signed);
-        const found = positionsOn(subject, asked, envelopes, deciders, networkId, now);
+        const found = positionsOn(
+          { id: subject, about: () => [] },
+          asked,
+          envelopes,
+          deciders,
+          networkId,
+          now,
+        );
         const names = (side: Iterable<string>): string[] => [...side].toSorted();
         assert.deepEqual(names(found.approved.keys()), names(expected.approved.map(([name]) => name)));
         assert.deepEqual(names(found.rejected.keys()), names(expected.rejected.map(([name]) => name)));

@@ -27,7 +27,7 @@ import { WalletSigner } from '../support/wallet-signer.ts';
 const wallet = new WalletSigner('one');
 const sample = sampleOf('decision, approve');
 const draft: Envelope = { ...sample.envelope, signatures: [] };
-const ownerTypes = ['workspace.genesis', 'request', 'decision'];
+const ownerTypes = ['workspace.genesis', 'workspace.change', 'request', 'decision'];
 const ownerSamples = samples.filter(({ kind }) => ownerTypes.includes(kind.type));
 const definitionOf = (of: Envelope) => typedDataOf(of, networkId) as unknown as TypedDataDefinition;
 const messageOf = (name: string) => typedDataOf(sampleOf(name).envelope, networkId).message;
@@ -47,13 +47,17 @@ function shownElse(of: Sample, change: (data: Record<string, Record<string, unkn
 describe('records signed by Ethereum wallets', () => {
   for (const { name, kind, envelope, content } of ownerSamples) {
     it(`${name}: as two libraries sign and recover it`, async () => {
-      const unsigned = { ...envelope, signatures: [] };
+      // Whom a change brings in has signed it with a key of its own.
+      const others = envelope.signatures.filter(({ credential }) =>
+        kind.signers(content).includes(credential),
+      );
+      const unsigned = { ...envelope, signatures: others };
       const data = definitionOf(unsigned);
       const byViem = await privateKeyToAccount(wallet.privateKey).signTypedData(data);
       assert.equal(wallet.signTypedData(typedDataOf(unsigned, networkId)), byViem);
       const signed = withWalletSignature(unsigned, networkId, wallet.address, byViem);
       const { id, signedBy: signers } = verifyRecord(kind, envelopeSchema.parse(signed), networkId);
-      assert.deepEqual(signers, [wallet.credential]);
+      assert.deepEqual(signers, [...others.map(({ credential }) => credential), wallet.credential]);
       const record = typedDataOfRecord(signedRecord(kind, id, content));
       assert.equal(toHex(typedDataDigest(record)), hashTypedData(data));
       assert.equal(await recoverTypedDataAddress({ ...data, signature: byViem } as never), wallet.address);
@@ -83,7 +87,10 @@ describe('records signed by Ethereum wallets', () => {
       action: 'Ask for 2 signatures',
       workspace,
       initiator: 'alice',
-      items: items.map(({ keyId }) => `message by key ${keyId}`),
+      items: items.flatMap(({ keyId }, index) => [
+        `${index + 1}. message by key ${keyId}: 2 bytes, no transaction`,
+        `${index + 1}. text: ${['hi', 'ho'][index]}`,
+      ]),
       until: '2030-01-31T13:00:00.000Z',
       network: networkId,
     });
@@ -93,6 +100,11 @@ describe('records signed by Ethereum wallets', () => {
       ['principal', 'bob'],
       ['seq', '1'],
       ['until', '2030-01-31T13:00:00.000Z'],
+    ]);
+    assert.deepEqual(Object.entries(messageOf('decision, approve, about')).slice(0, 3), [
+      ['action', `Approve the action ${subject}`],
+      ['about', ['Ask for 1 signature', 'items: 1. message by key 0x00: 2 bytes, no transaction']],
+      ['principal', 'bob'],
     ]);
     assert.deepEqual(Object.entries(messageOf('decision, reject')).slice(0, 4), [
       ['action', `Reject the action ${subject}`],
@@ -303,8 +315,7 @@ describe('records signed by Ethereum wallets', () => {
 
   it('are asked for on records that owners sign alone', () => {
     for (const { kind, envelope } of samples) {
-      if ([...ownerTypes, 'workspace.change'].includes(kind.type))
-        assert.equal(ownerRecordOf(envelope).type, kind.type);
+      if (ownerTypes.includes(kind.type)) assert.equal(ownerRecordOf(envelope).type, kind.type);
       else refuses('malformed', () => typedDataOf(envelope, networkId), /owners do not sign such records/);
     }
     refuses('wrong_network', () => typedDataOf(draft, 'other-network'));

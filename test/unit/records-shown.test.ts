@@ -110,6 +110,7 @@ describe('what wallets show of records', () => {
         key: digestOf(request, { ...key, policy }),
         sign: digestOf(request, sampleOf('request, sign').content),
         approve: digestOf(decision, sampleOf('decision, approve').content),
+        about: digestOf(decision, sampleOf('decision, approve, about').content),
         reject: digestOf(decision, sampleOf('decision, reject').content),
       },
       {
@@ -117,8 +118,9 @@ describe('what wallets show of records', () => {
         policy: '0x3362689fb03873d7d5d459b0bed1a21464f1017265fa913b9b5e877b7271865c',
         freeze: '0x28595c030f0b2799a5a2c471001918a998d9d061340c38a17a073075cf16de43',
         key: '0x2d614569d3239003d6c678423216ea39ff546e3b7d2c9b33a3021b98f3bd896c',
-        sign: '0xa001bea8ca11db9bf6109658ccf3f121e19a64cb11922354ad21ae58a8e605c9',
+        sign: '0x3bb30a2d9cc87c8b1b81f6d9ed74b18a5286e88f6bc60969f5a18155ef66335e',
         approve: '0x4314fef5f740fc9ca351d470e8f52aa8e0e412f33295decda782fdf444cc39bc',
+        about: '0x003da58157aa3eb93cfa5459e0ab50e5ef3abd5a33178c82d288bee8fbd1f699',
         reject: '0xda33e30e5d872e6a650f6551b8c834719de97fbee0705eb722676bebec0c002e',
       },
     );

@@ -4,9 +4,12 @@ import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { buildDecision } from '../../client/records.ts';
 import type { Evidence } from '../../protocol/authorize.ts';
-import type { Envelope } from '../../protocol/records/envelope.ts';
+import { mostAbout } from '../../protocol/records/about.ts';
+import { decision as decisionRecord } from '../../protocol/records/decision.ts';
+import { createRecord, type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
 import { maxHeldOfSource, maxHeldOfSourceAndRequest } from '../../node/sessions/held-decisions.ts';
+import { maxToldBytes } from '../../node/sessions/wire.ts';
 import { changed, entry } from '../support/changed-network.ts';
 import {
   approve,
@@ -92,6 +95,22 @@ describe('sessions: a rejection that a coordinator keeps back', () => {
       await assert.rejects(net.node(index).sessions.submit(full), { code: 'cancelled' }, String(index));
     await net.pass(60_000);
     nothingLeft(net, 0, 1);
+    await net.stop();
+  });
+
+  it('reaches the others also behind more than one message can hold', async () => {
+    const net = await booted();
+    const { id, full } = net.messageLedBy(0);
+    const about = Array.from({ length: mostAbout.lines }, () => 'a'.repeat(120));
+    const { content } = readContent(decisionRecord, reject(net.world, id, 'bob'), networkId);
+    const long = Array.from({ length: 9 }, (_, index) =>
+      createRecord(decisionRecord, { ...content, about }, signerOf('stranger', index)),
+    );
+    assert.ok(JSON.stringify(long).length > maxToldBytes);
+    await net.node(2).sessions.importDecisions([...long, reject(net.world, id, 'alice')]);
+    await net.pass(1000);
+    await assert.rejects(net.node(0).sessions.submit(full), { code: 'cancelled' });
+    nothingLeft(net, 0, 1, 2);
     await net.stop();
   });
 
