@@ -16,10 +16,18 @@ import { findAction } from '../find-action.ts';
 import { type SessionOptions, withExample, withWorkspace } from '../options.ts';
 import { fields, printNotes, printResult } from '../output.ts';
 import { inWorkspace, type WorkspaceSession } from '../session.ts';
+import {
+  deciderOf,
+  givenTypedData,
+  lifetimeOf,
+  signedByDecider,
+  type WalletOptions,
+  withWallet,
+} from '../wallet.ts';
 
 /** An action with what a decision on it is made from. */
 interface Subject {
-  readonly base: DecisionBase;
+  readonly base: DecisionBase & { readonly now: number };
   /** Milliseconds that it must wait before it can be signed. */
   readonly delayMs?: number;
   readonly lines: () => Promise<readonly string[]>;
@@ -103,7 +111,9 @@ async function guardChange(
 
 const idArgument = ['<id>', "the action's id, or the beginning of it"] as const;
 
-interface ApproveOptions extends SessionOptions {
+type DecideOptions = SessionOptions & WalletOptions;
+
+interface ApproveOptions extends DecideOptions {
   readonly yes?: boolean;
   readonly expires?: number;
   readonly second?: boolean;
@@ -111,7 +121,7 @@ interface ApproveOptions extends SessionOptions {
 
 export const actionApprove: CommandFactory = (context) =>
   withExample(
-    withWorkspace(new Command('approve'))
+    withWallet(withWorkspace(new Command('approve')))
       .description('Approve a request or a change, after it was shown and you confirmed.')
       .argument(...idArgument)
       .option('--yes', 'do not ask for confirmation')
@@ -123,27 +133,36 @@ export const actionApprove: CommandFactory = (context) =>
       .option('--second', 'although you approved another change at the same place of the log')
       .action(async (text: string, options: ApproveOptions) => {
         await inWorkspace(context, options, async (session) => {
+          const decider = deciderOf(session, options);
+          const given = await givenTypedData(options);
           const { base, delayMs = 0, lines, change } = await subjectOf(context, session, text);
           printNotes(context, await lines());
-          const remember = change && (await guardChange(context, session, change, options.second));
-          await confirm(context, 'Approve this?', options);
+          const guarded = { ...session, signer: { ...session.signer, credential: decider.credential } };
+          const remember = change && (await guardChange(context, guarded, change, options.second));
+          // A wallet asks its owner itself.
+          if (options.wallet === undefined) await confirm(context, 'Approve this?', options);
           const lifetime = options.expires !== undefined && { lifetimeMs: options.expires };
-          const built = buildDecision({ ...base, delayMs, ...lifetime, decision: 'approve' }, session.signer);
+          const made = { ...base, delayMs, ...lifetime, ...lifetimeOf(given, base.now) };
+          const built = buildDecision({ ...made, decision: 'approve' }, decider);
+          const signed = await signedByDecider(context, options, session.networkId, built, given);
+          if (signed === undefined) return;
           await remember?.();
-          await submit(context, session, options, built, 'approved');
+          await submit(context, session, options, signed, 'approved');
         });
       }),
     'countersign action approve 0x7be2a1 --as bob',
     'countersign action approve 0x7be2a1 --as bob --yes --expires 10m',
+    'countersign action approve 0x7be2a1 --as bob --wallet 0x7099... --typed-data approval.json',
+    'countersign action approve 0x7be2a1 --as bob --wallet 0x7099... --typed-data approval.json --signature 0x6f1c...',
   );
 
-interface RejectOptions extends SessionOptions {
+interface RejectOptions extends DecideOptions {
   readonly reason?: string;
 }
 
 export const actionReject: CommandFactory = (context) =>
   withExample(
-    withWorkspace(new Command('reject'))
+    withWallet(withWorkspace(new Command('reject')))
       .description('Reject a request or a change; its initiator cancels it this way.')
       .argument(...idArgument)
       .option('--reason <text>', 'why, in one line')
@@ -154,10 +173,16 @@ export const actionReject: CommandFactory = (context) =>
         }
         await inWorkspace(context, options, async (session) => {
           // A rejection cannot do harm, so it needs no evidence but the workspace's log.
+          const decider = deciderOf(session, options);
+          const given = await givenTypedData(options);
           const { base } = await subjectOf(context, session, text);
-          const said = reason !== undefined && { reason };
-          const built = buildDecision({ ...base, ...said, decision: 'reject' }, session.signer);
-          await submit(context, session, options, built, 'rejected');
+          const said = {
+            ...(given?.reason !== undefined && { reason: given.reason }),
+            ...(reason !== undefined && { reason }),
+          };
+          const built = buildDecision({ ...base, ...said, decision: 'reject' }, decider);
+          const signed = await signedByDecider(context, options, session.networkId, built, given);
+          if (signed !== undefined) await submit(context, session, options, signed, 'rejected');
         });
       }),
     'countersign action reject 0x7be2a1 --as bob --reason "wrong recipient"',
@@ -165,14 +190,17 @@ export const actionReject: CommandFactory = (context) =>
 
 export const actionWithdraw: CommandFactory = (context) =>
   withExample(
-    withWorkspace(new Command('withdraw'))
+    withWallet(withWorkspace(new Command('withdraw')))
       .description('Take back what you decided on a request or a change, as if you had not decided.')
       .argument(...idArgument)
-      .action(async (text: string, options: SessionOptions) => {
+      .action(async (text: string, options: DecideOptions) => {
         await inWorkspace(context, options, async (session) => {
+          const decider = deciderOf(session, options);
+          const given = await givenTypedData(options);
           const { base } = await subjectOf(context, session, text);
-          const built = buildDecision({ ...base, decision: 'withdraw' }, session.signer);
-          await submit(context, session, options, built, 'taken back');
+          const built = buildDecision({ ...base, decision: 'withdraw' }, decider);
+          const signed = await signedByDecider(context, options, session.networkId, built, given);
+          if (signed !== undefined) await submit(context, session, options, signed, 'taken back');
         });
       }),
     'countersign action withdraw 0x7be2a1 --as bob',
