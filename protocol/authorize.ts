@@ -16,13 +16,13 @@ import {
   type Positions,
   positionsOn,
   readDecisionOn,
-  type Subject,
   subjectOf,
 } from './decisions.ts';
 import { keyRequestFacts, policyFacts } from './policy/facts.ts';
 import { type Hold, judgePlan, type Ledger, type Missing } from './policy/judge.ts';
 import { defaultTtl, type Plan, planPolicy, type PlannedFor, type PolicyLevel } from './policy/plan.ts';
 import { type CredentialType, unmeetable } from './policy/schema.ts';
+import type { Subject } from './records/about.ts';
 import { type Decision, decision as decisionRecord } from './records/decision.ts';
 import { type Envelope, envelopeSchema, readContent, verifyRecord } from './records/envelope.ts';
 import { sameLogHead, timeOf } from './records/fields.ts';

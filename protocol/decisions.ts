@@ -3,7 +3,7 @@
 import type { Hex } from './hex.ts';
 import type { Decided } from './policy/judge.ts';
 import type { CredentialType } from './policy/schema.ts';
-import { aboutOf } from './records/about.ts';
+import { aboutOf, checkAbout, type Subject } from './records/about.ts';
 import { type Decision, decision as decisionRecord } from './records/decision.ts';
 import { type Envelope, RecordError, type ShownType, verifyRecord } from './records/envelope.ts';
 import { type Credential, credentialType, type LogHead, sameLogHead, timeOf } from './records/fields.ts';
@@ -15,12 +15,6 @@ export interface Deciders {
   readonly id: Hex;
   readonly owners: readonly Principal[];
   readonly head: LogHead;
-}
-
-/** What is decided on: the record's id, and what it is about (`aboutOf`), which is made when a decision says it. */
-export interface Subject {
-  readonly id: Hex;
-  readonly about: () => readonly string[];
 }
 
 /** A request or a change as what is decided on. */
@@ -40,26 +34,6 @@ export interface MadeDecision {
 /** Kinds of these credentials, each once. */
 export function kindsOfCredentials(credentials: readonly Credential[]): readonly CredentialType[] {
   return [...new Set(credentials.map(credentialType))];
-}
-
-/** Throws RecordError `wrong_about` unless whoever signed it was shown what is decided on, if anything had to be shown. */
-function checkAbout(
-  { decision, about }: Decision,
-  subject: Subject,
-  signedWith: readonly CredentialType[],
-): void {
-  const fail = (message: string): never => {
-    throw new RecordError('wrong_about', 'decision', message);
-  };
-  if (about === undefined) {
-    // What takes something back counts even when it was signed blindly.
-    if (decision === 'approve' && signedWith.includes('eip712'))
-      fail('a wallet approved, and was not shown what: make the decision from the request or the change');
-    return;
-  }
-  const expected = subject.about();
-  if (about.length === expected.length && about.every((line, index) => line === expected[index])) return;
-  fail(`says something else of ${subject.id} than that does: do not trust what made it, and decide anew`);
 }
 
 /**
@@ -88,7 +62,9 @@ export function readDecisionOn(
     fail('was made for another state of the workspace: read the workspace again and decide anew');
   }
   const signedWith = kindsOfCredentials(signedBy);
-  checkAbout(content, subject, signedWith);
+  // What takes something back counts even when a wallet signed it blindly.
+  const mustSay = content.decision === 'approve' && signedWith.includes('eip712');
+  checkAbout(subject, content.about, mustSay);
   return { decision: content, signedWith };
 }
 

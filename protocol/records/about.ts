@@ -5,9 +5,9 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
-import { toHex } from '../hex.ts';
+import { type Hex, toHex } from '../hex.ts';
 import { asciiOnly, asciiText } from '../payloads/printable-text.ts';
-import type { ShownType } from './envelope.ts';
+import { RecordError, type ShownType } from './envelope.ts';
 
 /** How many lines, of how many characters, and how many characters in all. */
 export const mostAbout = { lines: 160, length: 240, characters: 20 * 1024 } as const;
@@ -94,4 +94,25 @@ export function aboutOf<Content extends { networkId: string }>(
 /** Lists come last: however long they are, they push nothing else out. */
 function rank(value: string | readonly string[]): number {
   return typeof value === 'string' ? 0 : 1;
+}
+
+/** What is decided on: the record's id, and what it is about (`aboutOf`), which is made when a decision says it. */
+export interface Subject {
+  readonly id: Hex;
+  readonly about: () => readonly string[];
+}
+
+/** Throws RecordError `wrong_about` unless what a decision says of its subject is what that is; with `mustSay`, it says it. */
+export function checkAbout(subject: Subject, said: readonly string[] | undefined, mustSay: boolean): void {
+  const fail = (message: string): never => {
+    throw new RecordError('wrong_about', 'decision', message);
+  };
+  if (said === undefined) {
+    if (mustSay)
+      fail('a wallet approved, and was not shown what: make the decision from the request or the change');
+    return;
+  }
+  const expected = subject.about();
+  if (said.length === expected.length && said.every((line, index) => line === expected[index])) return;
+  fail(`says something else of ${subject.id} than that does: do not trust what made it, and decide anew`);
 }
