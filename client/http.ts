@@ -70,7 +70,7 @@ function signatureHeaders(settings: HttpSettings, exchange: Exchange, url: URL):
     body: exchange.body ?? new Uint8Array(0),
   };
   const nonce = crypto.getRandomValues(new Uint8Array(16));
-  return signHttp(parts, signer, settings.now(), nonce, access === 'connector' ? grant : undefined);
+  return signHttp(parts, signer, settings.now(), nonce, grant);
 }
 
 /** Why a connection failed, in the runtime's own short code (`ECONNREFUSED`), where it tells one. */

@@ -15,7 +15,7 @@ export interface ClientOptions {
   readonly networkId: string;
   /** Signs the HTTP requests of methods that are not open. */
   readonly signer?: Signer;
-  /** A connector's grant by its party, for the methods of connectors. */
+  /** A connector's grant by its party, for every call that is signed: it may read what its keyring's requests are, too. */
   readonly grant?: Envelope;
   /** Default: the runtime's. */
   readonly fetch?: typeof fetch;

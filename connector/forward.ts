@@ -1,15 +1,18 @@
 // Brings requests from the coordinator to the node: a snapshot of those that are pending, then the keyring's events as
 // they happen. The cursor on disk follows what the node has stored, so everything arrives at least once. Now and then it
-// looks again at all that is pending: what a coordinator kept back, or showed wrongly at first, comes this way.
+// looks again at all that is pending: what a coordinator kept back, or showed wrongly at first, comes this way. What the
+// node holds open and has ended meanwhile is brought too: with a receipt, or with the decisions that rejected it.
 import { setTimeout as wait } from 'node:timers/promises';
 import type { Client } from '../client/rpc-client.ts';
 import { RpcClientError } from '../client/rpc-error.ts';
 import type { Evidence } from '../protocol/authorize.ts';
 import type { Hex } from '../protocol/hex.ts';
-import { type Envelope, envelopeId } from '../protocol/records/envelope.ts';
+import type { Envelope } from '../protocol/records/envelope.ts';
 import type { CoordinatorEvent, Result } from '../protocol/rpc.ts';
 import type { Cursor } from './cursor.ts';
+import { bringEnd, idOf, type PendingItem } from './bring-end.ts';
 import { type AttemptOutcome, type Bring, Deliveries } from './deliveries.ts';
+import { Ends } from './ends.ts';
 import { askNode, type Door, NodeError } from './node-door.ts';
 import type { Log, Outage } from './outage.ts';
 import { type Backoff, delayAfter, retry } from './retry.ts';
@@ -38,15 +41,6 @@ export interface ForwardOptions {
 /** Requests of a snapshot's page. Evidence can be large, and the page halves when it is too much. */
 const pageLimit = 20;
 
-/** The id of a record that nobody has looked at yet; undefined when its bytes are none. */
-function idOf(envelope: Envelope, networkId: string): Hex | undefined {
-  try {
-    return envelopeId(envelope, networkId);
-  } catch {
-    return undefined;
-  }
-}
-
 /** A workspace's newest log, as the coordinator has it. */
 type LogItem = Result<'connector_logs'>['items'][number];
 
@@ -59,6 +53,7 @@ const later = (askedMs = 0): AttemptOutcome => ({ outcome: 'later', askedMs });
 export class Forwarder {
   readonly #options: ForwardOptions;
   readonly #deliveries: Deliveries;
+  readonly #ends: Ends;
   /** Workspaces whose logs are on their way: ids of requests are none of these. */
   readonly #workspaces = new Set<Hex>();
   /** Why the node put requests off, so that each reason is logged once. */
@@ -73,6 +68,10 @@ export class Forwarder {
       onProgress: (position) => options.cursor.set(position),
       onFatal: options.onFatal,
     });
+    this.#ends = new Ends({
+      ...options,
+      bring: (requestId) => this.#deliveries.addFromSnapshot(requestId, () => this.#bringNewest(requestId)),
+    });
   }
 
   /** As Deliveries tell it. */
@@ -83,7 +82,7 @@ export class Forwarder {
   /** Runs until the signal aborts. Fatal is, among others, a ConnectorError when the cursor cannot be kept. */
   async run(): Promise<void> {
     const { signal, onFatal } = this.#options;
-    const loops = [this.#watch(), this.#lookAgain()];
+    const loops = [this.#watch(), this.#lookAgain(), this.#ends.run()];
     try {
       await Promise.all(loops);
     } catch (error) {
@@ -168,6 +167,7 @@ export class Forwarder {
   /** Offers every pending request to the node; returns where the stream stood before the first was read. */
   async #offerPending(seen: (fields: Record<string, unknown>) => void = () => undefined): Promise<number> {
     let position: number | undefined;
+    const open = new Set<Hex>();
     let after: string | undefined;
     let limit = pageLimit;
     do {
@@ -179,7 +179,10 @@ export class Forwarder {
       // What changes while later pages are read is seen again in the stream: the first page's cursor counts.
       position ??= page.cursor;
       const pending = page.items.filter(isOpen);
-      for (const { requestId, state } of pending) seen({ requestId, state });
+      for (const { requestId, state } of pending) {
+        open.add(requestId);
+        seen({ requestId, state });
+      }
       await Promise.all(
         pending.map((item) =>
           this.#deliveries.addFromSnapshot(item.requestId, () =>
@@ -189,6 +192,7 @@ export class Forwarder {
       );
       after = page.next;
     } while (after !== undefined);
+    this.#ends.compare(open);
     return position;
   }
 
@@ -247,10 +251,16 @@ export class Forwarder {
       const item = await this.#fetchLog(id);
       return item === undefined ? settled : this.#bringLog(item);
     }
-    const evidence = await this.#fetch(id);
-    if (evidence !== undefined) return this.#deliver(id, evidence);
-    // It has ended: nothing fails at the node any more because of this request.
-    this.#options.node.worked('deliver');
+    const found = await this.#fetch(id);
+    if (found !== undefined && isOpen(found)) return this.#deliver(id, found.evidence);
+    if (this.#ends.wants(id)) {
+      // Of what the coordinator has forgotten there is nothing to tell.
+      if (found !== undefined && (await bringEnd(found, this.#options))) this.#ends.told(id);
+    } else {
+      // It has ended: nothing fails at the node any more because of this request, which it may hold open all the same.
+      this.#options.node.worked('deliver');
+      if (found !== undefined) this.#ends.suspect(id);
+    }
     return this.#settle(id);
   }
 
@@ -305,7 +315,7 @@ export class Forwarder {
     coordinator.worked('logs');
   }
 
-  async #fetch(requestId: Hex): Promise<Evidence | undefined> {
+  async #fetch(requestId: Hex): Promise<PendingItem | undefined> {
     const { client, keyringId, coordinator, signal } = this.#options;
     const { items } = await client.call(
       'connector_pending',
@@ -313,7 +323,7 @@ export class Forwarder {
       { signal },
     );
     coordinator.worked('evidence');
-    return items.find((item) => item.requestId === requestId && isOpen(item))?.evidence;
+    return items.find((item) => item.requestId === requestId);
   }
 
   async #deliver(requestId: Hex, evidence: Evidence): Promise<AttemptOutcome> {
@@ -347,6 +357,7 @@ export class Forwarder {
 
   #settle(requestId: Hex): AttemptOutcome {
     this.#putOff.delete(requestId);
+    this.#ends.settle(requestId);
     return settled;
   }
 }

@@ -5,11 +5,12 @@ import {
   type DoorRequest,
   doorRequestSchema,
   type doorResponseSchemas,
+  maxOpenPage,
 } from '../protocol/door-messages.ts';
 import type { Keyring } from '../protocol/records/keyring-roster.ts';
 import { anySignal } from 'any-signal';
 import type * as z from 'zod';
-import { EvidenceError, type Sessions } from './sessions/sessions.ts';
+import { connector, EvidenceError, type Sessions } from './sessions/sessions.ts';
 import { NodeStoreError } from './store/error.ts';
 import type { NodeStore } from './store/node-store.ts';
 
@@ -68,6 +69,10 @@ export class DoorHandler {
           return this.#status();
         case 'logs':
           return await this.#logs(request);
+        case 'open':
+          return this.#open(request);
+        case 'signed':
+          return await this.#options.sessions.ends.takeReceipt(request.receipt, connector);
       }
     } catch (error) {
       if (error instanceof EvidenceError) return failure(error.code, error.message, error.retry);
@@ -93,6 +98,13 @@ export class DoorHandler {
       }
     }
     return { logs: taken };
+  }
+
+  #open({ requestIds, after }: Extract<DoorRequest, { method: 'open' }>): Response<'open'> {
+    const { ends } = this.#options.sessions;
+    if (requestIds !== undefined)
+      return { requestIds: requestIds.filter((id) => ends.isOpen(id)), more: false };
+    return ends.page(after, maxOpenPage);
   }
 
   async #results(

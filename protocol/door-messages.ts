@@ -2,11 +2,15 @@
 // treats the connector as hostile: evidence authenticates itself, and results are signed before they are handed out.
 import * as z from 'zod';
 import { evidenceSchema, logSchema } from './authorize.ts';
+import { receiptSchema } from './receipt.ts';
 import { envelopeSchema } from './records/envelope.ts';
 import { ed25519CredentialSchema, networkIdSchema, recordIdSchema } from './records/fields.ts';
 
 /** Longest a node holds a `results` request open, in milliseconds. */
 export const maxResultsWaitMs = 25_000;
+
+/** Most requests that one answer to `open` names. */
+export const maxOpenPage = 1000;
 
 export const doorRequestSchema = z.discriminatedUnion('method', [
   /** Evidence for a request; the answer comes after it is durably stored. */
@@ -27,6 +31,14 @@ export const doorRequestSchema = z.discriminatedUnion('method', [
       .min(1)
       .max(20),
   }),
+  /** Which requests the node holds open: those of `requestIds`, else all of them, ascending from after `after`. */
+  z.strictObject({
+    method: z.literal('open'),
+    requestIds: z.array(recordIdSchema).min(1).max(maxOpenPage).exactOptional(),
+    after: recordIdSchema.exactOptional(),
+  }),
+  /** Proof that the parties have signed a request. One that the node does not hold open is left alone. */
+  z.strictObject({ method: z.literal('signed'), receipt: receiptSchema }),
 ]);
 export type DoorRequest = z.infer<typeof doorRequestSchema>;
 
@@ -61,6 +73,17 @@ export const doorResponseSchemas = {
         detail: z.string().optional(),
       }),
     ),
+  }),
+  open: z.strictObject({
+    requestIds: z.array(recordIdSchema).max(maxOpenPage),
+    /** There are more after the last. */
+    more: z.boolean(),
+  }),
+  signed: z.strictObject({
+    requestId: recordIdSchema,
+    /** `done`: this party has a result; `open`: it stays open here, whatever was signed; `unknown`: it is not here. */
+    state: z.enum(['done', 'open', 'unknown']),
+    detail: z.string().optional(),
   }),
   status: z.strictObject({
     networkId: networkIdSchema,

@@ -11,6 +11,7 @@ import {
   type Evidence,
   evidenceSchema,
   positionsOf,
+  reconsider,
   type Trust,
   verifyDecision,
 } from './authorize.ts';
@@ -119,7 +120,7 @@ function at<Value>(code: ReceiptErrorCode, place: string, check: () => Value): V
  * thing that is wrong.
  */
 export function verifyReceipt(receipt: Receipt, trusted: { readonly workspaceId: Hex }): ReceiptProof {
-  const { networkId, evidence, results } = receipt;
+  const { networkId, evidence } = receipt;
   const workspace = openTrusted(evidence.log, networkId, trusted.workspaceId);
   const keyring = at('roster', 'evidence.roster', () => openUsed(evidence.roster, workspace, networkId));
   const record = at('request', 'evidence.request', () =>
@@ -128,8 +129,7 @@ export function verifyReceipt(receipt: Receipt, trusted: { readonly workspaceId:
   checkKeys(evidence, keyring, record.content, networkId);
   const authorisation = authorised(evidence, networkId, record.content);
   checkDecisions(evidence, authorisation, networkId);
-  const contents = checkResults(results, authorisation, networkId);
-  const signatures = publishedSignatures(receipt, authorisation);
+  const { contents, signatures } = verifyOutcome(receipt, authorisation, networkId);
   const { request, requestId, items } = authorisation;
   const key = contents.map(({ result }) => result).find((result) => result.kind === 'key');
   return {
@@ -146,6 +146,26 @@ export function verifyReceipt(receipt: Receipt, trusted: { readonly workspaceId:
     signatures,
     ...(key && { key }),
   };
+}
+
+/**
+ * Checks what the parties signed about a request that the reader has established itself: results of as many distinct parties
+ * as it takes, and the published signatures. Decisions are not looked at. Throws ReceiptError `results` or `signatures`.
+ */
+export function verifyOutcome(
+  outcome: Pick<Receipt, 'results' | 'signatures'>,
+  authorisation: Authorisation,
+  networkId: string,
+): { readonly contents: readonly PartyResult[]; readonly signatures: readonly Hex[] } {
+  const contents = checkResults(outcome.results, authorisation, networkId);
+  return { contents, signatures: publishedSignatures(outcome, authorisation) };
+}
+
+/** Whether the decisions in evidence authorise what was established from it, at a time when no approval had run out. */
+export function wasAuthorised(authorisation: Authorisation, evidence: Evidence, networkId: string): boolean {
+  const verdict = reconsider(authorisation, evidence, judgedAt(authorisation.request, networkId));
+  // Of time a receipt says nothing, as below.
+  return verdict.verdict === 'authorised' || (verdict.verdict === 'waiting' && verdict.missing.length === 0);
 }
 
 function openTrusted(log: readonly Envelope[], networkId: string, trusted: Hex): Workspace {
@@ -227,6 +247,7 @@ function checkResults(
   const { keyring, request } = authorisation;
   const { threshold, parties } = keyring.roster;
   const seen = new Set<string>();
+  const checked = new Set<string>();
   let first: KeyResult | undefined;
   const contents = results.map((envelope, index) =>
     at('results', `results[${index}]`, () => {
@@ -235,7 +256,10 @@ function checkResults(
       if (seen.has(party)) throw new TypeError(`a second result of ${party}`);
       seen.add(party);
       if (result.kind === 'refusal') throw new TypeError(`${party} refused`);
-      checkPartyResult(content, authorisation);
+      // All of a set report the same: it is as true of the second party as of the first.
+      const said = JSON.stringify(result);
+      if (!checked.has(said)) checkPartyResult(content, authorisation);
+      checked.add(said);
       if (result.kind === 'key') {
         first ??= result;
         if (!sameKeyResult(first, result))
@@ -250,7 +274,10 @@ function checkResults(
   return contents;
 }
 
-function publishedSignatures({ signatures }: Receipt, { request, items }: Authorisation): readonly Hex[] {
+function publishedSignatures(
+  { signatures }: Pick<Receipt, 'signatures'>,
+  { request, items }: Authorisation,
+): readonly Hex[] {
   if (request.kind === 'key') {
     if (signatures !== undefined)
       throw new ReceiptError('signatures', 'signatures', 'a key request has no signatures');

@@ -187,7 +187,7 @@ export class Outcomes {
     if (held === undefined) return;
     try {
       if (job) this.#checkSignatures(job, held);
-      this.#reportIncident(requestId, held.from);
+      this.reportIncident(requestId, held.from);
     } catch (error) {
       this.#state.reject(held.from, error);
     }
@@ -196,10 +196,11 @@ export class Outcomes {
   /** Signatures of what this party has refused for ever. One that ran out here first is nothing to worry about. */
   #compareRefusal(requestId: Hex, stored: Envelope, from: string): void {
     const { result } = this.confirmations.contentOf(stored);
-    if (result.kind === 'refusal' && result.code === 'not_authorised') this.#reportIncident(requestId, from);
+    if (result.kind === 'refusal' && result.code === 'not_authorised') this.reportIncident(requestId, from);
   }
 
-  #reportIncident(requestId: Hex, from: string): void {
+  /** Valid signatures, reported by `from`, of what nobody authorised here. */
+  reportIncident(requestId: Hex, from: string): void {
     this.#state.context.log('session.incident', { requestId, code: 'unauthorised_result', peer: from });
   }
 

@@ -9,6 +9,7 @@ import { Admission, costOfAnswer, costOfEvidence, costOfFrame, costOfReading } f
 import { attemptIdOf } from './attempt.ts';
 import type { SessionContext } from './context.ts';
 import { Ecdsa } from './ecdsa.ts';
+import { Ends } from './ends.ts';
 import { SessionError } from './error.ts';
 import { HeldDecisions, operator } from './held-decisions.ts';
 import { EvidenceError, Intake, type IntakeResult } from './intake.ts';
@@ -33,9 +34,11 @@ export type { WorkspaceStatus } from './workspaces.ts';
 const attendSpacing = 1000;
 
 /** The connector as a source of work, beside the parties. */
-const connector = 'connector';
+export const connector = 'connector';
 
 export class Sessions {
+  /** What the connector is told of open requests, and brings of those that have ended elsewhere. */
+  readonly ends: Ends;
   readonly #state: SessionState;
   readonly #outcomes: Outcomes;
   readonly #membership: Membership;
@@ -90,6 +93,7 @@ export class Sessions {
     this.#notices = new Notices(this.#state, this.#intake, this.#held, (job) =>
       this.#state.background(job, async () => this.#leading.review(job)),
     );
+    this.ends = new Ends(this.#state, this.#admission, this.#intake, this.#outcomes);
     this.#state.release = (job) => this.#intake.release(job);
   }
 

@@ -6,6 +6,7 @@ import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { connectorGrant } from '../../protocol/records/connector-grant.ts';
 import { type Envelope, verifyRecord } from '../../protocol/records/envelope.ts';
+import type { Receipt } from '../../protocol/receipt.ts';
 import {
   type CoordinatorEvent,
   errorCodes,
@@ -98,6 +99,9 @@ export class FakeCoordinator {
   cutStreams(): void {
     for (const stream of this.#streams) stream.destroy();
   }
+
+  /** Of fulfilled requests. */
+  readonly receipts = new Map<Hex, Receipt>();
 
   /** Logs of workspaces as they are now. */
   readonly logs: { workspaceId: Hex; head: { seq: number; id: Hex }; log: Envelope[] }[] = [];
@@ -193,6 +197,11 @@ export class FakeCoordinator {
         return {
           items: this.logs.filter((item) => workspaceIds?.includes(item.workspaceId) ?? true),
         };
+      }
+      case 'receipt_get': {
+        const receipt = this.receipts.get((params as { requestId?: Hex }).requestId as Hex);
+        if (receipt === undefined) throw new Refusal('wrong_state');
+        return { receipt };
       }
       case 'connector_heartbeat':
         this.heartbeats.push(params.nodeUp === true);

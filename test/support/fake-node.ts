@@ -3,6 +3,7 @@ import type { Door } from '../../connector/node-door.ts';
 import type { Evidence } from '../../protocol/authorize.ts';
 import { type DoorRequest, doorRequestSchema } from '../../protocol/door-messages.ts';
 import type { Hex } from '../../protocol/hex.ts';
+import type { Receipt } from '../../protocol/receipt.ts';
 import { type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
 import type { Credential } from '../../protocol/records/fields.ts';
 
@@ -72,9 +73,36 @@ export class FakeNode implements Door {
       case 'logs':
         this.logs.push(...request.logs.map(({ log }) => log));
         return { logs: request.logs.map(() => ({ outcome: this.logOutcome })) };
+      case 'open': {
+        this.askedOpen.push(request.requestIds);
+        const { requestIds, after = '' } = request;
+        const all = [...this.open].filter((id) => requestIds?.includes(id) ?? id > after).toSorted();
+        return { requestIds: all.slice(0, this.openPage), more: all.length > this.openPage };
+      }
+      case 'signed':
+        return this.#take(request.receipt);
       case 'status':
         return { ...this.identity, peersUp: 2, peers: 2 };
     }
+  }
+
+  /** Requests that it holds open, and how many of them one answer names. */
+  readonly open = new Set<Hex>();
+  openPage = 1000;
+  /** `requestIds` of every question for open requests. */
+  readonly askedOpen: (readonly Hex[] | undefined)[] = [];
+  /** Receipts that were brought. */
+  readonly receipts: Receipt[] = [];
+  /** Looked at before a receipt is taken; may throw, or return the door's answer. */
+  onReceipt: (requestId: Hex) => unknown = () => undefined;
+
+  #take(receipt: Receipt): unknown {
+    const requestId = envelopeId(receipt.evidence.request, this.identity.networkId);
+    this.receipts.push(receipt);
+    const other = this.onReceipt(requestId);
+    if (other !== undefined) return other;
+    this.open.delete(requestId);
+    return { requestId, state: 'done' };
   }
 
   /** Logs that were brought, and what the next ones are answered. */

@@ -198,7 +198,7 @@ export class LocalNetwork {
 
   async requestKey(
     label = 'treasury',
-    wanted: KeyType | Partial<Pick<KeyRequestOptions, 'keyType' | 'origin'>> = {},
+    wanted: KeyType | Partial<Pick<KeyRequestOptions, 'keyType' | 'origin' | 'policy'>> = {},
   ): Promise<Hex> {
     const more = typeof wanted === 'string' ? { keyType: wanted } : wanted;
     const { signer, client } = this.owners.alice;

@@ -95,20 +95,24 @@ describe('rpc client', () => {
     assert.equal(nonces.size, 3);
   });
 
-  it('presents the grant in the methods of connectors, and in no other', async () => {
+  it('presents the grant of a connector in every call that is signed, and in no other', async () => {
     const connector = signerOf('connector');
     const grant = grantFor(connector, now + 1000);
     const granted: unknown[] = [];
     answer = (request, response, body) => {
       const parts = { networkId, method: 'POST', path: request.url ?? '', body };
-      granted.push(verifyHttp(parts, request.headers, now).grant);
+      const isOpen = request.headers['countersign-credential'] === undefined;
+      granted.push(
+        isOpen ? request.headers['countersign-grant'] : verifyHttp(parts, request.headers, now).grant,
+      );
       const isList = body.includes('workspace_list');
       resultIs(isList ? { items: [] } : { time: network.time })(request, response, body);
     };
     const connected = client({ signer: connector, grant });
     await connected.call('connector_heartbeat', { keyringId: keyring.id, nodeUp: true });
     await connected.call('workspace_list', {});
-    assert.deepEqual(granted, [grant, undefined]);
+    await connected.call('network_get', {}).catch(() => undefined);
+    assert.deepEqual(granted, [grant, grant, undefined]);
   });
 
   it('sends nothing when signer, grant or parameters are not as they must be', async () => {

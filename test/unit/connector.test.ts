@@ -327,6 +327,121 @@ describe('connector', () => {
       assert.deepEqual(node.stored, []);
     });
 
+    describe('how a request has ended that its node holds open', () => {
+      /** A request that the node holds open, of which the coordinator says that it has ended. */
+      function addEnded(state: 'fulfilled' | 'rejected', isHeld = true): Hex {
+        const text = `ended ${(texts += 1)}`;
+        const { id, envelope } = signRequest(text);
+        const evidence = evidenceFor(envelope);
+        coordinator.requests.set(id, { requestId: id, state, evidence });
+        const results = [resultOf(party, id, { kind: 'signatures', signatures: [signatureOf(text)] })];
+        if (state === 'fulfilled')
+          coordinator.receipts.set(id, {
+            type: 'countersign.receipt',
+            version: 1,
+            networkId,
+            evidence,
+            results,
+            signatures: [signatureOf(text)],
+          });
+        if (isHeld) node.open.add(id);
+        return id;
+      }
+      const told = () => node.receipts.map(({ evidence }) => envelopeId(evidence.request, networkId));
+      const isTold = (id: Hex) =>
+        until(
+          () => told().includes(id),
+          () => `${id} told: ${JSON.stringify(log)}`,
+        );
+
+      it('when it starts, with the receipt, and asks for nothing else of what is open', async () => {
+        const open = addPending();
+        node.open.add(open);
+        const ended = [addEnded('fulfilled'), addEnded('fulfilled'), addEnded('fulfilled')];
+        const elsewhere = addEnded('fulfilled', false);
+        node.openPage = 2;
+        await start();
+        await Promise.all(ended.map(isTold));
+        await reaches('events', 1);
+        assert.deepEqual(told().toSorted(), ended.toSorted());
+        const asked = coordinator.calls.flatMap(({ params }) => params.requestIds ?? []);
+        assert.deepEqual(asked.toSorted(), ended.toSorted(), 'nothing is fetched of what is open');
+        assert(!told().includes(elsewhere), 'nor of what the node does not hold');
+        assert.deepEqual(node.stored, [open]);
+      });
+
+      it('when the node comes back, once, and not again at every look', async () => {
+        const id = addEnded('rejected');
+        node.onDeliver = () => ({ error: { code: 'cancelled', message: 'by alice', retry: false } });
+        node.up = false;
+        await start({ lookAgainMs: 10 });
+        await watching();
+        node.up = true;
+        await until(() => logged('request.forwarded').length > 0, 'it is brought');
+        const looks = node.askedOpen.length;
+        await until(() => node.askedOpen.length > looks + 2, 'it looks again');
+        assert.deepEqual(logged('request.forwarded'), [
+          { requestId: id, nodeState: 'waiting', detail: 'by alice' },
+        ]);
+        assert.deepEqual(node.receipts, [], 'no receipt is asked for');
+      });
+
+      it('when a decision comes and the request has ended meanwhile, and asks about that one alone', async () => {
+        await start();
+        await watching();
+        await until(() => node.askedOpen.length === 1, 'all are compared');
+        const id = addEnded('fulfilled');
+        const other = addEnded('fulfilled', false);
+        for (const requestId of [id, other])
+          coordinator.tell({
+            type: 'request.decision',
+            requestId,
+            decisionId: requestId,
+            principal: 'bob',
+            decision: 'approve',
+            at: '2031-05-06T07:08:09.000Z',
+          });
+        await isTold(id);
+        await reaches('events', 2);
+        assert.deepEqual(told(), [id]);
+        const asked = node.askedOpen.slice(1).flatMap((ids): readonly string[] => ids ?? ['all']);
+        assert.deepEqual(asked.toSorted(), [id, other].toSorted());
+      });
+
+      it('again at the next look, when the coordinator had no proof of it, or the node did not believe it', async () => {
+        const lied = addEnded('fulfilled');
+        const forged = addEnded('fulfilled');
+        const receipt = coordinator.receipts.get(lied)!;
+        coordinator.receipts.delete(lied);
+        let believes = false;
+        node.onReceipt = (id) =>
+          believes || id !== forged
+            ? undefined
+            : { error: { code: 'bad_receipt', message: 'it proves nothing', retry: false } };
+        await start({ lookAgainMs: 10 });
+        const skipped = (id: Hex) =>
+          logged('request.skipped')
+            .filter(({ requestId }) => requestId === id)
+            .map(({ code }) => code);
+        await until(() => skipped(lied).length > 1 && skipped(forged).length > 1, 'both are skipped');
+        assert.deepEqual([...new Set(skipped(lied))], ['wrong_state']);
+        assert.deepEqual([...new Set(skipped(forged))], ['bad_receipt']);
+        assert(!told().includes(lied));
+        coordinator.receipts.set(lied, receipt);
+        believes = true;
+        await until(() => node.open.size === 0, 'both have ended');
+      });
+
+      it('with no receipt of another request', async () => {
+        const [one, other] = [addEnded('fulfilled'), addEnded('fulfilled', false)];
+        coordinator.receipts.set(one, coordinator.receipts.get(other)!);
+        await start();
+        await until(() => logged('request.skipped').length > 0, 'it is skipped');
+        assert.equal(logged('request.skipped')[0]?.['code'], 'wrong_evidence');
+        assert.deepEqual(node.receipts, []);
+      });
+    });
+
     it('no evidence of another request, nor more than the door takes', async () => {
       const { id } = request();
       coordinator.add(id, evidenceFor(request().envelope));
