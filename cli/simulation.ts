@@ -8,6 +8,7 @@ import {
   positionsOf,
 } from '../protocol/authorize.ts';
 import { kindsOfCredentials } from '../protocol/decisions.ts';
+import type { Hex } from '../protocol/hex.ts';
 import { KeyProofs } from '../protocol/key-proofs.ts';
 import {
   judgePlan,
@@ -16,7 +17,7 @@ import {
   type PolicyVerdict,
   type Standing,
 } from '../protocol/policy/judge.ts';
-import { type Denial, planPolicy, type PlannedFor } from '../protocol/policy/plan.ts';
+import { type Denial, planPolicy, type PlannedFor, windowOf } from '../protocol/policy/plan.ts';
 import type { Policy } from '../protocol/policy/schema.ts';
 import { type Credential, timeOf, timestamp } from '../protocol/records/fields.ts';
 import type { Workspace } from '../protocol/records/workspace.ts';
@@ -39,9 +40,19 @@ export function levelsWith(
   return [{ ...nearest, policy }, ...outer];
 }
 
-export function simulate(items: readonly PlannedFor[], standing: Standing, moment: Moment): Simulated {
+/** What policies say at a moment; of the history up to `until`, only what their limits look back at is read. */
+export async function simulate(
+  items: readonly PlannedFor[],
+  standing: Standing,
+  moment: Omit<Moment, 'ledger'>,
+  history: History,
+  until = moment.now,
+): Promise<Simulated> {
   const plan = planPolicy(items);
-  return 'reason' in plan ? { verdict: 'denied', denial: plan } : judgePlan(plan, standing, moment);
+  if ('reason' in plan) return { verdict: 'denied', denial: plan };
+  const windowMs = windowOf(plan);
+  const entries = windowMs === undefined ? [] : await history.takenBetween(moment.now - windowMs, until);
+  return judgePlan(plan, standing, { ...moment, ledger: { entries } });
 }
 
 /** The items of a request as policies see them, with another policy in place of the nearest one of each. */
@@ -73,46 +84,81 @@ export interface PastRequest {
   readonly authorisation: Authorisation;
 }
 
-/** A past request, as its evidence proves it; undefined when it does not. */
-async function pastRequest(
-  context: CommandContext,
-  { client, networkId }: WorkspaceSession,
-  view: RequestView,
-): Promise<PastRequest | undefined> {
-  const { requestId } = view;
-  const { evidence } = await client.call('action_get', { requestId }, { signal: context.signal });
-  // As in a receipt: judged at the time at which it was made, and without anybody's decisions.
-  const verdict = authorize({ ...evidence, decisions: [] }, { networkId, now: timeOf(view.created) });
-  if (verdict.verdict === 'refused') return undefined;
-  const { authorisation } = verdict;
-  return authorisation.requestId === requestId ? { view, evidence, authorisation } : undefined;
-}
+/** What may have taken something from limits: signed, or perhaps signed. */
+const mayCount = ({ state, mayHaveBeenSigned }: RequestView): boolean =>
+  state === 'fulfilled' || state === 'pending' || mayHaveBeenSigned;
 
-/** Requests of the workspace, oldest first, that were made at `since` or later, in milliseconds since 1970. */
-export async function pastRequests(
-  context: CommandContext,
-  session: WorkspaceSession,
-  since: number,
-): Promise<PastRequest[]> {
-  const { client, workspaceId } = session;
-  const views = await allPages((page) =>
-    client.call('sign_list', { workspaceId, ...page }, { signal: context.signal }),
-  );
-  const past: PastRequest[] = [];
-  for (const view of views.filter(({ created }) => timeOf(created) >= since)) {
-    const proven = await pastRequest(context, session, view);
-    if (proven !== undefined) past.push(proven);
+/** The requests that there were in a workspace, each fetched when it is needed, and once. */
+export class History {
+  readonly #context: CommandContext;
+  readonly #session: WorkspaceSession;
+  readonly #proven = new Map<Hex, Promise<PastRequest | undefined>>();
+  #views: Promise<RequestView[]> | undefined;
+
+  constructor(context: CommandContext, session: WorkspaceSession) {
+    this.#context = context;
+    this.#session = session;
   }
-  return past;
-}
 
-/** What those requests took from limits that were signed, or may have been. */
-export function debitsOf(past: readonly PastRequest[]): LedgerEntry[] {
-  return past
-    .filter(({ view }) => view.state === 'fulfilled' || view.state === 'pending' || view.mayHaveBeenSigned)
-    .flatMap(({ view: { requestId, updated }, authorisation }) =>
+  /** All of them as the coordinator lists them, the oldest first. */
+  #all(): Promise<RequestView[]> {
+    const { client, workspaceId } = this.#session;
+    this.#views ??= allPages((page) =>
+      client.call('sign_list', { workspaceId, ...page }, { signal: this.#context.signal }),
+    );
+    return this.#views;
+  }
+
+  /** Those made at `since` or later, in milliseconds since 1970, the oldest first, without what their evidence does not prove. */
+  async madeSince(since: number): Promise<PastRequest[]> {
+    const views = (await this.#all()).filter(({ created }) => timeOf(created) >= since);
+    return this.#proveAll(views);
+  }
+
+  /**
+   * What was taken from limits after `since` and up to `until`, in milliseconds since 1970: it counts when it was signed, however
+   * long before it was asked for.
+   */
+  async takenBetween(since: number, until: number): Promise<LedgerEntry[]> {
+    const views = (await this.#all()).filter((view) => {
+      const at = timeOf(view.updated);
+      return mayCount(view) && at > since && at <= until;
+    });
+    return (await this.#proveAll(views)).flatMap(({ view: { requestId, updated }, authorisation }) =>
       authorisation.plan.debits.map((debit) => ({ ...debit, requestId, at: timeOf(updated) })),
     );
+  }
+
+  async #proveAll(views: readonly RequestView[]): Promise<PastRequest[]> {
+    const past: PastRequest[] = [];
+    for (const { requestId } of views) {
+      const proven = await this.request(requestId);
+      if (proven !== undefined) past.push(proven);
+    }
+    return past;
+  }
+
+  /** A request, as its evidence proves it; undefined when it does not. */
+  request(requestId: Hex): Promise<PastRequest | undefined> {
+    const known = this.#proven.get(requestId) ?? this.#prove(requestId);
+    this.#proven.set(requestId, known);
+    return known;
+  }
+
+  async #prove(requestId: Hex): Promise<PastRequest | undefined> {
+    const { client, networkId, workspaceId } = this.#session;
+    const { view, evidence } = await client.call(
+      'action_get',
+      { requestId },
+      { signal: this.#context.signal },
+    );
+    // As in a receipt: judged at the time at which it was made, and without anybody's decisions.
+    const verdict = authorize({ ...evidence, decisions: [] }, { networkId, now: timeOf(view.created) });
+    if (verdict.verdict === 'refused') return undefined;
+    const { authorisation } = verdict;
+    const isIt = authorisation.requestId === requestId && authorisation.workspace.id === workspaceId;
+    return isIt ? { view, evidence, authorisation } : undefined;
+  }
 }
 
 /** What a policy would have said of a request with the decisions that it had, at its last moment. */
@@ -120,21 +166,14 @@ export function replay(
   { view, evidence, authorisation }: PastRequest,
   policy: Policy | undefined,
   networkId: string,
-  entries: readonly LedgerEntry[],
-): Simulated {
+  history: History,
+): Promise<Simulated> {
   const created = timeOf(authorisation.request.created);
   const now = Math.max(created, timeOf(view.updated));
   const { approved, rejected } = positionsOf(authorisation, evidence, { networkId, now: created });
   const standing = { initiator: authorisation.request.initiator, approved, rejected };
-  const earlier = entries.filter(({ at }) => at <= now);
-  const moment = {
-    requestId: authorisation.requestId,
-    now,
-    created,
-    firstSeen: created,
-    ledger: { entries: earlier },
-  };
-  return simulate(plannedItems(authorisation, evidence, policy, networkId), standing, moment);
+  const moment = { requestId: authorisation.requestId, now, created, firstSeen: created };
+  return simulate(plannedItems(authorisation, evidence, policy, networkId), standing, moment, history);
 }
 
 /** A verdict in words. */

@@ -19,9 +19,8 @@ import { findRequest } from '../requests.ts';
 import { inWorkspace, trustedFamily, type TrustedFamily, type WorkspaceSession } from '../session.ts';
 import {
   deciding,
-  debitsOf,
+  History,
   levelsWith,
-  pastRequests,
   replay,
   simulate,
   type Simulated,
@@ -113,17 +112,19 @@ async function imagined(
   const reject = options.reject ?? [];
   checkNames(family, [initiator, ...approve, ...reject]);
   const now = momentOf(context, options);
-  const entries = debitsOf(await pastRequests(context, session, now - longestWindow));
+  const history = new History(context, session);
+  // The coordinator's clock, by which requests were signed, may be ahead of this one.
+  const until = options.at === undefined ? Infinity : now;
   const approved = deciding(
     family,
     [initiator, ...approve].filter((name) => !reject.includes(name)),
   );
   const standing = { initiator, approved, rejected: deciding(family, reject) };
-  const moment = { requestId: noRequest, now, created: now, firstSeen: now, ledger: { entries } };
+  const moment = { requestId: noRequest, now, created: now, firstSeen: now };
   if (options.payload === undefined || options.key === undefined) {
     printNotes(context, obstacles(family, []));
     const levels = levelsWith(policy, workspace, levelsFor(workspace, parent));
-    return simulate([{ facts: keyRequestFacts, levels }], standing, moment);
+    return simulate([{ facts: keyRequestFacts, levels }], standing, moment, history, until);
   }
   const proven = proveKey(await findKey(context, session, options.key), workspace, session.networkId);
   const { key } = proven;
@@ -137,7 +138,7 @@ async function imagined(
     facts: policyFacts(decodePayload(payload, payloadKey).facts),
     levels,
   }));
-  return simulate(items, standing, moment);
+  return simulate(items, standing, moment, history, until);
 }
 
 export const policySimulate: CommandFactory = (context) =>
@@ -165,28 +166,28 @@ export const policySimulate: CommandFactory = (context) =>
             const simulated = await imagined(context, session, family, policy, options);
             return printResult(context, options, jsonOf(simulated), () => verdictLines(simulated));
           }
-          const past = await pastRequests(
-            context,
-            session,
-            asked === 'replay' ? context.now() - longestWindow : 0,
-          );
+          const history = new History(context, session);
           const id =
             options.request === undefined ? undefined : await findRequest(context, session, options.request);
-          const chosen = past.filter(({ view }) => id === undefined || view.requestId === id);
+          const chosen =
+            id === undefined
+              ? await history.madeSince(context.now() - longestWindow)
+              : [await history.request(id)].flatMap((one) => one ?? []);
           if (id !== undefined && chosen.length === 0)
             throw new CliError(
               'failed',
               `request ${id} is not proven by its evidence`,
               "ask the coordinator's operator",
             );
-          const entries = debitsOf(past);
-          const rows = chosen.map((one) => ({
-            requestId: one.view.requestId,
-            kind: one.view.kind,
-            initiator: one.authorisation.request.initiator,
-            state: one.view.state,
-            ...jsonOf(replay(one, policy, session.networkId, entries)),
-          }));
+          const rows = await Promise.all(
+            chosen.map(async (one) => ({
+              requestId: one.view.requestId,
+              kind: one.view.kind,
+              initiator: one.authorisation.request.initiator,
+              state: one.view.state,
+              ...jsonOf(await replay(one, policy, session.networkId, history)),
+            })),
+          );
           printResult(context, options, id === undefined ? rows : rows[0], () =>
             id === undefined
               ? table(

@@ -4,7 +4,7 @@ import { authorize, maxClockAhead, reconsider, verifyDecision } from '../../prot
 import type { Authorisation, RefusalReason, Trust, Verdict } from '../../protocol/authorize.ts';
 import { type LogHead, sameLogHead, timeOf, timestamp } from '../../protocol/records/fields.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import { approversOf, type Plan } from '../../protocol/policy/plan.ts';
+import { approversOf, type Plan, windowOf } from '../../protocol/policy/plan.ts';
 import { type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
 import { originOf, type Request } from '../../protocol/records/request.ts';
 import type { RejectionCode, RequestStateName } from '../../protocol/rpc.ts';
@@ -99,12 +99,12 @@ export function keyIdsOf(content: Request): Hex[] {
 }
 
 /** What time and limits of the rules mean for how a request is kept. */
-function timingOf({ items }: Plan): Pick<StoredRequest, 'notice' | 'windowMs'> {
-  const rules = items.flatMap((item) => item.rules);
-  const windows = rules.flatMap(({ limit }) => (limit === undefined ? [] : [limit.perMs]));
+function timingOf(plan: Plan): Pick<StoredRequest, 'notice' | 'windowMs'> {
+  const rules = plan.items.flatMap((item) => item.rules);
+  const windowMs = windowOf(plan);
   return {
     ...(rules.some(({ delayMs }) => delayMs > 0) && { notice: true as const }),
-    ...(windows.length > 0 && { windowMs: Math.max(...windows) }),
+    ...(windowMs !== undefined && { windowMs }),
   };
 }
 

@@ -83,6 +83,12 @@ export interface Plan {
   readonly lifetimeMs: number;
 }
 
+/** How far back the limits of its rules look at most, in milliseconds; undefined when no rule has one. */
+export function windowOf({ items }: Pick<Plan, 'items'>): number | undefined {
+  const windows = items.flatMap(({ rules }) => rules.flatMap(({ limit }) => (limit ? [limit.perMs] : [])));
+  return windows.length === 0 ? undefined : Math.max(...windows);
+}
+
 /** Why nothing that anybody may decide allows an action. */
 export interface Denial {
   readonly reason: string;
