@@ -109,7 +109,13 @@ describe('a coordinator that keeps things back', function () {
       net.people,
       workspaceResolve,
       entry(theirs),
-      ...['--fork', fork, '--out', resolution, '--yes', '--as', 'alice'],
+      '--fork',
+      fork,
+      '--out',
+      resolution,
+      '--yes',
+      '--as',
+      'alice',
     );
     assert.equal(said['decided'], false);
     const files = [resolution, '--log', resolved, '--yes', '--as', 'bob'];
