@@ -15,7 +15,7 @@ const root = fileURLToPath(new URL('../../', import.meta.url));
 const command = join(root, 'dist', 'cli', 'main.js');
 
 describe('docs/operators.md', function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
   let guide: string;
   let network: GuidedNetwork | undefined;
 

@@ -7,7 +7,7 @@ import { join } from 'node:path';
 import { command, type Event, eventually, isRunning, TestnetRun } from '../support/testnet-run.ts';
 
 describe('testnet on a used folder', function () {
-  this.timeout(300_000);
+  this.timeout(600_000);
   const runs: TestnetRun[] = [];
   let folder: string;
 
@@ -20,7 +20,7 @@ describe('testnet on a used folder', function () {
   /** As a loss of power for the command alone: its daemons notice that nobody holds their standard input. */
   async function kill(run: TestnetRun): Promise<void> {
     run.child.kill('SIGKILL');
-    await run.ended;
+    assert.equal((await run.ended).signal, 'SIGKILL');
   }
 
   async function isRefused(run: TestnetRun, code: number, why: RegExp): Promise<void> {
@@ -51,12 +51,18 @@ describe('testnet on a used folder', function () {
     await rm(folder, { recursive: true, force: true });
   });
 
-  it('continues the same network with the same key, one run at a time and as it was made', async () => {
+  it('takes its daemons with it when it is killed, and continues the same network, one run at a time', async () => {
     const first = start();
     const up = await first.first('up');
     const address = first.all('signature')[0]?.address;
     await isRefused(start(), 1, /another testnet runs in .*: stop it first/);
+    assert.equal(first.pids.length, 7);
+    assert.deepEqual(first.pids.filter(isRunning), first.pids);
     await kill(first);
+    await eventually(
+      () => !first.pids.some(isRunning),
+      () => `the end of ${first.pids.filter(isRunning).join(', ')}, whose testnet was killed`,
+    );
     await isRefused(start('--parties', '5'), 2, /with --parties 3, not 5: leave --parties out/);
     await isRefused(start('--threshold', '3'), 2, /with --threshold 2, not 3/);
 

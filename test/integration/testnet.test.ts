@@ -77,8 +77,8 @@ function assertSpent({ transaction, address, signatures }: Event): void {
   assert.ok(left > 0n && left < coins.reduce((sum, coin) => sum + coin, 0n), 'a fee is paid');
 }
 
-/** A run with `--once --json` that succeeded, whatever its size and what it shows. */
-function assertVerified(run: TestnetRun, parties: number, threshold: number): void {
+/** What a run with `--json` has told once it signed, whatever its size and what it shows. */
+function assertSteps(run: TestnetRun, parties: number, threshold: number): void {
   const steps = firstSteps(run);
   assert.deepEqual(
     steps.map(({ step }) => step),
@@ -98,11 +98,10 @@ function assertVerified(run: TestnetRun, parties: number, threshold: number): vo
   const [certificate] = run.all('certificate');
   assert.ok(certificate);
   assert.equal((certificate.parties as string[]).length, parties);
-  assert.equal(run.all('verified').length, 1);
 }
 
 describe('testnet', function () {
-  this.timeout(240_000);
+  this.timeout(600_000);
   const runs: TestnetRun[] = [];
   const folders: string[] = [];
 
@@ -124,25 +123,11 @@ describe('testnet', function () {
     for (const folder of folders.splice(0)) await rm(folder, { recursive: true, force: true });
   });
 
-  it('shows every step of a signature that a chain accepts, and leaves nothing behind', async () => {
-    const run = start('--once', '--json');
-    assert.deepEqual(await run.ended, { code: 0, signal: null }, run.stderr);
-    assert.equal(run.pids.length, 7);
-    assertVerified(run, 3, 2);
-    const [signature, balances] = [...run.all('signature'), ...run.all('balances')];
-    assert.ok(signature && balances);
-    assertSigned(signature);
-    assertMoved(balances);
-    const [partial] = run.all('step').filter((step) => step.missing !== undefined);
-    assert.deepEqual(partial?.missing, ['bob', 'carol']);
-    assertNothingLeft(run);
-    assert.equal(existsSync(run.folder), false);
-  });
-
   it('works with five parties of which three sign, and spends Taproot coins', async () => {
     const run = start('--once', '--json', '--parties', '5', '--threshold', '3', '--demo', 'taproot');
     assert.deepEqual(await run.ended, { code: 0, signal: null }, run.stderr);
-    assertVerified(run, 5, 3);
+    assertSteps(run, 5, 3);
+    assert.equal(run.all('verified').length, 1);
     const [signature, accepted] = [...run.all('signature'), ...run.all('accepted')];
     assert.ok(signature && accepted);
     assertSpent(signature);
@@ -162,6 +147,7 @@ describe('testnet', function () {
     assertMoved(ethereum);
     assert.equal(bitcoin.inputs, 2);
     assertNothingLeft(run);
+    assert.equal(existsSync(run.folder), false);
   });
 
   it('signs without a party, in a folder that it was given, in words without colour', async () => {
@@ -182,7 +168,8 @@ describe('testnet', function () {
   });
 
   it('signs nothing when too few parties are left, and names those it awaits', async () => {
-    const run = start('--once', '--json', '--stop', '2', '--wait', '6');
+    // Long enough for the nodes of a busy machine to say whom they miss.
+    const run = start('--once', '--json', '--stop', '2', '--wait', '20');
     assert.equal((await run.ended).code, 4, run.stderr);
     assert.match(run.stderr, /^countersign: awaiting party-2, party-3: [^\n]+\n$/);
     assert.deepEqual(
@@ -194,10 +181,18 @@ describe('testnet', function () {
     assert.equal(existsSync(run.folder), false);
   });
 
-  it('stays up: its people sign more, and a signal stops everything', async () => {
+  it('shows every step of a signature that a chain accepts, stays up for more, and a signal stops everything', async () => {
     const run = start('--json');
     const up = await run.first('up');
+    assert.equal(run.pids.length, 7);
     assert.deepEqual(run.pids.filter(isRunning), run.pids);
+    assertSteps(run, 3, 2);
+    const [signature, balances] = [...run.all('signature'), ...run.all('balances')];
+    assert.ok(signature && balances);
+    assertSigned(signature);
+    assertMoved(balances);
+    const [partial] = run.all('step').filter((step) => step.missing !== undefined);
+    assert.deepEqual(partial?.missing, ['bob', 'carol']);
     const environment = up.environment as Record<string, string>;
     const listed = await countersign(environment, ['key', 'list', '--json']);
     assert.match(listed, new RegExp(String(up.keyId)));
@@ -222,7 +217,7 @@ describe('testnet', function () {
     await eventually(
       () => over,
       () => 'the end of everything',
-      8000,
+      30_000,
     );
     assert.deepEqual(await run.ended, { code: 0, signal: null }, run.stderr);
     assertNothingLeft(run);
@@ -237,19 +232,6 @@ describe('testnet', function () {
     assert.match(run.stderr, /^countersign: stopped by SIGTERM before the run was complete[^\n]*\n$/m);
     assertNothingLeft(run);
     assert.equal(existsSync(run.folder), false);
-  });
-
-  it('takes its daemons with it when it is killed', async () => {
-    const dir = await newFolder();
-    const run = start('--json', '--dir', dir);
-    await run.first('network');
-    assert.equal(run.pids.length, 7);
-    run.child.kill('SIGKILL');
-    assert.equal((await run.ended).signal, 'SIGKILL');
-    await eventually(
-      () => !run.pids.some(isRunning),
-      () => `the end of ${run.pids.filter(isRunning).join(', ')}`,
-    );
   });
 
   it('refuses what cannot be in one line, before anything is made', async () => {

@@ -18,7 +18,7 @@ export interface Ended {
 }
 
 /** Generous: a machine may be slow and busy. */
-const deadlineMs = 100_000;
+const deadlineMs = 240_000;
 
 /** Whether a process runs: one that ended and was not collected yet does not. */
 export function isRunning(pid: number): boolean {
