@@ -75,7 +75,7 @@ class Service implements CoordinatorService {
     const changes = new Changes(proposed, this.#access, options);
     const actions = new Actions(repository, this.#access, requests, changes, networkId);
     const policies = new Policies(repository, this.#access, requests, options);
-    const logs = new Logs(workspaces, this.#access, options, (told) => this.#tellLog(told));
+    const logs = new Logs(workspaces, this.#access, proposed, options, (told) => this.#tellLog(told));
     this.#sweep = new Sweep({ repository, actions, now, log, stopped });
     this.handlers = this.#guard({
       // Loaded when it is asked for: it is of no other use.

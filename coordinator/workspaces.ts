@@ -4,7 +4,7 @@ import { maxLogEnvelopes } from '../protocol/authorize.ts';
 import type { Hex } from '../protocol/hex.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
 import { type LogHead, sameLogHead, timestamp } from '../protocol/records/fields.ts';
-import { compareLogs, joinLogs } from '../protocol/records/log-relation.ts';
+import { joinLogs, weighLogs } from '../protocol/records/log-relation.ts';
 import { logAt, openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 import type { CoordinatorEvent } from '../protocol/rpc.ts';
 import { maxAttempts, tooMany } from './attempts.ts';
@@ -222,24 +222,28 @@ export class Workspaces {
 
   /**
    * Takes a log, replayed and verified, that says what the one here does not. One that is left for it stays, for what was made
-   * in it. Throws StateError when the two fork.
+   * in it. `check` throws when the log as it would then be is not to be taken. Throws StateError when the two fork.
    */
   async adopt(
     received: Workspace,
     now: number,
+    check: (own: Workspace, joined: Workspace) => Promise<void>,
   ): Promise<{ readonly outcome: 'newer' | 'same' | 'older'; readonly committed?: LogCommitted }> {
     const { id } = received;
     for (let attempt = 0; attempt < maxAttempts; attempt++) {
       const { expect } = await this.heads(id);
       const { log } = await this.get(id);
       const own = openWorkspace(log, this.#networkId);
-      const compared = compareLogs(own, received);
+      const compared = weighLogs(own, received, this.#networkId);
       if (compared.relation === 'fork') {
         const message = `the log forks from the one here after entry ${compared.common.seq}`;
         const remedy = 'a majority of the owners must say which entry stands: countersign workspace resolve';
         throw new StateError('wrong_state', message, remedy);
       }
-      if (compared.relation !== 'newer') return { outcome: compared.relation };
+      if (compared.relation !== 'newer') {
+        await check(own, own);
+        return { outcome: compared.relation };
+      }
       const [ahead, other] = compared.ahead === 'received' ? [received, own] : [own, received];
       const joined = joinLogs(ahead, other, this.#networkId);
       if (joined.log.length > maxLogEnvelopes) {
@@ -250,6 +254,7 @@ export class Workspaces {
           'create a new workspace: this one can no longer be changed',
         );
       }
+      await check(own, openWorkspace(joined.log, this.#networkId));
       const entry = await this.entryWrites(id, log, joined.log, now);
       const left = own.chain.every((each, seq) => joined.chain[seq] === each)
         ? []

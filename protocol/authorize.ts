@@ -19,7 +19,14 @@ import {
   subjectOf,
 } from './decisions.ts';
 import { keyRequestFacts, policyFacts } from './policy/facts.ts';
-import { type Hold, judgePlan, type Ledger, type Missing } from './policy/judge.ts';
+import {
+  hasApprovals,
+  type Hold,
+  judgePlan,
+  type Ledger,
+  type Missing,
+  type Moment,
+} from './policy/judge.ts';
 import { defaultTtl, type Plan, planPolicy, type PlannedFor, type PolicyLevel } from './policy/plan.ts';
 import { type CredentialType, unmeetable } from './policy/schema.ts';
 import type { Subject } from './records/about.ts';
@@ -433,8 +440,25 @@ function verdictOf(proven: { readonly requestId?: Hex }, work: () => Verdict): V
   }
 }
 
+/**
+ * Whether what waits would be authorised at another time: for every item the approvals of a rule are there, and a delay, hours
+ * or a limit is in its way.
+ */
+export function approvalsMet(verdict: Verdict, evidence: Evidence, trust: Trust): boolean {
+  if (verdict.verdict !== 'waiting') return false;
+  const { authorisation } = verdict;
+  const { approved, rejected } = positionsOf(authorisation, evidence, trust);
+  const { initiator } = authorisation.request;
+  return hasApprovals(authorisation.plan, { initiator, approved, rejected }, momentOf(authorisation, trust));
+}
+
+function momentOf({ requestId, request }: Authorisation, trust: Trust): Moment {
+  const { now, firstSeen = now, ledger } = trust;
+  return { requestId, now, created: timeOf(request.created), firstSeen, ...(ledger && { ledger }) };
+}
+
 function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): Verdict {
-  const { request, plan, requestId } = authorisation;
+  const { request, plan } = authorisation;
   const created = timeOf(request.created);
   if (created > trust.now + maxClockAhead) {
     throw new Refused('too_early', `made at ${request.created}: check the clocks`, false);
@@ -442,9 +466,7 @@ function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): 
   const { approved, rejected, ignored } = positionsOf(authorisation, evidence, trust);
   const { initiator } = request;
   if (rejected.has(initiator)) throw new Refused('cancelled', `cancelled by ${initiator}`, false);
-  const { now, firstSeen = now, ledger } = trust;
-  const moment = { requestId, now, created, firstSeen, ...(ledger && { ledger }) };
-  const judged = judgePlan(plan, { initiator, approved, rejected }, moment);
+  const judged = judgePlan(plan, { initiator, approved, rejected }, momentOf(authorisation, trust));
   if (judged.verdict === 'rejected') throw new Refused('approvers', judged.reason, false);
   if (trust.now >= authorisation.expires) {
     throw new Refused('expired', `ended at ${new Date(authorisation.expires).toISOString()}`, true);

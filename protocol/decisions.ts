@@ -62,9 +62,8 @@ export function readDecisionOn(
     fail('was made for another state of the workspace: read the workspace again and decide anew');
   }
   const signedWith = kindsOfCredentials(signedBy);
-  // What takes something back counts even when a wallet signed it blindly.
-  const mustSay = content.decision === 'approve' && signedWith.includes('eip712');
-  checkAbout(subject, content.about, mustSay);
+  // What takes something back counts even when a wallet signed it blindly, or was shown other words.
+  if (content.decision === 'approve') checkAbout(subject, content.about, signedWith.includes('eip712'));
   return { decision: content, signedWith };
 }
 

@@ -6,6 +6,7 @@
 // Nor does it prove that it is complete: whoever made it may have left out a decision, or a result, that was not needed.
 import * as z from 'zod';
 import {
+  approvalsMet,
   type Authorisation,
   authorize,
   type Evidence,
@@ -163,9 +164,10 @@ export function verifyOutcome(
 
 /** Whether the decisions in evidence authorise what was established from it, at a time when no approval had run out. */
 export function wasAuthorised(authorisation: Authorisation, evidence: Evidence, networkId: string): boolean {
-  const verdict = reconsider(authorisation, evidence, judgedAt(authorisation.request, networkId));
+  const trust = judgedAt(authorisation.request, networkId);
+  const verdict = reconsider(authorisation, evidence, trust);
   // Of time a receipt says nothing, as below.
-  return verdict.verdict === 'authorised' || (verdict.verdict === 'waiting' && verdict.missing.length === 0);
+  return verdict.verdict === 'authorised' || approvalsMet(verdict, evidence, trust);
 }
 
 function openTrusted(log: readonly Envelope[], networkId: string, trusted: Hex): Workspace {
@@ -209,10 +211,11 @@ function judgedAt({ created }: Request, networkId: string): Trust {
 
 /** What evidence authorised, at a time when no approval in it had run out. */
 function authorised(evidence: Evidence, networkId: string, request: Request): Authorisation {
-  const verdict = authorize(evidence, judgedAt(request, networkId));
+  const trust = judgedAt(request, networkId);
+  const verdict = authorize(evidence, trust);
   if (verdict.verdict === 'authorised') return verdict.authorisation;
   // Delays, hours and limits are of the time at which each node judged, which nobody can tell later.
-  if (verdict.verdict === 'waiting' && verdict.missing.length === 0) return verdict.authorisation;
+  if (verdict.verdict === 'waiting' && approvalsMet(verdict, evidence, trust)) return verdict.authorisation;
   if (verdict.verdict === 'waiting') {
     // Garbage among decisions is ignored when they are judged: here it is the first thing wrong.
     checkDecisions(evidence, verdict.authorisation, networkId);

@@ -60,8 +60,9 @@ export class Ends {
       if (!(error instanceof EvidenceError) || error.code === 'busy') throw error;
     }
     return this.#state.serial(requestId, async () => {
+      if (this.#state.stopped) throw new EvidenceError('busy', 'the node stops', true);
       const job = this.#state.jobs.get(requestId);
-      if (job === undefined || this.#state.stopped) return { requestId, state: 'done' };
+      if (job === undefined) return { requestId, state: 'done' };
       const { authorisation, evidence } = job;
       // A key ends here with its certificate, in which this party's own confirmation is.
       if (authorisation.request.kind === 'key') return { requestId, state: 'open', detail: 'a key request' };

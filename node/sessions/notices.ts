@@ -148,8 +148,10 @@ export class Notices {
   async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
     const { id } = workspace;
     return this.#state.serial(`log of ${id}`, async () => {
+      const before = this.#state.workspaces.fork(id);
       const outcome = await this.#state.workspaces.observe(workspace, source);
-      if (outcome === 'newer' || outcome === 'fork') {
+      // Of a log that is left aside for an open fork nothing is told: who told of it would be told of it again, without end.
+      if (outcome === 'newer' || (outcome === 'fork' && this.#state.workspaces.fork(id) !== before)) {
         this.review(id);
         if (workspace.chain.length > 1 || workspace.resolved.size > 0)
           this.#state.toAll(this.#state.encode('heads', { heads: this.#headOf(id) }));
@@ -182,9 +184,7 @@ export class Notices {
     for (const { workspaceId, head, resolved } of heads) {
       const known = this.#state.workspaces.known(workspaceId);
       const place = known?.chain.indexOf(head.id) ?? -1;
-      const isHeld = this.#state.workspaces
-        .branches(workspaceId)
-        .some(({ chain }) => chain.includes(head.id));
+      const isHeld = this.#state.workspaces.holds(workspaceId, head.id);
       const isBehind = known === undefined || !isHeld || resolved > known.resolved.size;
       if (isBehind) this.#state.send(from, 'want_log', { workspaceId });
       else if (place >= 0 && place < known.chain.length - 1) this.tellHead(from, workspaceId);

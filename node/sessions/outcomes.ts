@@ -1,4 +1,5 @@
 // How requests end on this node: what an attempt produced, what others report, and this party's own signed result.
+import { approvalsMet } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import type { DerivedKey } from '../../protocol/key-proofs.ts';
 import { sameKeyResult } from '../../protocol/keys/certificate.ts';
@@ -10,7 +11,7 @@ import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import { Confirmations } from './confirmations.ts';
 import { BoundedMaps } from './bounded-map.ts';
 import { SessionError } from './error.ts';
-import { type Job, waitsForTime } from './job.ts';
+import type { Job } from './job.ts';
 import type { LiveAttempt } from './live-attempt.ts';
 import type { RunOutput } from './purpose.ts';
 import type { SessionState } from './state.ts';
@@ -182,7 +183,7 @@ export class Outcomes {
   reportUnauthorised(requestId: Hex, from: string): void {
     const job = this.#state.jobs.get(requestId);
     // The others' clocks and ledgers differ from this one's: what its owners authorised waits here for time alone.
-    if (job !== undefined && waitsForTime(this.#state.verdictOn(job))) return;
+    if (job !== undefined && this.#waitsForTime(job)) return;
     const held = this.#heldDone.take(from, requestId);
     if (held === undefined) return;
     try {
@@ -191,6 +192,11 @@ export class Outcomes {
     } catch (error) {
       this.#state.reject(held.from, error);
     }
+  }
+
+  #waitsForTime(job: Job): boolean {
+    const trust = this.#state.trustFor(job.authorisation, job.firstSeen);
+    return approvalsMet(this.#state.verdictOn(job), job.evidence, trust);
   }
 
   /** Signatures of what this party has refused for ever. One that ran out here first is nothing to worry about. */

@@ -1,6 +1,6 @@
 // What this node knows of workspaces, and why it may sign nothing for one: its newest log, behind which it never goes back;
 // logs that its owners let fork; and workspaces that this node's operator has frozen.
-import type { Authorisation } from '../../protocol/authorize.ts';
+import { type Authorisation, maxLogEnvelopes } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { LogHead } from '../../protocol/records/fields.ts';
@@ -9,6 +9,8 @@ import {
   joinLogs,
   type LogChain,
   type LogFork,
+  type LogRelation,
+  weighLogs,
   type WholeLog,
 } from '../../protocol/records/log-relation.ts';
 import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
@@ -43,6 +45,9 @@ export function workspacesOf({ workspace, parent }: Asked): readonly Workspace[]
   return parent === undefined ? [workspace] : [workspace, parent];
 }
 
+/** Heads of logs that are remembered beside an open fork. */
+const maxAside = 64;
+
 export class Workspaces {
   readonly #context: SessionContext;
   readonly #known = new Map<Hex, KnownLog>();
@@ -50,6 +55,8 @@ export class Workspaces {
   readonly #forks = new Map<Hex, ForkProof>();
   /** Of those, the branch that this node does not go on with. */
   readonly #branches = new Map<Hex, LogChain>();
+  /** Heads of further logs of those, which came meanwhile. */
+  readonly #aside = new Map<Hex, Set<Hex>>();
   readonly #freezes = new Map<Hex, Freeze>();
 
   constructor(context: SessionContext) {
@@ -95,28 +102,54 @@ export class Workspaces {
     return [this.#known.get(workspaceId) ?? [], this.#branches.get(workspaceId) ?? []].flat();
   }
 
+  /** Whether a log up to this entry has come: it is in what can be told, or was left aside for an open fork. */
+  holds(workspaceId: Hex, entry: Hex): boolean {
+    const isIn = ({ chain }: LogChain): boolean => chain.includes(entry);
+    return this.branches(workspaceId).some(isIn) || this.#aside.get(workspaceId)?.has(entry) === true;
+  }
+
   /** A log that was replayed and verified. Durable when it resolves. Calls about one workspace come one after the other. */
   async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
     const { store, log } = this.#context;
     const { id } = workspace;
     const known = this.#known.get(id);
-    const compared = known && compareLogs(known, workspace);
+    const compared = known && (await this.#weighed(known, workspace));
     if (compared?.relation === 'fork') return await this.#forked(workspace, compared, source);
     if (compared && compared.relation !== 'newer') return compared.relation;
     const joined = compared ? await this.#joined(known!, workspace, compared.ahead) : workspace;
     const { head, chain, resolved } = joined;
     const fork = this.#forks.get(id);
     const leaves = known?.chain.some((entry, seq) => chain[seq] !== entry) ?? false;
-    const ends = fork !== undefined && resolved.has(fork.common.id as Hex);
+    const ends = fork !== undefined && this.#isOver(fork, joined);
     await store.rememberHead(joined, { leaves, ends });
     this.#known.set(id, { id, head, chain, resolved });
     if (ends) {
       this.#forks.delete(id);
       this.#branches.delete(id);
+      this.#aside.delete(id);
       log('workspace.resolved', { workspaceId: id, seq: fork.common.seq + 1, left: leaves });
     }
     if (known !== undefined) log('workspace.head', { workspaceId: id, seq: head.seq, id: head.id, source });
     return 'newer';
+  }
+
+  /** As `weighLogs`, which replays what is known, and so only where it matters. */
+  async #weighed(known: KnownLog, received: Workspace): Promise<LogRelation> {
+    const { store, networkId } = this.#context;
+    const quick = compareLogs(known, received);
+    const leaves = quick.relation === 'newer' && quick.ahead === 'received';
+    if (quick.relation !== 'fork' && !(leaves && known.chain.some((id, seq) => received.chain[seq] !== id)))
+      return quick;
+    const log = await store.logOf(known.id);
+    return log === undefined ? quick : weighLogs(openWorkspace(log, networkId), received, networkId);
+  }
+
+  /** Whether a fork is none any more in this log: its owners have said which entry stands, or the other branch counts for nothing. */
+  #isOver({ common, logs }: ForkProof, joined: WholeLog): boolean {
+    if (joined.resolved.has(common.id as Hex) || joined.chain[common.seq] !== common.id) return true;
+    const { networkId } = this.#context;
+    const [own, other] = [joined.log, logs[1]].map((log) => openWorkspace(log, networkId));
+    return weighLogs(own!, other!, networkId).relation !== 'fork';
   }
 
   /** What owners said of which entries stand is in no place of a log that goes on: it is carried into it. */
@@ -124,14 +157,21 @@ export class Workspaces {
     const { store, networkId } = this.#context;
     if (ahead === 'received' && known.resolved.size === 0) return received;
     const held = { ...known, log: (await store.logOf(known.id)) ?? [] };
-    return ahead === 'known' ? joinLogs(held, received, networkId) : joinLogs(received, held, networkId);
+    const [first, other] = ahead === 'known' ? [held, received] : [received, held];
+    const joined = joinLogs(first, other, networkId);
+    // No longer than others take: what was said is remembered all the same.
+    return joined.log.length > maxLogEnvelopes ? { ...joined, log: first.log } : joined;
   }
 
   /** Another fork of a workspace is not kept beside one that is open: it is seen when its log comes after that has ended. */
   async #forked(workspace: Workspace, { common, known, received }: LogFork, source: string): Promise<'fork'> {
     const { store, log, clock } = this.#context;
     const { id } = workspace;
-    if (this.#forks.has(id)) return 'fork';
+    if (this.#forks.has(id)) {
+      const aside = this.#aside.get(id) ?? new Set();
+      if (aside.size < maxAside) this.#aside.set(id, aside.add(workspace.head.id));
+      return 'fork';
+    }
     const logs = [(await store.logOf(id)) ?? [], workspace.log] as const;
     const proof: ForkProof = { workspaceId: id, at: clock.now(), common, known, received, logs, open: true };
     // At once: what is signed while a disk is slow would be signed on one owner's word against another's.

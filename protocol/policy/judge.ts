@@ -269,6 +269,19 @@ function distinctOf<Value>(values: readonly Value[]): Value[] {
   return [...new Map(values.map((value) => [JSON.stringify(value), value])).values()];
 }
 
+/**
+ * Whether every item has a rule whose approvals are there, whatever time and limits have in its way: another rule of the item
+ * may lack approvals all the while.
+ */
+export function hasApprovals(plan: Plan, standing: Standing, moment: Moment): boolean {
+  return plan.items.every((item) =>
+    item.rules.some((rule) => {
+      const way = judgeRule(rule, item.keyId, plan.debits, standing, moment);
+      return way.verdict === 'satisfied' || (way.verdict === 'waiting' && way.missing.length === 0);
+    }),
+  );
+}
+
 /** Judges a planned action: every item must be allowed. One rejected item rejects the whole. */
 export function judgePlan(plan: Plan, standing: Standing, moment: Moment): PolicyVerdict {
   const verdicts = plan.items.map((item) => judgeItem(item, plan.debits, standing, moment));

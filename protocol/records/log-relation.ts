@@ -5,7 +5,7 @@ import { decision as decisionRecord } from './decision.ts';
 import { type Envelope, readContent, RecordError } from './envelope.ts';
 import type { LogHead } from './fields.ts';
 import { workspaceChange } from './workspace-change.ts';
-import type { Workspace } from './workspace.ts';
+import { judgeChange, logAt, openChange, openWorkspace, type Workspace } from './workspace.ts';
 
 /** What logs are compared by. */
 export type LogChain = Pick<Workspace, 'id' | 'head' | 'chain' | 'resolved'>;
@@ -31,6 +31,64 @@ export type LogRelation =
   | LogFork;
 
 type Side = 'known' | 'received';
+
+/**
+ * As `compareLogs`, for whoever would leave entries that are known. Those who once were owners can say at any time what they
+ * could say then: an entry beside known ones counts only by owners who are still owners there, with credentials that they
+ * still have, and what they said of which entry stands only when it is a majority of the owners now, too. What counts for
+ * nothing is `older`. Throws RecordError.
+ */
+export function weighLogs(known: Workspace, received: Workspace, networkId: string): LogRelation {
+  const compared = compareLogs(known, received);
+  const leaves = compared.relation === 'newer' && known.chain.some((id, seq) => received.chain[seq] !== id);
+  if (
+    compared.relation !== 'fork' &&
+    !(leaves && compared.relation === 'newer' && compared.ahead === 'received')
+  )
+    return compared;
+  const seq = known.chain.findIndex((id, at) => received.chain[at] !== id);
+  const after = seq < 0 ? known.head.seq : seq - 1;
+  const common = { seq: after, id: known.chain[after]! };
+  const before = openWorkspace(logAt(received.log, common, networkId), networkId);
+  const next = groupsOf(received.log.slice(before.log.length));
+  const isSaid = (group: readonly Envelope[]): boolean => resolvedBy(group, networkId) === common.id;
+  const said = next.find(isSaid);
+  const entry = next.find((group) => !isSaid(group));
+  const supports = (group: readonly Envelope[] | undefined): number =>
+    group === undefined ? 0 : supportersOf(known, before, group, networkId);
+  const standing = said !== undefined && supports(said) > known.owners.length / 2;
+  if (compared.relation === 'newer' && standing) return compared;
+  if (compared.relation === 'fork' && standing) return compared;
+  if (supports(entry) === 0) return { relation: 'older' };
+  if (compared.relation === 'fork') return compared;
+  return { relation: 'fork', common, known: known.chain[after + 1]!, received: received.chain[after + 1]! };
+}
+
+/** How many owners of `now` decided an entry at `then` with what they still have, if that sufficed then; else 0. */
+function supportersOf(
+  now: Workspace,
+  then: Workspace,
+  [change, ...decisions]: readonly Envelope[],
+  networkId: string,
+): number {
+  const isOwners = (name: string, credentials: readonly string[]): boolean =>
+    now.owners.some(
+      (owner) => owner.name === name && credentials.some((one) => owner.credentials.includes(one)),
+    );
+  const opened = openChange(then, change!, networkId);
+  if (!isOwners(opened.record.content.initiator, opened.record.signedBy)) return 0;
+  const own = decisions.filter((envelope) => {
+    try {
+      const { content } = readContent(decisionRecord, envelope, networkId);
+      const credentials = envelope.signatures.map(({ credential }) => credential);
+      return isOwners(content.principal, credentials);
+    } catch {
+      return false; // Nothing that counts.
+    }
+  });
+  const { judged, positions } = judgeChange(then, opened, own, networkId, undefined);
+  return judged.verdict === 'satisfied' ? positions.approved.size : 0;
+}
 
 /** Compares a log with one that is known, both replayed. Throws RecordError when they are of different workspaces. */
 export function compareLogs(known: LogChain, received: LogChain): LogRelation {
@@ -58,6 +116,9 @@ function aheadOf(known: LogChain, received: LogChain): Side | LogFork {
     return { said: said !== undefined, next: said ?? chain[seq] };
   });
   const further = received.chain.length > known.chain.length ? 'received' : 'known';
+  // Without the entry that it says stands it is no reason to leave what is known: that entry may be nobody's.
+  if (theirs!.said && received.chain[seq] === undefined && known.chain[seq] !== undefined)
+    return own!.next === theirs!.next ? further : 'known';
   if (own!.next === undefined || theirs!.next === undefined || own!.next === theirs!.next) return further;
   if (own!.said === theirs!.said)
     return { relation: 'fork', common, known: own!.next, received: theirs!.next };

@@ -10,7 +10,7 @@ import { until } from '../support/until.ts';
 const root = fileURLToPath(new URL('../../', import.meta.url));
 
 describe('README.md', function () {
-  this.timeout(180_000);
+  this.timeout(600_000);
   let readme: string;
   let scratch: string;
   let testnet: ChildProcess | undefined;

@@ -7,7 +7,7 @@ import type { Change } from '../../protocol/records/workspace-change.ts';
 import { appendChange, openWorkspace } from '../../protocol/records/workspace.ts';
 import { changed, proposed, worldNow } from '../support/changes.ts';
 import { payload } from '../support/coordinated.ts';
-import { approve, idOf, networkId, signerOf, signRequest, type World } from '../support/fixture.ts';
+import { approve, idOf, networkId, reject, signerOf, signRequest, type World } from '../support/fixture.ts';
 import { ServiceWorld, stores, submitted, withService } from '../support/service-world.ts';
 
 const dave = signerOf('dave');
@@ -150,6 +150,9 @@ for (const [name, open] of Object.entries(stores)) {
         const later = apart(world, addDave, [dave]);
         const log = after(later, world);
         await refuses(at, 'forbidden')(log, /is no owner/, { credential: signerOf('mallory').credential });
+        const junk = { type: 'decision', bytes: 'AA', signatures: [] } as unknown as Envelope;
+        const padded = [...log, ...Array.from({ length: 30 }, () => junk)];
+        await refuses(at, 'invalid_params')(padded, /has 31 decisions, of which \d+ could count/);
         await refuses(at, 'invalid_params')([log[0]!], /was not decided/);
         await refuses(at, 'invalid_params')(log, /the log ends at entry 0/, at.owner(), 1);
         const [change, decision] = log as [Envelope, Envelope];
@@ -160,6 +163,43 @@ for (const [name, open] of Object.entries(stores)) {
         await assert.rejects(bring(at, [change, forged as Envelope]));
         assert.deepEqual((await worldNow(at)).workspace.head, world.workspace.head);
         assert.equal((await bring(at, log, asDave)).outcome, 'newer');
+      }),
+    );
+
+    it(
+      'hold nothing that is decided here, or was',
+      withOwners(async (at) => {
+        const { world } = at;
+        const change = proposed(world, addDave, { cosigners: [dave], created: at.now });
+        const id = idOf(change);
+        const log = [change, approve(world, id, 'bob', { expires: at.now + 1000 })];
+        await at.call('workspace_propose', { change });
+        await refuses(at, 'wrong_state')(log, /is known here, and is partial/);
+        // Bob approved, and took it back: the approval still exists.
+        await at.call('action_decide', { decision: reject(world, id, 'bob', { seq: 2 }) });
+        await at.call('action_decide', { decision: reject(world, id, 'carol') });
+        await refuses(at, 'wrong_state')(log, /is known here, and is rejected/);
+        assert.deepEqual((await worldNow(at)).workspace.head, world.workspace.head);
+        // What a majority has said stands, stands.
+        const said = standing(
+          { ...world, workspace: openWorkspace([...world.workspace.log, ...log], networkId) },
+          world,
+        );
+        assert.equal((await bring(at, said)).outcome, 'newer');
+      }),
+    );
+
+    it(
+      'tell nothing to whoever was an owner once',
+      withOwners(async (at) => {
+        const { world } = at;
+        const old = apart(world, disable(7));
+        const here = await changed(at, { kind: 'owner.remove', owner: 'carol' });
+        const carol = at.owner('carol');
+        await refuses(at, 'forbidden')(after(here, world), /is no owner/, carol);
+        await refuses(at, 'wrong_state')(after(old, world), /forks/, carol);
+        const { outcome } = await bring(at, after(here, world));
+        assert.equal(outcome, 'same');
       }),
     );
 

@@ -456,6 +456,48 @@ describe('sessions: what owners said of a fork', () => {
     await net.stop();
   });
 
+  it('of a fork below another one ends that too: the place where it was is gone', async () => {
+    const net = await booted();
+    const { ours, theirs, resolve } = forked(net);
+    const { workspace } = net.world;
+    const { sessions, store } = net.node(0);
+    for (const index of [1, 2]) net.kill(index);
+    await sessions.submitLog(changed(net, theirs, addKeyring(4)).log);
+    assert.equal((await sessions.submitLog(changed(net, theirs, addKeyring(5)).log))[0]?.outcome, 'fork');
+    assert.equal((await sessions.submitLog(ours.log))[0]?.outcome, 'fork');
+    const settled = [...workspace.log, ...resolve, ...ours.log.slice(workspace.log.length)];
+    assert.equal((await sessions.importLog(settled))[0]?.outcome, 'newer');
+    assert.deepEqual(sessions.workspaces()[0]?.head, ours.head);
+    assert.equal(sessions.workspaces()[0]?.fork, undefined);
+    assert.equal(store.forked.get(ours.id)?.open, false);
+    await net.stop();
+  });
+
+  it('is not waited for in an endless exchange between parties that know different branches', async () => {
+    const net = await booted();
+    const { ours, theirs } = forked(net);
+    const further = changed(net, theirs, addKeyring(4));
+    const third = changed(net, net.world.workspace, addKeyring(6));
+    for (const index of [0, 1, 2]) net.kill(index);
+    for (const [index, log] of [ours, further, third].entries()) {
+      await net.boot(index);
+      await net.node(index).sessions.importLog(log.log);
+      net.kill(index);
+    }
+    for (const index of [0, 1, 2]) await net.boot(index);
+    await net.pass(5000);
+    const sent = (): number =>
+      [0, 1, 2].reduce((sum, index) => {
+        const { credential } = net.node(index).party;
+        return sum + framesSent(net, credential, 'log').length + framesSent(net, credential, 'heads').length;
+      }, 0);
+    const before = sent();
+    await net.pass(20_000);
+    assert.equal(sent(), before);
+    for (const index of [0, 1, 2]) assert(net.node(index).sessions.workspaces()[0]?.fork, String(index));
+    await net.stop();
+  });
+
   it('reaches a party that has gone where the log does not go, and was away', async () => {
     const net = await booted();
     const { ours, theirs, settled } = forked(net);

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { Change } from '../../protocol/records/workspace-change.ts';
-import { compareLogs, joinLogs, type LogRelation } from '../../protocol/records/log-relation.ts';
+import { compareLogs, joinLogs, type LogRelation, weighLogs } from '../../protocol/records/log-relation.ts';
 import {
   extendWorkspace,
   judgeChange,
@@ -13,7 +13,16 @@ import {
 import { defaultAdminPolicy } from '../../protocol/policy/schema.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { networkId, start } from '../support/fixture.ts';
-import { after, anyId, begin, decide, propose, refuses } from '../support/log-world.ts';
+import {
+  after,
+  anyId,
+  begin,
+  decide,
+  principal,
+  propose,
+  refuses,
+  signerNamed,
+} from '../support/log-world.ts';
 
 const ring = (byte: number): Change => ({ kind: 'keyring.add', keyringId: anyId(byte) });
 const first = begin();
@@ -50,7 +59,12 @@ describe('a fork of a workspace log', () => {
     ['one that says what comes next', common, open(...common.log, ...resolve(left.head.id)), 'newer'],
     ['one that went where it does not go', open(...common.log, ...resolve(left.head.id)), right, 'older'],
     ['one that went where it goes', open(...common.log, ...resolve(left.head.id)), left, 'newer'],
-    ['one that says it went astray', right, open(...common.log, ...resolve(left.head.id)), 'newer'],
+    [
+      'one that says it went astray, without the entry that stands',
+      right,
+      open(...common.log, ...resolve(left.head.id)),
+      'older',
+    ],
     [
       'a shorter one that says what it goes on with',
       left,
@@ -121,6 +135,52 @@ describe('a fork of a workspace log', () => {
 
   it('is none between two workspaces', () => {
     assert.throws(() => compareLogs(left, begin()), /is none of workspace/);
+  });
+});
+
+describe('a log beside known entries, by those who once were owners', () => {
+  const addOwner = (name: string): Change => ({ kind: 'owner.add', owner: principal(name) });
+  const alone = begin({ owners: [principal('alice')], adminPolicy: defaultAdminPolicy(1) });
+  const grown = after(after(alone, addOwner('bob'), { approvals: [] }), addOwner('carol'), { approvals: [] });
+  const without = after(grown, { kind: 'owner.remove', owner: 'alice' }, { approvals: [] });
+  const beside = after(alone, ring(7), { approvals: [] });
+  const rewound = open(...alone.log, ...resolve(beside.head.id, alone, []), ...entries(beside, alone));
+  const weigh = (known: Workspace, received: Workspace): string =>
+    weighLogs(known, received, networkId).relation;
+
+  it('counts for nothing when none of them is an owner any more, whatever they say', () => {
+    assert.equal(compareLogs(without, rewound).relation, 'newer');
+    assert.equal(weigh(without, rewound), 'older');
+    assert.equal(weigh(without, beside), 'older');
+  });
+
+  it('is a fork while one of them is, who cannot take back alone what others joined', () => {
+    assert.equal(weigh(grown, rewound), 'fork');
+    assert.equal(weigh(grown, beside), 'fork');
+    assert.equal(weigh(after(alone, ring(8), { approvals: [] }), rewound), 'newer');
+  });
+
+  it('counts for nothing by a credential that was taken from its owner', () => {
+    const second = signerNamed('bob', 'second').credential;
+    const rotated = after(
+      after(common, { kind: 'credential.add', owner: 'bob', credential: second }),
+      { kind: 'credential.remove', owner: 'bob', credential: signerNamed('bob').credential },
+      { approvals: ['carol'] },
+    );
+    assert.equal(compareLogs(rotated, left).relation, 'fork');
+    assert.equal(weigh(rotated, left), 'older');
+    assert.equal(weigh(after(after(common, ring(5)), ring(6)), left), 'fork');
+  });
+
+  it('leaves what is known only with the entry that stands', () => {
+    assert.equal(weigh(right, open(...common.log, ...resolve(anyId(9)))), 'older');
+    assert.equal(weigh(right, open(...common.log, ...resolve(left.head.id))), 'older');
+    assert.equal(weigh(right, leftStands), 'newer');
+  });
+
+  it('is weighed without regard to what is no decision', () => {
+    const junk = { type: 'decision', bytes: 'AA', signatures: [] } as unknown as Envelope;
+    assert.equal(weigh(right, open(...left.log, junk)), 'fork');
   });
 });
 
