@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import type { Evidence } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
-import type { Receipt } from '../../protocol/receipt.ts';
+import { type Receipt, verifyReceipt } from '../../protocol/receipt.ts';
 import { createRecord, type Envelope, type Signer } from '../../protocol/records/envelope.ts';
 import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
 import { changed, transferLedBy, transfers } from '../support/changed-network.ts';
@@ -116,6 +116,28 @@ describe('sessions: requests that ended while a party was away', () => {
     assert.equal((await sessions.ends.takeReceipt(receipt, source)).state, 'done');
     assert.equal(store.debited.size, 1);
     assert.equal(net.resultAt(2, id)?.kind, 'signatures');
+    await net.stop();
+  });
+
+  it('also when another rule would have wanted more approvals', async () => {
+    const limit = { amount: '100000', per: '24h', scope: 'key' } as const;
+    const { rules, ...policy } = transfers({ limit });
+    const large = {
+      id: 'large',
+      effect: 'allow',
+      when: { asset: ['SOL'] },
+      require: { k: 2, of: 'owners' },
+    } as (typeof rules)[number];
+    const { net, id, receipt } = await signedWhileAway((made) => {
+      const sign = { ...policy, rules: [...rules, large] };
+      const workspace = changed(made, made.world.workspace, { kind: 'policy.sign', policy: sign });
+      return transferLedBy(made, workspace, 55_000n, 0);
+    });
+    assert.equal(verifyReceipt(receipt, { workspaceId: net.world.workspace.id }).requestId, id);
+    const { store, sessions } = net.node(2);
+    assert.equal((await sessions.ends.takeReceipt(receipt, source)).state, 'done');
+    assert.equal(store.debited.size, 1);
+    assert.deepEqual(net.logged(2, 'session.incident'), []);
     await net.stop();
   });
 
