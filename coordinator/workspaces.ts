@@ -260,7 +260,7 @@ export class Workspaces {
         ? []
         : [{ key: keys.leftLog(id, own.head.id), value: { log } as unknown as JsonValue }];
       const put = [...entry.put, ...left];
-      const result = await this.#store.commit({ what: 'import', expect, ...entry, put });
+      const result = await this.#commit('import', { expect, ...entry, put });
       if (!(result instanceof Conflict)) return { outcome: 'newer', committed: committedOf(entry) };
     }
     throw tooMany(`workspace ${id}`);
@@ -315,8 +315,8 @@ export class Workspaces {
     await this.#commit('settled', { del: [key] });
   }
 
-  async #commit(what: string, commit: Commit): Promise<void> {
-    await this.#store.commit({ what, ...commit });
+  #commit(what: string, commit: Commit): ReturnType<Store['commit']> {
+    return this.#store.commit({ what, ...commit });
   }
 }
 

@@ -350,6 +350,8 @@ export const fieldWords: Readonly<Record<string, string>> = {
   approvals: 'Names of owners who are taken to have approved.',
   'workspace_log.after': 'The `seq` of the last entry that is known.',
   'workspace_import.after': 'The `seq` of the last entry that both logs have.',
+  'workspace_import.outcome':
+    'How the log stood to the one here: `newer` was taken, the others change nothing.',
   change: 'A signed `workspace.change`.',
   changeId: 'Id of a change: of its signed record.',
   complaints: 'What is wrong. Empty: nothing.',
