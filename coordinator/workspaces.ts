@@ -1,10 +1,10 @@
-// Workspaces in the store: their logs, what follows from a log in indexes, and how an entry is added. A log only ever grows at
-// its head, by one entry in one commit.
+// Workspaces in the store: their logs, what follows from a log in indexes, and how an entry is added. A log grows at its
+// head, by one entry in one commit; only what a majority of its owners said of a fork takes it to another branch.
 import { maxLogEnvelopes } from '../protocol/authorize.ts';
 import type { Hex } from '../protocol/hex.ts';
 import type { Envelope } from '../protocol/records/envelope.ts';
 import { type LogHead, sameLogHead, timestamp } from '../protocol/records/fields.ts';
-import { joinLogs, weighLogs } from '../protocol/records/log-relation.ts';
+import { joinLogs, leavesEntries, weighLogs } from '../protocol/records/log-relation.ts';
 import { logAt, openWorkspace, type Workspace } from '../protocol/records/workspace.ts';
 import type { CoordinatorEvent } from '../protocol/rpc.ts';
 import { maxAttempts, tooMany } from './attempts.ts';
@@ -256,9 +256,9 @@ export class Workspaces {
       }
       await check(own, openWorkspace(joined.log, this.#networkId));
       const entry = await this.entryWrites(id, log, joined.log, now);
-      const left = own.chain.every((each, seq) => joined.chain[seq] === each)
-        ? []
-        : [{ key: keys.leftLog(id, own.head.id), value: { log } as unknown as JsonValue }];
+      const left = leavesEntries(own, joined)
+        ? [{ key: keys.leftLog(id, own.head.id), value: { log } as unknown as JsonValue }]
+        : [];
       const put = [...entry.put, ...left];
       const result = await this.#commit('import', { expect, ...entry, put });
       if (!(result instanceof Conflict)) return { outcome: 'newer', committed: committedOf(entry) };

@@ -7,6 +7,7 @@ import type { LogHead } from '../../protocol/records/fields.ts';
 import {
   compareLogs,
   joinLogs,
+  leavesEntries,
   type LogChain,
   type LogFork,
   type LogRelation,
@@ -119,7 +120,7 @@ export class Workspaces {
     const joined = compared ? await this.#joined(known!, workspace, compared.ahead) : workspace;
     const { head, chain, resolved } = joined;
     const fork = this.#forks.get(id);
-    const leaves = known?.chain.some((entry, seq) => chain[seq] !== entry) ?? false;
+    const leaves = known !== undefined && leavesEntries(known, joined);
     const ends = fork !== undefined && this.#isOver(fork, joined);
     await store.rememberHead(joined, { leaves, ends });
     this.#known.set(id, { id, head, chain, resolved });
@@ -138,8 +139,7 @@ export class Workspaces {
     const { store, networkId } = this.#context;
     const quick = compareLogs(known, received);
     const leaves = quick.relation === 'newer' && quick.ahead === 'received';
-    if (quick.relation !== 'fork' && !(leaves && known.chain.some((id, seq) => received.chain[seq] !== id)))
-      return quick;
+    if (quick.relation !== 'fork' && !(leaves && leavesEntries(known, received))) return quick;
     const log = await store.logOf(known.id);
     return log === undefined ? quick : weighLogs(openWorkspace(log, networkId), received, networkId);
   }

@@ -32,6 +32,11 @@ export type LogRelation =
 
 type Side = 'known' | 'received';
 
+/** Whether a log lacks an entry of another one, or has another in its place. */
+export function leavesEntries(other: Pick<LogChain, 'chain'>, { chain }: Pick<LogChain, 'chain'>): boolean {
+  return other.chain.some((id, seq) => chain[seq] !== id);
+}
+
 /**
  * As `compareLogs`, for whoever would leave entries that are known. Those who once were owners can say at any time what they
  * could say then: an entry beside known ones counts only by owners who are still owners there, with credentials that they
@@ -40,7 +45,7 @@ type Side = 'known' | 'received';
  */
 export function weighLogs(known: Workspace, received: Workspace, networkId: string): LogRelation {
   const compared = compareLogs(known, received);
-  const leaves = compared.relation === 'newer' && known.chain.some((id, seq) => received.chain[seq] !== id);
+  const leaves = compared.relation === 'newer' && leavesEntries(known, received);
   if (
     compared.relation !== 'fork' &&
     !(leaves && compared.relation === 'newer' && compared.ahead === 'received')
