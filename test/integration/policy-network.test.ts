@@ -46,8 +46,12 @@ const seed = Number(process.env['RANDOM_SEED'] ?? Math.floor(Math.random() * 0x1
 /** In a workspace whose requests are signed, and in others while two parties of three are away. */
 const signedCases = 40;
 const otherCases = 160;
+/** How many more are drawn until all that is to be seen was: by far more than it takes. */
+const furtherCases = 400;
 const keyTypes = ['ed25519', 'taproot_secp256k1', 'ecdsa_secp256k1'] as const;
 const minute = 60_000;
+const verdicts = ['satisfied', 'waiting', 'rejected', 'denied', 'over'];
+const held = ['delay', 'hours', 'limit'].map((hold) => `held by ${hold}`);
 
 interface Tried {
   readonly world: World;
@@ -278,22 +282,27 @@ describe(`generated policies in processes (RANDOM_SEED=${seed})`, function () {
     spent.push(...debits);
   }
 
+  /** So many of them, and more until each of these was seen. */
+  async function tryMany(least: number, seenFor: readonly string[], one: () => Promise<void>): Promise<void> {
+    const isSeen = (): boolean => seenFor.every((what) => counts.has(what));
+    for (let tried = 0; tried < least || (!isSeen() && tried < least + furtherCases); tried++) await one();
+  }
+
+  let number = 0;
+
   it(`agree on ${signedCases} requests of which those that may be are signed`, async () => {
-    for (let number = 0; number < signedCases; number++) await tryOne(tight, number, true);
+    await tryMany(signedCases, ['held by limit'], async () => tryOne(tight, number++, true));
   });
 
   it(`agree on ${otherCases} requests that nobody signs`, async () => {
     // One party alone starts nothing, so that nothing leaves.
     for (const name of ['node-2', 'node-3']) await net.kill(name);
-    for (let number = 0; number < otherCases; number++)
-      await tryOne(draw.of(others), signedCases + number, false);
+    await tryMany(otherCases, [...verdicts, ...held], async () => tryOne(draw.of(others), number++, false));
   });
 
   it('have seen every verdict, all that can hold a rule, and every chain', () => {
     const told = [...counts].map(([what, count]) => `${what}: ${count}`).toSorted();
     process.stdout.write(`      ${told.join(', ')}\n`);
-    const verdicts = ['satisfied', 'waiting', 'rejected', 'denied', 'over'];
-    const held = ['delay', 'hours', 'limit'].map((hold) => `held by ${hold}`);
     assert.deepEqual(
       [...verdicts, ...held].filter((what) => !counts.has(what)),
       [],

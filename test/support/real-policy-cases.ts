@@ -121,14 +121,27 @@ function tightRules(draw: Draw, prefix: string): RefRule[] {
   });
 }
 
-/** Texts of one kind may be signed now, those of the other not before tomorrow or so, and only if everybody agrees. */
-function textRules(draw: Draw, prefix: string, now: number): RefRule[] {
+export interface RealPolicyOptions {
+  readonly now: number;
+  /** Its requests were made some minutes ago. */
+  readonly areOld?: boolean;
+  /** It is about limits, and nothing else. */
+  readonly isTight?: boolean;
+}
+
+const textKinds = ['message', 'evm.message'];
+
+/**
+ * Texts of one kind may be signed now, those of the other not before tomorrow or so, and only if everybody agrees, or after a
+ * delay. In requests made some minutes ago it is too late for both.
+ */
+function textRules(draw: Draw, prefix: string, { now, areOld = false }: RealPolicyOptions): RefRule[] {
   const hoursThat = (hold: boolean): RefHours => {
     let hours = steadyHours(draw, drawHours(draw), now);
     while (referenceWithin(hours, now) !== hold) hours = steadyHours(draw, drawHours(draw), now);
     return hours;
   };
-  return [
+  const rules: RefRule[] = [
     {
       id: `${prefix}open`,
       effect: 'allow',
@@ -142,17 +155,22 @@ function textRules(draw: Draw, prefix: string, now: number): RefRule[] {
       require: { k: 4, of: 'owners' },
     },
   ];
+  if (areOld) return rules.map((rule) => ({ ...rule, ttl: '1m' }));
+  const later: RefRule = {
+    id: `${prefix}later`,
+    effect: 'allow',
+    when: { kind: ['message'] },
+    require: { k: 4, of: 'owners' },
+    delay: '2d',
+    ttl: '7d',
+  };
+  return [...rules, later];
 }
 
-export interface RealPolicyOptions {
-  readonly now: number;
-  /** Its requests were made some minutes ago. */
-  readonly areOld?: boolean;
-  /** It is about limits, and nothing else. */
-  readonly isTight?: boolean;
-}
-
-/** A policy that the program takes, under which any owner may ask for keys. */
+/**
+ * A policy that the program takes, under which any owner may ask for keys, and texts are never denied: what can hold or end
+ * a request happens for sure if enough of them are drawn.
+ */
 export function drawRealPolicy(draw: Draw, prefix: string, options: RealPolicyOptions): RefPolicy {
   const { now, areOld = false, isTight = false } = options;
   const parts = Array.from({ length: 3 }, (_, index) => drawPolicy(draw, `${prefix}${index}`, examples, 8));
@@ -167,7 +185,9 @@ export function drawRealPolicy(draw: Draw, prefix: string, options: RealPolicyOp
   const fit = known.filter((rule) => policySchema.safeParse({ ...around, rules: [rule] }).success);
   // Keys are made first of all.
   const narrow = fit.filter(
-    ({ effect, when }) => effect === 'allow' || when?.kind?.includes('key.request') === false,
+    ({ effect, when }) =>
+      effect === 'allow' ||
+      (when?.kind !== undefined && !when.kind.some((kind) => ['key.request', ...textKinds].includes(kind))),
   );
   const makesKeys: RefRule = {
     id: 'keys',
@@ -175,7 +195,7 @@ export function drawRealPolicy(draw: Draw, prefix: string, options: RealPolicyOp
     when: { kind: ['key.request'] },
     require: { k: 1, of: 'owners' },
   };
-  return { ...around, rules: [...narrow, ...textRules(draw, prefix, now), makesKeys] };
+  return { ...around, rules: [...narrow, ...textRules(draw, prefix, options), makesKeys] };
 }
 
 // ---- payloads
