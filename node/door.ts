@@ -10,7 +10,8 @@ import {
 import type { Keyring } from '../protocol/records/keyring-roster.ts';
 import { anySignal } from 'any-signal';
 import type * as z from 'zod';
-import { connector, EvidenceError, type Sessions } from './sessions/sessions.ts';
+import { connector } from './sessions/held-decisions.ts';
+import { EvidenceError, type Sessions } from './sessions/sessions.ts';
 import { NodeStoreError } from './store/error.ts';
 import type { NodeStore } from './store/node-store.ts';
 

@@ -482,10 +482,19 @@ function judge(authorisation: Authorisation, evidence: Evidence, trust: Trust): 
  * The time, in milliseconds since 1970, before which a verdict on this evidence cannot become another one as the clock goes
  * on: whatever `judge` compares with the time must be bounded here.
  */
-export function verdictHoldsUntil(evidence: Evidence, verdict: Verdict, trust: Trust): number {
+export function verdictHoldsUntil(
+  { request: { created }, plan, expires }: Authorisation,
+  evidence: Evidence,
+  verdict: Verdict,
+  trust: Trust,
+): number {
   if (verdict.verdict === 'refused' && verdict.reason === 'too_early') return trust.now;
-  const ends =
-    verdict.verdict === 'refused' ? [] : [verdict.authorisation.expires, verdict.until ?? Infinity];
+  // A rule that is rejected allows nothing after its time either: then it is over, and the request has run out.
+  const ends = [
+    expires,
+    ...plan.items.flatMap(({ rules }) => rules.map(({ ttlMs }) => timeOf(created) + ttlMs)),
+  ];
+  if (verdict.verdict !== 'refused') ends.push(verdict.until ?? Infinity);
   for (const envelope of evidence.decisions) {
     try {
       const { content } = readContent(decisionRecord, envelope, trust.networkId);

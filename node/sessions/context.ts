@@ -11,7 +11,7 @@ import type { KeyShare } from '../mpc/dkg/key-share.ts';
 import type { StoredKey } from '../mpc/frost/key-package.ts';
 import type { RandomBytes } from '../mpc/machine.ts';
 import type { Freeze } from '../store/freezes.ts';
-import type { ForkProof, HeadMove } from '../store/heads.ts';
+import type { ForkProof, HeadMove, StrangeLog } from '../store/heads.ts';
 import type { HeldDecisions } from '../store/held-decisions.ts';
 import type { Debits } from '../store/ledger.ts';
 import type { Work } from '../work/work.ts';
@@ -63,6 +63,11 @@ export interface SessionStore {
   markStarted(requestId: Hex, debits?: Debits): Promise<void>;
   /** The node's own result, its place in the queue for the connector, and what it takes from limits, in one write. */
   finishJob(requestId: Hex, result: Envelope, debits?: Debits): Promise<void>;
+  /**
+   * The node's refusal of a request of which nothing is stored, in the queue for the connector: with its acknowledgement it is
+   * forgotten. False when too many results wait there.
+   */
+  passRefusal(requestId: Hex, result: Envelope): Promise<boolean>;
   resultOf(requestId: Hex): Promise<Envelope | undefined>;
   /** A share that waits for the other parties' confirmations, with its own: the only one ever for this request. */
   putPendingShare(pending: {
@@ -100,6 +105,13 @@ export interface SessionStore {
   /** Both logs of a fork. */
   rememberFork(proof: ForkProof): Promise<void>;
   forks(): Promise<readonly ForkProof[]>;
+  /** Logs of workspaces for which this node has never begun anything, and who is charged for them. */
+  strangeLogs(): Promise<readonly StrangeLog[]>;
+  chargeLog(log: StrangeLog): Promise<void>;
+  /** It is kept for good. */
+  claimLog(workspaceId: Hex): Promise<void>;
+  /** A log that was charged, and its fork. */
+  forgetLog(workspaceId: Hex): Promise<void>;
   freezes(): Promise<readonly Freeze[]>;
   setFreeze(workspaceId: Hex, freeze: Freeze | undefined): Promise<void>;
   /** Decisions on requests that have not come. */
@@ -109,6 +121,8 @@ export interface SessionStore {
   ): Promise<void>;
   /** What was taken from limits, as far as any counts it at `now`. */
   debits(now: number): Promise<readonly Debits[]>;
+  /** What a request takes that others have signed. */
+  noteDebits(debits: Debits): Promise<void>;
   forgetDebits(requestIds: readonly string[], now: number): Promise<void>;
   /** When debits may have been forgotten last. */
   debitsForgotten(): Promise<number | undefined>;

@@ -3,6 +3,7 @@
 export type SessionErrorCode =
   | 'malformed_message'
   | 'bad_signature'
+  | 'unwanted' // what this party has not asked for, and would not keep
   | 'flooded' // too many messages of one party wait
   | 'wrong_sender' // a message that only somebody else may send
   | 'stranger' // somebody who is not in the roster

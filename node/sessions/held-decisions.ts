@@ -11,6 +11,8 @@ type Entry = Stored['decisions'][number];
 
 /** As what this node's own operator brings things in. */
 export const operator = 'operator';
+/** As what this node's connector does, beside the parties. */
+export const connector = 'connector';
 
 /** Decisions that one source may have here, and of those about one request. */
 export const maxHeldOfSource = 512;

@@ -19,7 +19,7 @@ import {
   sameDecisions,
 } from '../work/evidence.ts';
 import { SessionError } from './error.ts';
-import { type HeldDecisions, takesBack } from './held-decisions.ts';
+import { connector, type HeldDecisions, takesBack } from './held-decisions.ts';
 import { describe, describeJob, type Job, newJob, refusalCode } from './job.ts';
 import type { Leading } from './leading.ts';
 import type { Membership } from './membership.ts';
@@ -57,6 +57,8 @@ export const maxOpenJobsPerWorkspace = 1000;
 export interface IntakeObservers {
   /** A verified log. Durable when it resolves. */
   readonly onLog: (workspace: Workspace, source: string) => Promise<LogOutcome>;
+  /** A request of this workspace, or of a child of it, is held. Durable when it resolves. */
+  readonly onHeld: (workspace: Workspace, source: string) => Promise<void>;
   /** Decisions that take something back, and were not known here. */
   readonly onTakenBack: (requestId: Hex, decisions: readonly Envelope[]) => void;
 }
@@ -150,8 +152,8 @@ export class Intake {
 
   /** How a request stands of which nothing was said that is not known here. */
   #nothingNew(job: Job): IntakeResult {
-    const { requestId, authorisation, evidence, firstSeen } = job;
-    const verdict = reconsider(authorisation, evidence, this.#state.trustFor(authorisation, firstSeen));
+    const { requestId, authorisation } = job;
+    const verdict = this.#state.verdictOn(job);
     if (verdict.verdict === 'refused') {
       throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
     }
@@ -207,7 +209,7 @@ export class Intake {
     const refusal = verdict.verdict === 'refused' ? verdict.reason : '';
     this.#state.context.observer?.judged(source, verdict.verdict, refusal);
     if (verdict.verdict === 'refused')
-      return this.#refused(requestId, { held, stored, firstSeen }, evidence, verdict, bare);
+      return this.#refused(requestId, { held, stored, firstSeen, source }, evidence, verdict, bare);
     const obstacle = this.#state.workspaces.obstacle(verdict.authorisation);
     // Of a request that this node has promised nothing about, nothing is kept that cannot be signed any more.
     if (
@@ -221,6 +223,7 @@ export class Intake {
     const detail = [describeJob(verdict, obstacle), ...leftOut].filter((words) => words !== '').join('; ');
     if (held && sameDecisions(held.evidence, evidence) && held.authorised === isAuthorised) {
       held.obstacle = obstacle;
+      await this.#hold(held, source);
       await this.#outcomes.confirmations.offerCertificates(evidence.keys);
       return isAuthorised ? standing(held) : { ...standing(held), detail };
     }
@@ -233,11 +236,10 @@ export class Intake {
     const job = held ?? newJob(requestId, sound, verdict, clock.now(), firstSeen);
     const before = held?.authorised ?? false;
     job.authorisation = verdict.authorisation;
-    job.unsaved = false;
     job.obstacle = obstacle;
     job.until = verdict.until;
     this.#stand(job, sound, isAuthorised, isAuthorised ? '' : detail);
-    this.#state.jobs.set(requestId, job);
+    await this.#hold(job, source);
     if (!before && job.authorised) await this.release(job);
     else if (!job.authorised) {
       this.#leading.rest(job);
@@ -247,11 +249,29 @@ export class Intake {
     return standing(job);
   }
 
-  /** The logs in evidence that was verified may be newer than those that are known. */
+  /**
+   * The logs in evidence that was verified may be newer than those that are known. Of a workspace that is not known the log is
+   * kept with the request, once that has its room.
+   */
   async #observeLogs(authorisation: Authorisation, source: string): Promise<readonly LogOutcome[]> {
+    const { workspaces } = this.#state;
+    const known = workspacesOf(authorisation).filter(({ id }) => workspaces.known(id) !== undefined);
     const outcomes: LogOutcome[] = [];
-    for (const one of workspacesOf(authorisation)) outcomes.push(await this.#observers.onLog(one, source));
+    for (const one of known) outcomes.push(await this.#observers.onLog(one, source));
     return outcomes;
+  }
+
+  /** Takes a request up, with the logs it was made in. Whatever comes after it about them is about this request too. */
+  async #hold(job: Job, source: string): Promise<void> {
+    this.#state.jobs.set(job.requestId, job);
+    job.unsaved = true;
+    try {
+      for (const one of workspacesOf(job.authorisation)) await this.#observers.onHeld(one, source);
+    } catch (error) {
+      this.#stand(job, job.evidence, false, 'the log of its workspace could not be stored');
+      throw error;
+    }
+    job.unsaved = false;
   }
 
   /** Evidence is stored: what was held of the request beside it is in it, and others hear of what takes something back. */
@@ -280,17 +300,32 @@ export class Intake {
   /** What a refusal leaves behind: this party's own, when nothing can change it, or the rejections, lest a crash forgets them. */
   async #refused(
     requestId: Hex,
-    { held, stored, firstSeen }: { held: Job | undefined; stored: StoredJob | undefined; firstSeen: number },
+    {
+      held,
+      stored,
+      firstSeen,
+      source,
+    }: { held: Job | undefined; stored: StoredJob | undefined; firstSeen: number; source: string },
     evidence: Evidence,
     verdict: Extract<Verdict, { verdict: 'refused' }>,
     bare: Verdict = verdict,
   ): Promise<IntakeResult> {
     const { store, clock } = this.#state.context;
     const before = held?.evidence ?? stored?.evidence;
-    if (held) this.#stand(held, evidence, false, describe(verdict));
     const isKnown = verdict.requestId === requestId;
+    const isFinal = isKnown && bare.verdict === 'refused' && bare.final;
+    if (isFinal && before === undefined) return this.#refuseAtOnce(requestId, bare, source);
+    if (held) this.#stand(held, evidence, false, describe(verdict));
     const isNew = held === undefined && bare.verdict !== 'refused';
-    if (isNew && stored === undefined) this.#requireRoom(bare.authorisation);
+    if (isNew && stored === undefined) {
+      try {
+        this.#requireRoom(bare.authorisation);
+      } catch (error) {
+        // The request may come again when there is room, without what speaks against it.
+        await this.#keepAgainst(requestId, evidence, source);
+        throw error;
+      }
+    }
     if (isKnown && (verdict.final || isRejected(verdict))) {
       if (held) held.unsaved = true;
       await store.putJob(requestId, evidence, firstSeen);
@@ -298,7 +333,7 @@ export class Intake {
       if (isRejected(verdict)) await this.#settled(requestId, before, evidence);
     }
     // A rejected request ends too.
-    if (isKnown && bare.verdict === 'refused' && bare.final) {
+    if (isFinal) {
       const reason = describe(bare).slice(0, 500);
       await this.#outcomes.finish(requestId, { kind: 'refusal', code: refusalCode(bare.reason), reason });
       await this.#held.drop(requestId);
@@ -310,10 +345,34 @@ export class Intake {
     if (job) {
       this.#stand(job, evidence, false, describe(verdict));
       job.until = undefined;
-      this.#state.jobs.set(requestId, job);
+      await this.#hold(job, source);
       this.#leading.rest(job);
     }
     throw new EvidenceError(verdict.reason, describe(verdict), verdict.reason === 'too_early');
+  }
+
+  /**
+   * Nothing can change the refusal, and this party has promised nothing: whoever makes such requests fills no disk with them.
+   * Only the connector has somebody to tell of it; of what peers bring it hears by itself.
+   */
+  async #refuseAtOnce(
+    requestId: Hex,
+    verdict: Extract<Verdict, { verdict: 'refused' }>,
+    source: string,
+  ): Promise<IntakeResult> {
+    const detail = describe(verdict);
+    if (source !== connector) throw new EvidenceError(verdict.reason, detail, false);
+    if (!(await this.#outcomes.refuse(requestId, refusalCode(verdict.reason), detail.slice(0, 500))))
+      throw new EvidenceError('busy', 'too many results wait for the connector', true);
+    await this.#held.drop(requestId);
+    return { requestId, state: 'done', detail };
+  }
+
+  /** Rejections and withdrawals for which there is no room with their request. */
+  async #keepAgainst(requestId: Hex, evidence: Evidence, source: string): Promise<void> {
+    const { networkId } = this.#state.context;
+    const against = evidence.decisions.filter((envelope) => takesBack(envelope, networkId));
+    if (against.length > 0) await this.#held.keep(requestId, against, source);
   }
 
   #stand(job: Job, evidence: Evidence, authorised: boolean, detail: string): void {
@@ -340,15 +399,13 @@ export class Intake {
     if (!parsed.success || envelopeId(parsed.data.request, this.#state.context.networkId) !== requestId) {
       throw new SessionError('malformed_message', `${from} sent evidence that is none for ${requestId}`);
     }
-    const report = (): Promise<void> =>
-      this.#state.serial(requestId, async () => this.#outcomes.reportUnauthorised(requestId, from));
     try {
       await this.takeOnce(from, requestId, evidence, parsed.data);
-    } catch (error) {
-      // Not judged, or without room: that says nothing about what `from` has reported.
-      if (!(error instanceof EvidenceError && error.code === 'busy')) await report();
-      throw error;
+    } finally {
+      // Also without room for it here: what it authorised when it was made was signed in time, and counts.
+      await this.#state.serial(requestId, () =>
+        this.#outcomes.reportUnauthorised(requestId, from, parsed.data),
+      );
     }
-    await report();
   }
 }

@@ -4,7 +4,7 @@
 import { sha256 } from '@noble/hashes/sha2.js';
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js';
 import * as z from 'zod';
-import { logSchema } from '../../protocol/authorize.ts';
+import { checkServed, logSchema } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { decision as decisionRecord } from '../../protocol/records/decision.ts';
 import {
@@ -14,6 +14,7 @@ import {
   readContent,
   verifyRecord,
 } from '../../protocol/records/envelope.ts';
+import { workspaceGenesis } from '../../protocol/records/workspace-genesis.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
 import { WorkError } from '../work/error.ts';
 import { BoundedMap } from './bounded-map.ts';
@@ -23,13 +24,10 @@ import { EvidenceError, type Intake } from './intake.ts';
 import type { Job } from './job.ts';
 import type { SessionState } from './state.ts';
 import { type Body, maxTold, maxToldBytes, parseJson } from './wire.ts';
-import type { LogOutcome } from './workspaces.ts';
+import { type LogOutcome, workspacesOf } from './workspaces.ts';
 
 /** Logs that were looked at, by the hash of their bytes: the same one is not verified again. */
 const maxSeenLogs = 512;
-/** Workspaces of which this node knows nothing but their logs: of one source, and in all. */
-const maxStrangeOfSource = 1000;
-const maxWorkspaces = 10_000;
 /** Requests about whose decisions a peer is told when it comes up. */
 const maxToldRequests = 200;
 
@@ -75,9 +73,7 @@ export class Notices {
   readonly #held: HeldDecisions;
   /** Is looked at again: its workspace is not what it was. */
   readonly #review: (job: Job) => void;
-  readonly #seen = new BoundedMap<string, TakenLog>(maxSeenLogs);
-  /** By source. */
-  readonly #strange = new Map<string, number>();
+  #seen = new BoundedMap<string, TakenLog>(maxSeenLogs);
 
   constructor(state: SessionState, intake: Intake, held: HeldDecisions, review: (job: Job) => void) {
     this.#state = state;
@@ -87,10 +83,31 @@ export class Notices {
   }
 
   /**
-   * Takes a workspace's log. Durable when it resolves. Throws EvidenceError `bad_evidence` for one that does not stand,
-   * `busy` when it cannot be looked at now. There is always room for the operator's own.
+   * Takes a workspace's log, and its parent's. Durable when it resolves. Throws EvidenceError `bad_evidence` for one that does
+   * not stand, `not_served` for one of a workspace that is nothing to this node, `not_kept` without room for it, `busy` when it cannot be looked at now. There
+   * is always room for the operator's own.
    */
-  async takeLog(log: readonly Envelope[], source: string): Promise<TakenLog> {
+  async takeLogs(
+    log: readonly Envelope[],
+    parentLog: readonly Envelope[] | undefined,
+    source: string,
+  ): Promise<readonly TakenLog[]> {
+    const own = await this.#takeLog(log, source);
+    if (parentLog === undefined) return [own];
+    return [own, await this.#takeLog(parentLog, source, this.#parentIn(log))];
+  }
+
+  /** `wanted`: a workspace whose log is kept although it does not name this keyring. */
+  async #takeLog(log: readonly Envelope[], source: string, wanted?: Hex): Promise<TakenLog> {
+    const id = this.#idOf(log);
+    // Before and after: others may bring it meanwhile.
+    if (source === operator) await this.#state.strange.claim(id);
+    const taken = await this.#takeFrom(log, source, wanted);
+    if (source === operator) await this.#state.strange.claim(id);
+    return taken;
+  }
+
+  async #takeFrom(log: readonly Envelope[], source: string, wanted?: Hex): Promise<TakenLog> {
     const digest = bytesToHex(sha256(utf8ToBytes(JSON.stringify(log))));
     const seen = this.#seen.get(digest);
     if (seen !== undefined) return seen;
@@ -98,14 +115,44 @@ export class Notices {
     if (nothingNew !== undefined) return nothingNew;
     const workspace = await this.#replay(log, source);
     const { id } = workspace;
-    if (source !== operator && this.#state.workspaces.known(id) === undefined)
-      this.#requireRoom(workspace, source);
+    if (source !== operator && this.#state.workspaces.known(id) === undefined) {
+      if (id !== wanted) this.#requireServed(workspace);
+      await this.#charge(workspace, source);
+    }
     const outcome = await this.observe(workspace, source);
+    if (this.#state.workspaces.known(id) === undefined)
+      throw new EvidenceError('not_kept', `there is no room for the log of workspace ${id}`, false);
     const taken = { workspaceId: id, outcome };
     // What it comes to the next time. A fork is another one once owners have said which entry of this one stands.
     if (outcome !== 'fork')
       this.#seen.set(digest, outcome === 'newer' ? { ...taken, outcome: 'same' } : taken);
     return taken;
+  }
+
+  #idOf([first]: readonly Envelope[]): Hex {
+    try {
+      return envelopeId(first as Envelope, this.#state.context.networkId);
+    } catch (error) {
+      throw new EvidenceError('bad_evidence', `the log does not stand: ${(error as Error).message}`, false);
+    }
+  }
+
+  /** The workspace that a log which was taken names as its parent. */
+  #parentIn([genesis]: readonly Envelope[]): Hex | undefined {
+    return readContent(workspaceGenesis, genesis as Envelope, this.#state.context.networkId).content.parent;
+  }
+
+  /** Nothing is ever asked of this node for a workspace that its keyring does not serve. */
+  #requireServed(workspace: Workspace): void {
+    try {
+      checkServed(workspace, this.#state.context.keyring);
+    } catch (error) {
+      throw new EvidenceError('not_served', `its log is not kept: ${(error as Error).message}`, false);
+    }
+  }
+
+  #charge({ id, log }: Workspace, source: string): Promise<void> {
+    return this.#state.strange.charge(id, source, JSON.stringify(log).length);
   }
 
   /** Of a log whose entries are all known no signature is verified. */
@@ -114,7 +161,8 @@ export class Notices {
     try {
       const [first, ...rest] = log.filter(({ type }) => type !== decisionRecord.type);
       const workspaceId = envelopeId(first as Envelope, networkId);
-      const known = this.#state.workspaces.known(workspaceId);
+      const known = this.#state.workspaces.saved(workspaceId);
+      if (!this.#state.workspaces.isSaved(workspaceId)) return undefined;
       if (known === undefined || rest.length >= known.chain.length) return undefined;
       const isKnown = rest.every((entry, index) => envelopeId(entry, networkId) === known.chain[index + 1]);
       if (!isKnown) return undefined;
@@ -136,28 +184,70 @@ export class Notices {
     }
   }
 
-  /** Anybody can make workspaces: what they fill is their own room, and never all of it. */
-  #requireRoom({ id }: Workspace, source: string): void {
-    const own = this.#strange.get(source) ?? 0;
-    if (own >= maxStrangeOfSource || this.#state.workspaces.size >= maxWorkspaces)
-      throw new EvidenceError('busy', `no room for workspace ${id}, of which no request has come`, true);
-    this.#strange.set(source, own + 1);
+  /**
+   * A log that was replayed and verified, from evidence or by itself: what it changes takes effect here at once, and is told
+   * once it is durable.
+   */
+  async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
+    const { id, log } = workspace;
+    const { workspaces, strange } = this.#state;
+    const outcome = await this.#state.serial(`log of ${id}`, async () => {
+      const wasSaved = workspaces.isSaved(id);
+      const before = workspaces.fork(id);
+      const found = await workspaces.observe(workspace, source, () => this.review(id));
+      // Of a log that is left aside for an open fork nothing is told: who told of it would be told of it again, without end.
+      const isFork = found === 'fork' && workspaces.fork(id) !== before;
+      if (found !== 'newer' && !isFork && wasSaved) return found;
+      if (strange.has(id)) {
+        const { length } = JSON.stringify(log);
+        if (found === 'newer') await strange.charge(id, source, length);
+        if (isFork) await strange.chargeFork(id, length);
+      }
+      this.review(id);
+      if (this.#hasNews(id) && this.#matters(id)) this.#tellAll(id);
+      return found;
+    });
+    // In no queue of a log, where two could wait for each other.
+    if (strange.has(id) && outcome !== 'same' && outcome !== 'older') await this.#makeRoom();
+    return outcome;
   }
 
-  /** A log that was replayed and verified, from evidence or by itself: what it changes takes effect here, and is told. */
-  async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
+  /** A request of it is held here from now on: its log is kept as long as that is, whatever comes. */
+  async adopt(workspace: Workspace, source: string): Promise<void> {
     const { id } = workspace;
-    return this.#state.serial(`log of ${id}`, async () => {
-      const before = this.#state.workspaces.fork(id);
-      const outcome = await this.#state.workspaces.observe(workspace, source);
-      // Of a log that is left aside for an open fork nothing is told: who told of it would be told of it again, without end.
-      if (outcome === 'newer' || (outcome === 'fork' && this.#state.workspaces.fork(id) !== before)) {
-        this.review(id);
-        if (workspace.chain.length > 1 || workspace.resolved.size > 0)
-          this.#state.toAll(this.#state.encode('heads', { heads: this.#headOf(id) }));
-      }
-      return outcome;
-    });
+    const { workspaces, strange } = this.#state;
+    if (workspaces.known(id) !== undefined) return strange.has(id) ? strange.charge(id, source) : undefined;
+    await this.#charge(workspace, source);
+    await this.observe(workspace, source);
+    // Who knows a newer state has not been asked for it before.
+    if (!this.#hasNews(id)) this.#tellAll(id);
+  }
+
+  /** Whether this node asks for, and passes on, the log of a workspace: it has begun something for it, or may have to. */
+  #matters(workspaceId: Hex): boolean {
+    const { workspaces, strange } = this.#state;
+    if (workspaces.known(workspaceId) === undefined) return false;
+    return !strange.has(workspaceId) || this.#askedFor().has(workspaceId);
+  }
+
+  /** Workspaces of which requests, or whose children's, are open here. */
+  #askedFor(): ReadonlySet<Hex> {
+    const open = [...this.#state.jobs.values()];
+    return new Set(open.flatMap(({ authorisation }) => workspacesOf(authorisation).map(({ id }) => id)));
+  }
+
+  /** Forgets what strange workspaces have too much. */
+  async #makeRoom(): Promise<void> {
+    const { workspaces, strange } = this.#state;
+    for (const id of strange.excess(this.#askedFor())) {
+      await this.#state.serial(`log of ${id}`, async () => {
+        if (!strange.has(id) || this.#askedFor().has(id)) return;
+        workspaces.forget(id);
+        // They may say of a log that it is known.
+        this.#seen = new BoundedMap(maxSeenLogs);
+        await strange.forget(id);
+      });
+    }
   }
 
   /** Looks again at every request of a workspace and of its children. */
@@ -168,10 +258,22 @@ export class Notices {
     }
   }
 
+  /** What others may be told: never what a crash would make this node forget. */
   #headOf(workspaceId: Hex): Body<'heads'>['heads'] {
     return this.#state.workspaces
       .branches(workspaceId)
       .map(({ head, resolved }) => ({ workspaceId, head: { ...head }, resolved: resolved.size }));
+  }
+
+  /** Whether a workspace is not what it was made as. */
+  #hasNews(workspaceId: Hex): boolean {
+    const known = this.#state.workspaces.saved(workspaceId);
+    return known !== undefined && (known.chain.length > 1 || known.resolved.size > 0);
+  }
+
+  #tellAll(workspaceId: Hex): void {
+    const heads = this.#headOf(workspaceId);
+    if (heads.length > 0) this.#state.toAll(this.#state.encode('heads', { heads }));
   }
 
   /** Tells one party which state of a workspace this node knows. */
@@ -179,9 +281,13 @@ export class Notices {
     this.#state.send(party, 'heads', { heads: this.#headOf(workspaceId) });
   }
 
-  /** Another party's newest heads: asks for the logs that this node has not, and tells of those it has newer. */
+  /**
+   * Another party's newest heads: asks for the logs that this node has not, and tells of those it has newer. Of a workspace
+   * that is nothing to this node it asks for nothing: no key of it can be here.
+   */
   onHeads(from: string, { heads }: Body<'heads'>): void {
     for (const { workspaceId, head, resolved } of heads) {
+      if (!this.#matters(workspaceId)) continue;
       const known = this.#state.workspaces.known(workspaceId);
       const place = known?.chain.indexOf(head.id) ?? -1;
       const isHeld = this.#state.workspaces.holds(workspaceId, head.id);
@@ -194,7 +300,8 @@ export class Notices {
   /** Returns how many bytes it was. Of a workspace whose log has forked, both logs. */
   async onWantLog(from: string, { workspaceId }: Body<'want_log'>): Promise<number> {
     const { workspaces, context } = this.#state;
-    const log = workspaces.known(workspaceId) && (await context.store.logOf(workspaceId));
+    if (!this.#matters(workspaceId)) return 0;
+    const log = await context.store.logOf(workspaceId);
     const other = workspaces.fork(workspaceId)?.logs[1];
     let sent = 0;
     for (const one of [log, other]) {
@@ -207,11 +314,16 @@ export class Notices {
   }
 
   async onLog(from: string, { workspaceId, log }: Body<'log'>): Promise<void> {
+    if (!this.#matters(workspaceId))
+      throw new SessionError(
+        'unwanted',
+        `${from} sent the log of ${workspaceId}, which is nothing to this party`,
+      );
     const parsed = logSchema.safeParse(parseJson(log));
     if (!parsed.success) throw new SessionError('malformed_message', `${from} sent a log that is none`);
-    const taken = await this.takeLog(parsed.data, from);
-    if (taken.workspaceId !== workspaceId)
+    if (this.#idOf(parsed.data) !== workspaceId)
       throw new SessionError('malformed_message', `${from} sent the log of another workspace`);
+    await this.#takeLog(parsed.data, from);
   }
 
   async onDecisions(from: string, { requestId, decisions }: Body<'decisions'>): Promise<void> {
@@ -335,9 +447,10 @@ export class Notices {
 
   /** A peer came up: it may have missed what was told while it was away. */
   attend(party: string): void {
-    const heads = [...this.#state.workspaces.all()]
-      .filter(({ chain, resolved }) => chain.length > 1 || resolved.size > 0)
-      .flatMap(({ id }) => this.#headOf(id));
+    const asked = this.#askedFor();
+    const heads = [...this.#state.workspaces.ids()]
+      .filter((id) => this.#hasNews(id) && (!this.#state.strange.has(id) || asked.has(id)))
+      .flatMap((id) => this.#headOf(id));
     for (let index = 0; index < heads.length; index += maxTold)
       this.#state.send(party, 'heads', { heads: heads.slice(index, index + maxTold) });
     const requests = new Set([...this.#held.requestIds(), ...this.#state.jobs.keys()]);

@@ -1,13 +1,16 @@
 // How requests end on this node: what an attempt produced, what others report, and this party's own signed result.
-import { approvalsMet } from '../../protocol/authorize.ts';
+import { approvalsMet, type Authorisation, type Evidence } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import type { DerivedKey } from '../../protocol/key-proofs.ts';
 import { sameKeyResult } from '../../protocol/keys/certificate.ts';
 import { derivedResult } from '../../protocol/keys/derivation.ts';
 import { verifySignature } from '../../protocol/keys/key-type.ts';
-import { createRecord, type Envelope, envelopeId } from '../../protocol/records/envelope.ts';
-import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import { createRecord, type Envelope, envelopeId, readContent } from '../../protocol/records/envelope.ts';
+import { timeOf } from '../../protocol/records/fields.ts';
+import { type PartyResult, partyResult, type RefusalCode } from '../../protocol/records/party-result.ts';
+import { request as requestRecord } from '../../protocol/records/request.ts';
 import type { KeyShare } from '../mpc/dkg/key-share.ts';
+import { WorkError } from '../work/error.ts';
 import { Confirmations } from './confirmations.ts';
 import { BoundedMaps } from './bounded-map.ts';
 import { SessionError } from './error.ts';
@@ -140,24 +143,50 @@ export class Outcomes {
     return true;
   }
 
-  /** Signatures that others made: verified against this party's own authorised request, or held until there is one. */
+  /**
+   * Signatures that others made: verified against this party's own authorised request, or held until there is one. Those of
+   * what is not authorised here, or not any more, have been made all the same: they count for limits.
+   */
   async onDone(from: string, frame: FrameOf<'done'>): Promise<void> {
     const { requestId, signatures } = frame.content;
     const stored = await this.#state.context.store.resultOf(requestId);
-    if (stored) return this.#compareRefusal(requestId, stored, from);
+    const code = stored && this.#refusalIn(stored);
+    if (code === 'not_authorised') return this.reportIncident(requestId, from);
+    // One that ran out here first is nothing to worry about.
+    if (stored !== undefined && code !== 'expired') return;
     const job = this.#state.jobs.get(requestId);
     if (job === undefined || !this.#state.authorisedNow(job)) {
+      if (job !== undefined) await this.#count(job.authorisation, { from, frame });
       this.#heldDone.set(from, requestId, { from, frame });
       this.#state.send(from, 'want', { requestId });
       return;
     }
-    this.#checkSignatures(job, { from, frame });
+    this.#checkSignatures(job.authorisation, { from, frame });
     this.#state.context.log('session.learned', { requestId, peer: from });
     await this.finish(requestId, { kind: 'signatures', signatures: signatures.map(toHex) });
   }
 
+  /** What others have signed takes as much from limits as what this party has. Durable when it resolves. */
+  async #count(authorisation: Authorisation, held: HeldDone): Promise<void> {
+    this.#checkSignatures(authorisation, held);
+    const { store, log, clock } = this.#state.context;
+    const { spent } = this.#state;
+    const debits = spent.signedBy(authorisation, clock.now());
+    if (debits === undefined) return;
+    spent.note(debits);
+    try {
+      await store.noteDebits(debits);
+    } catch (error) {
+      // It counts, and is written when the next one tells of it.
+      spent.note({ ...debits, signed: undefined });
+      throw error;
+    }
+    log('session.signed_elsewhere', { requestId: authorisation.requestId, peer: held.from });
+    await spent.prune(authorisation.workspace.id, clock.now());
+  }
+
   /** Throws SessionError unless there is one signature an item, each valid for what this party's own request says. */
-  #checkSignatures({ authorisation: { items } }: Job, { from, frame }: HeldDone): void {
+  #checkSignatures({ items }: Authorisation, { from, frame }: HeldDone): void {
     const { signatures } = frame.content;
     const valid =
       items.length === signatures.length &&
@@ -177,32 +206,60 @@ export class Outcomes {
   }
 
   /**
-   * Whoever reports signatures has sent its evidence, and it authorises nothing. A valid signature for what nobody
-   * authorised here is what must never happen: the operator must see it. That `from` reports it proves nothing against it.
+   * Whoever reports signatures has sent its evidence, and it authorises nothing here. A valid signature for what owners never
+   * authorised is what must never happen: the operator must see it. That `from` reports it proves nothing against it. What they
+   * did authorise may have been signed in time elsewhere: others' clocks, ledgers and logs differ from this party's, and its
+   * operator may have frozen the workspace.
    */
-  reportUnauthorised(requestId: Hex, from: string): void {
-    const job = this.#state.jobs.get(requestId);
-    // The others' clocks and ledgers differ from this one's: what its owners authorised waits here for time alone.
-    if (job !== undefined && this.#waitsForTime(job)) return;
-    const held = this.#heldDone.take(from, requestId);
+  async reportUnauthorised(requestId: Hex, from: string, evidence: Evidence): Promise<void> {
+    const held = this.#heldDone.get(from, requestId);
     if (held === undefined) return;
+    const job = this.#state.jobs.get(requestId);
+    const judged = await this.#judgeInTime(job?.evidence ?? evidence, from);
+    if (judged === undefined) return;
+    const { authorisation, wasAuthorised } = judged;
     try {
-      if (job) this.#checkSignatures(job, held);
-      this.reportIncident(requestId, held.from);
+      if (authorisation) await this.#count(authorisation, held);
+      const isOver = (await this.#state.context.store.resultOf(requestId)) !== undefined;
+      // It is taken up when nothing is in the way any more.
+      if (job !== undefined && wasAuthorised) return;
+      this.#heldDone.take(from, requestId);
+      if (!wasAuthorised && !isOver) this.reportIncident(requestId, from);
     } catch (error) {
-      this.#state.reject(held.from, error);
+      if (!(error instanceof SessionError)) throw error;
+      this.#heldDone.take(from, requestId);
+      this.#state.reject(from, error);
     }
   }
 
-  #waitsForTime(job: Job): boolean {
-    const trust = this.#state.trustFor(job.authorisation, job.firstSeen);
-    return approvalsMet(this.#state.verdictOn(job), job.evidence, trust);
+  /**
+   * What evidence came to when its request was made, with every approval in force: undefined when it cannot be judged now;
+   * without an authorisation, when it never was about anything.
+   */
+  async #judgeInTime(
+    evidence: Evidence,
+    source: string,
+  ): Promise<{ readonly authorisation?: Authorisation; readonly wasAuthorised: boolean } | undefined> {
+    const { context, trust, stopping } = this.#state;
+    const { work, networkId } = context;
+    try {
+      const { created } = readContent(requestRecord, evidence.request, networkId).content;
+      const task = { held: undefined, received: evidence, trust: { ...trust, now: timeOf(created) } };
+      const { verdict, bare = verdict } = await work.judge(task, source, stopping.signal);
+      const wasAuthorised = verdict.verdict === 'authorised' || approvalsMet(verdict, evidence, task.trust);
+      return bare.verdict === 'refused'
+        ? { wasAuthorised }
+        : { authorisation: bare.authorisation, wasAuthorised };
+    } catch (error) {
+      if (!(error instanceof WorkError)) throw error;
+      return undefined;
+    }
   }
 
-  /** Signatures of what this party has refused for ever. One that ran out here first is nothing to worry about. */
-  #compareRefusal(requestId: Hex, stored: Envelope, from: string): void {
+  /** Why this party has refused; undefined for another result. */
+  #refusalIn(stored: Envelope): RefusalCode | undefined {
     const { result } = this.confirmations.contentOf(stored);
-    if (result.kind === 'refusal' && result.code === 'not_authorised') this.reportIncident(requestId, from);
+    return result.kind === 'refusal' ? result.code : undefined;
   }
 
   /** Valid signatures, reported by `from`, of what nobody authorised here. */
@@ -228,12 +285,30 @@ export class Outcomes {
     return true;
   }
 
-  /** Signs this party's result and stores it. */
-  async finish(requestId: Hex, result: PartyResult['result']): Promise<void> {
+  #sign(requestId: Hex, result: PartyResult['result']): Envelope {
     const { networkId, keyring, signer } = this.#state.context;
     const { id: keyringId, epoch } = keyring;
     const content = { networkId, subject: requestId, keyringId, epoch, party: signer.credential, result };
-    await this.store(requestId, createRecord(partyResult, content, signer));
+    return createRecord(partyResult, content, signer);
+  }
+
+  /** Signs this party's result and stores it. */
+  async finish(requestId: Hex, result: PartyResult['result']): Promise<void> {
+    await this.store(requestId, this.#sign(requestId, result));
+  }
+
+  /**
+   * Refuses for ever what this party has promised nothing about: the connector is told, and nothing is kept after that.
+   * Returns false when too many results wait for the connector.
+   */
+  async refuse(requestId: Hex, code: RefusalCode, reason: string): Promise<boolean> {
+    const { store, log, networkId } = this.#state.context;
+    const envelope = this.#sign(requestId, { kind: 'refusal', code, reason });
+    if (!(await store.passRefusal(requestId, envelope))) return false;
+    const resultId = envelopeId(envelope, networkId);
+    log('result.stored', { requestId, resultId, kind: 'refusal', code, reason });
+    this.#onResult();
+    return true;
   }
 
   /** This party's own result, durable before the connector can ask for it. */
@@ -241,10 +316,9 @@ export class Outcomes {
     const { store, networkId, log, clock } = this.#state.context;
     const { result } = this.confirmations.contentOf(envelope);
     const known = this.#state.jobs.get(requestId);
-    // What others have signed takes as much from limits as what this party has.
     const debits =
       known && result.kind === 'signatures'
-        ? this.#state.spent.debitsOf(known.authorisation, clock.now())
+        ? this.#state.spent.signedBy(known.authorisation, clock.now())
         : undefined;
     if (debits) this.#state.spent.note(debits);
     await store.finishJob(requestId, envelope, debits);

@@ -11,7 +11,7 @@ import type { SessionContext } from './context.ts';
 import { Ecdsa } from './ecdsa.ts';
 import { Ends } from './ends.ts';
 import { SessionError } from './error.ts';
-import { HeldDecisions, operator } from './held-decisions.ts';
+import { connector, HeldDecisions, operator } from './held-decisions.ts';
 import { EvidenceError, Intake, type IntakeResult } from './intake.ts';
 import { Leading } from './leading.ts';
 import { Membership } from './membership.ts';
@@ -32,9 +32,6 @@ export type { WorkspaceStatus } from './workspaces.ts';
 
 /** All open requests are looked at when a peer comes up: at most this often for one peer, in milliseconds. */
 const attendSpacing = 1000;
-
-/** The connector as a source of work, beside the parties. */
-export const connector = 'connector';
 
 export class Sessions {
   /** What the connector is told of open requests, and brings of those that have ended elsewhere. */
@@ -88,6 +85,7 @@ export class Sessions {
     this.#held = new HeldDecisions(context);
     this.#intake = new Intake(this.#state, this.#outcomes, this.#membership, this.#leading, this.#held, {
       onLog: (workspace, source) => this.#notices.observe(workspace, source),
+      onHeld: (workspace, source) => this.#notices.adopt(workspace, source),
       onTakenBack: (requestId, decisions) => this.#notices.tell(requestId, decisions),
     });
     this.#notices = new Notices(this.#state, this.#intake, this.#held, (job) =>
@@ -103,7 +101,7 @@ export class Sessions {
    */
   async open(): Promise<void> {
     this.#opened ??= (async () => {
-      await this.#state.workspaces.open();
+      await this.#state.openLogs();
       await this.#state.spent.open(this.#state.context.clock.now());
       await this.#held.open();
     })();
@@ -205,26 +203,17 @@ export class Sessions {
   async submitLog(log: readonly Envelope[], parentLog?: readonly Envelope[]): Promise<readonly TakenLog[]> {
     const { length } = JSON.stringify([log, parentLog]);
     await this.#admission.turn(connector, costOfEvidence(length));
-    return this.#takeLogs([log, parentLog], connector);
+    return this.#notices.takeLogs(log, parentLog, connector);
   }
 
   /** As `submitLog`, from the operator. */
   importLog(log: readonly Envelope[], parentLog?: readonly Envelope[]): Promise<readonly TakenLog[]> {
-    return this.#takeLogs([log, parentLog], operator);
+    return this.#notices.takeLogs(log, parentLog, operator);
   }
 
   /** Takes decisions on any requests from the operator. Throws EvidenceError `bad_evidence`. */
   importDecisions(decisions: readonly Envelope[]): Promise<readonly TakenDecision[]> {
     return this.#notices.takeDecisions(decisions);
-  }
-
-  async #takeLogs(
-    logs: readonly (readonly Envelope[] | undefined)[],
-    source: string,
-  ): Promise<readonly TakenLog[]> {
-    const taken: TakenLog[] = [];
-    for (const log of logs) if (log !== undefined) taken.push(await this.#notices.takeLog(log, source));
-    return taken;
   }
 
   /** Of a workspace that this node knows of. */

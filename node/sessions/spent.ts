@@ -62,14 +62,23 @@ export class Spent {
     };
   }
 
-  /** What a request takes when it starts, or is seen signed, at `at`; undefined when it takes nothing. */
+  /** What a request takes when it starts at `at`; undefined when it takes nothing, or is known to be signed and counts so. */
   debitsOf({ requestId, workspace, plan }: Authorisation, at: number): Debits | undefined {
-    return plan.debits.length === 0
-      ? undefined
-      : { requestId, workspaceId: workspace.id, at, debits: plan.debits };
+    if (plan.debits.length === 0 || this.#debits.get(workspace.id)?.get(requestId)?.signed) return undefined;
+    return { requestId, workspaceId: workspace.id, at, debits: plan.debits };
   }
 
-  /** Counts debits from now on, those of an earlier start of the same request no more. */
+  /**
+   * What a request takes that is seen signed at `now`: from then on, or from its end, after which nobody signs it. Undefined
+   * when that counts already, whoever tells of it again, or counts no more.
+   */
+  signedBy(authorisation: Authorisation, now: number): Debits | undefined {
+    const at = Math.min(now, authorisation.expires);
+    const debits = at > now - longestWindow ? this.debitsOf(authorisation, at) : undefined;
+    return debits && { ...debits, signed: true };
+  }
+
+  /** Counts debits from their time on, those of an earlier start of the same request no more. */
   note(debits: Debits): void {
     const workspaceId = debits.workspaceId as Hex;
     const own = this.#debits.get(workspaceId) ?? new Map<string, Debits>();

@@ -7,9 +7,10 @@ import { isEcdsa } from '../mpc/dkls23/key.ts';
 import { describeJob, type Job } from './job.ts';
 import { PeerLog } from './peer-log.ts';
 import { Spent } from './spent.ts';
+import { StrangeLogs } from './strange-logs.ts';
 import { Verdicts } from './verdicts.ts';
 import { type Body, encodeFrame, type MessageType, type WireContext } from './wire.ts';
-import { Workspaces } from './workspaces.ts';
+import { Workspaces, workspacesOf } from './workspaces.ts';
 
 /** Pieces of work beside the queues, for messages of one party. */
 const maxDetached = 16;
@@ -20,6 +21,8 @@ export class SessionState {
   readonly jobs = new Map<Hex, Job>();
   readonly verdicts = new Verdicts();
   readonly workspaces: Workspaces;
+  /** Of those, the ones that are kept as long as there is room. */
+  readonly strange: StrangeLogs;
   readonly spent: Spent;
   readonly peerLog: PeerLog;
   /** Takes up a request that time, or what happened to its workspace, has made authorised. */
@@ -37,7 +40,14 @@ export class SessionState {
     this.context = context;
     this.peerLog = new PeerLog(context.clock, context.log);
     this.workspaces = new Workspaces(context);
+    this.strange = new StrangeLogs(context);
     this.spent = new Spent(context.store);
+  }
+
+  /** Takes up what the journal holds of workspaces. */
+  async openLogs(): Promise<void> {
+    await this.workspaces.open();
+    await this.strange.open((id) => this.workspaces.known(id) !== undefined);
   }
 
   /** This party's credential. */
@@ -175,6 +185,8 @@ export class SessionState {
     const debits = this.spent.debitsOf(authorisation, clock.now());
     // It counts also when the write fails: what became of that is not known.
     if (debits) this.spent.note(debits);
+    // From now on this party may have a share of a key of it, or signatures by one.
+    for (const { id } of workspacesOf(authorisation)) await this.strange.claim(id);
     await store.markStarted(requestId, debits);
     if (debits) await this.spent.prune(authorisation.workspace.id, clock.now());
     // Approvals may have run out meanwhile; a rejection or a newer log may have come.

@@ -86,6 +86,7 @@ export function sessionStore(store: NodeStore, roster: KeyringRoster, self: stri
     openJobs: async () => (await store.openJobs()).map(readJob),
     markStarted: (requestId, debits) => store.markStarted(requestId, debits),
     finishJob: (requestId, result, debits) => store.finishJob(requestId, result, debits),
+    passRefusal: (requestId, result) => store.passRefusal(requestId, result),
     resultOf: (requestId) => store.resultOf(requestId),
     putPendingShare: ({ share, ...pending }) => {
       const { keyType, index, threshold, publicKey, chainCode, commitments, signingShare, transcriptHash } =
@@ -126,11 +127,16 @@ export function sessionStore(store: NodeStore, roster: KeyringRoster, self: stri
     },
     rememberFork: (proof) => store.rememberFork(proof),
     forks: () => store.forks(),
+    strangeLogs: () => store.strangeLogs(),
+    chargeLog: (log) => store.chargeLog(log),
+    claimLog: (workspaceId) => store.claimLog(workspaceId),
+    forgetLog: (workspaceId) => store.forgetLog(workspaceId),
     freezes: () => store.freezes(),
     setFreeze: (workspaceId, freeze) => store.setFreeze(workspaceId, freeze),
     heldDecisions: () => store.heldDecisions(),
     setHeldDecisions: (changed) => store.setHeldDecisions(changed),
     debits: (now) => store.debits(now),
+    noteDebits: (debits) => store.noteDebits(debits),
     forgetDebits: (requestIds, now) => store.forgetDebits(requestIds, now),
     debitsForgotten: () => store.debitsForgotten(),
   };

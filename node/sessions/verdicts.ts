@@ -41,7 +41,7 @@ export class Verdicts {
       verdict,
       version,
       at: trust.now,
-      until: verdictHoldsUntil(evidence, verdict, trust),
+      until: verdictHoldsUntil(authorisation, evidence, verdict, trust),
     });
     return verdict;
   }

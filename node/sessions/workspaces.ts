@@ -26,7 +26,7 @@ export type LogOutcome = 'newer' | 'same' | 'older' | 'fork';
 
 /** Why nothing is signed for a request whose evidence may be sound. */
 export interface Obstacle {
-  readonly code: 'stale_log_head' | 'fork' | 'frozen_here';
+  readonly code: 'stale_log_head' | 'log_unsaved' | 'fork' | 'frozen_here';
   readonly message: string;
 }
 
@@ -37,6 +37,16 @@ export interface WorkspaceStatus {
   /** Two entries stand after `common`. */
   readonly fork?: { readonly at: number; readonly common: LogHead; readonly entries: readonly [Hex, Hex] };
   readonly frozen?: { readonly since: string; readonly reason?: string };
+}
+
+/** A log that holds, and that the disk does not have yet. */
+interface UnsavedLog {
+  readonly log: WholeLog;
+  /** What the disk has. */
+  readonly saved: KnownLog | undefined;
+  /** Its owners have said that it stands, whatever the disk has. */
+  readonly leaves: boolean;
+  readonly source: string;
 }
 
 type Asked = Pick<Authorisation, 'workspace' | 'parent'>;
@@ -52,6 +62,7 @@ const maxAside = 64;
 export class Workspaces {
   readonly #context: SessionContext;
   readonly #known = new Map<Hex, KnownLog>();
+  readonly #unsaved = new Map<Hex, UnsavedLog>();
   /** Those that are not resolved. */
   readonly #forks = new Map<Hex, ForkProof>();
   /** Of those, the branch that this node does not go on with. */
@@ -80,17 +91,33 @@ export class Workspaces {
     }
   }
 
-  /** How many are known. */
-  get size(): number {
-    return this.#known.size;
-  }
-
+  /** The newest log, by which this node judges. */
   known(workspaceId: Hex): KnownLog | undefined {
     return this.#known.get(workspaceId);
   }
 
-  all(): Iterable<KnownLog> {
-    return this.#known.values();
+  /** The newest log that is durable, of which others may be told. */
+  saved(workspaceId: Hex): KnownLog | undefined {
+    const unsaved = this.#unsaved.get(workspaceId);
+    return unsaved === undefined ? this.#known.get(workspaceId) : unsaved.saved;
+  }
+
+  /** Whether the newest log is durable. */
+  isSaved(workspaceId: Hex): boolean {
+    return !this.#unsaved.has(workspaceId);
+  }
+
+  ids(): Iterable<Hex> {
+    return this.#known.keys();
+  }
+
+  /** Nothing is known of it any more but what its operator said. Its log is taken off the disk elsewhere. */
+  forget(workspaceId: Hex): void {
+    this.#known.delete(workspaceId);
+    this.#unsaved.delete(workspaceId);
+    this.#forks.delete(workspaceId);
+    this.#branches.delete(workspaceId);
+    this.#aside.delete(workspaceId);
   }
 
   /** The proof that a workspace's log has forked, until its owners have resolved it. */
@@ -98,9 +125,9 @@ export class Workspaces {
     return this.#forks.get(workspaceId);
   }
 
-  /** What this node can tell of a workspace: its newest log, and the other branch of one that has forked. */
+  /** What this node can tell of a workspace: its newest log that is durable, and the other branch of one that has forked. */
   branches(workspaceId: Hex): readonly LogChain[] {
-    return [this.#known.get(workspaceId) ?? [], this.#branches.get(workspaceId) ?? []].flat();
+    return [this.saved(workspaceId) ?? [], this.#branches.get(workspaceId) ?? []].flat();
   }
 
   /** Whether a log up to this entry has come: it is in what can be told, or was left aside for an open fork. */
@@ -109,38 +136,62 @@ export class Workspaces {
     return this.branches(workspaceId).some(isIn) || this.#aside.get(workspaceId)?.has(entry) === true;
   }
 
-  /** A log that was replayed and verified. Durable when it resolves. Calls about one workspace come one after the other. */
-  async observe(workspace: Workspace, source: string): Promise<LogOutcome> {
-    const { store, log } = this.#context;
+  /**
+   * A log that was replayed and verified. A newer one holds at once, which `onHeld` hears; durable when it resolves. After a
+   * write that failed it still holds, and the next call tries again. Calls about one workspace come one after the other.
+   */
+  async observe(
+    workspace: Workspace,
+    source: string,
+    onHeld: () => void = () => undefined,
+  ): Promise<LogOutcome> {
     const { id } = workspace;
     const known = this.#known.get(id);
     const compared = known && (await this.#weighed(known, workspace));
     if (compared?.relation === 'fork') return await this.#forked(workspace, compared, source);
-    if (compared && compared.relation !== 'newer') return compared.relation;
+    if (compared && compared.relation !== 'newer') {
+      await this.#save(id);
+      return compared.relation;
+    }
     const joined = compared ? await this.#joined(known!, workspace, compared.ahead) : workspace;
     const { head, chain, resolved } = joined;
+    const saved = this.saved(id);
+    const leaves = saved !== undefined && leavesEntries(saved, joined);
+    // At once: what is signed while a disk is slow would be signed in a state that its owners have left.
+    this.#known.set(id, { id, head, chain, resolved });
+    this.#unsaved.set(id, { log: joined, saved, leaves, source });
+    onHeld();
+    await this.#save(id);
+    return 'newer';
+  }
+
+  /** Writes the newest log, unless the disk has it. Until then nothing is signed by it, nor does it end a fork. */
+  async #save(id: Hex): Promise<void> {
+    const unsaved = this.#unsaved.get(id);
+    if (unsaved === undefined) return;
+    const { store, log } = this.#context;
+    const { log: joined, saved, leaves, source } = unsaved;
+    const { head } = joined;
     const fork = this.#forks.get(id);
-    const leaves = known !== undefined && leavesEntries(known, joined);
     const ends = fork !== undefined && this.#isOver(fork, joined);
     await store.rememberHead(joined, { leaves, ends });
-    this.#known.set(id, { id, head, chain, resolved });
+    this.#unsaved.delete(id);
     if (ends) {
       this.#forks.delete(id);
       this.#branches.delete(id);
       this.#aside.delete(id);
       log('workspace.resolved', { workspaceId: id, seq: fork.common.seq + 1, left: leaves });
     }
-    if (known !== undefined) log('workspace.head', { workspaceId: id, seq: head.seq, id: head.id, source });
-    return 'newer';
+    if (saved !== undefined) log('workspace.head', { workspaceId: id, seq: head.seq, id: head.id, source });
   }
 
   /** As `weighLogs`, which replays what is known, and so only where it matters. */
   async #weighed(known: KnownLog, received: Workspace): Promise<LogRelation> {
-    const { store, networkId } = this.#context;
+    const { networkId } = this.#context;
     const quick = compareLogs(known, received);
     const leaves = quick.relation === 'newer' && quick.ahead === 'received';
     if (quick.relation !== 'fork' && !(leaves && leavesEntries(known, received))) return quick;
-    const log = await store.logOf(known.id);
+    const log = await this.#logOf(known.id);
     return log === undefined ? quick : weighLogs(openWorkspace(log, networkId), received, networkId);
   }
 
@@ -154,9 +205,9 @@ export class Workspaces {
 
   /** What owners said of which entries stand is in no place of a log that goes on: it is carried into it. */
   async #joined(known: KnownLog, received: Workspace, ahead: 'known' | 'received'): Promise<WholeLog> {
-    const { store, networkId } = this.#context;
+    const { networkId } = this.#context;
     if (ahead === 'received' && known.resolved.size === 0) return received;
-    const held = { ...known, log: (await store.logOf(known.id)) ?? [] };
+    const held = { ...known, log: (await this.#logOf(known.id)) ?? [] };
     const [first, other] = ahead === 'known' ? [held, received] : [received, held];
     const joined = joinLogs(first, other, networkId);
     // No longer than others take: what was said is remembered all the same.
@@ -172,7 +223,7 @@ export class Workspaces {
       if (aside.size < maxAside) this.#aside.set(id, aside.add(workspace.head.id));
       return 'fork';
     }
-    const logs = [(await store.logOf(id)) ?? [], workspace.log] as const;
+    const logs = [(await this.#logOf(id)) ?? [], workspace.log] as const;
     const proof: ForkProof = { workspaceId: id, at: clock.now(), common, known, received, logs, open: true };
     // At once: what is signed while a disk is slow would be signed on one owner's word against another's.
     this.#forks.set(id, proof);
@@ -189,7 +240,12 @@ export class Workspaces {
     return 'fork';
   }
 
-  /** Its newest log, and of one that has forked the other one too. */
+  /** The newest log, whether the disk has it or not. */
+  async #logOf(id: Hex): Promise<readonly Envelope[] | undefined> {
+    return this.#unsaved.get(id)?.log.log ?? (await this.#context.store.logOf(id));
+  }
+
+  /** Its newest log that is durable, and of one that has forked the other one too. */
   async logsOf(
     workspaceId: Hex,
   ): Promise<{ readonly log: readonly Envelope[]; readonly fork?: ForkProof } | undefined> {
@@ -216,6 +272,10 @@ export class Workspaces {
       if (known !== undefined && known.id !== head.id) {
         const message = `workspace ${id} is at log entry ${known.seq} ${known.id}, the request was made at ${head.seq}`;
         return { code: 'stale_log_head', message };
+      }
+      if (this.#unsaved.has(id)) {
+        const message = `log entry ${head.seq} of workspace ${id} is not on this node's disk yet`;
+        return { code: 'log_unsaved', message };
       }
     }
     return undefined;

@@ -32,6 +32,19 @@ export interface HeadMove {
   readonly ends: boolean;
 }
 
+/** A log that is kept although this node has never begun anything for its workspace. */
+export interface StrangeLog {
+  readonly workspaceId: string;
+  /** Who is charged for it. */
+  readonly source: string;
+  /** Of the log, in bytes. */
+  readonly length: number;
+  /** Of what proves that it has forked, in bytes. */
+  readonly proof: number;
+  /** When it first came, in milliseconds since 1970. */
+  readonly at: number;
+}
+
 type Log = readonly Envelope[];
 
 /** Two entries with one seq and the same entry before them, each decided by the owners it takes. */
@@ -74,6 +87,17 @@ const forkKind: Kind<ForkProof> = {
     received: recordIdSchema,
     logs: z.tuple([z.array(envelopeSchema), z.array(envelopeSchema)]).readonly(),
     open: z.boolean(),
+  }),
+};
+
+const strangeKind: Kind<StrangeLog> = {
+  name: 'strange',
+  schema: z.strictObject({
+    workspaceId: recordIdSchema,
+    source: z.string(),
+    length: z.int().min(0),
+    proof: z.int().min(0),
+    at: z.int().min(0),
   }),
 };
 
@@ -129,5 +153,26 @@ export class Heads {
 
   forks(): Promise<readonly ForkProof[]> {
     return this.#journal.list(forkKind);
+  }
+
+  /** A log of which there is no such record is kept for good. */
+  strangeLogs(): Promise<readonly StrangeLog[]> {
+    return this.#journal.list(strangeKind);
+  }
+
+  async chargeLog(log: StrangeLog): Promise<void> {
+    await this.#journal.change('log.charged', (change) => change.put(strangeKind, log.workspaceId, log));
+  }
+
+  async claimLog(workspaceId: string): Promise<void> {
+    await this.#journal.change('log.claimed', (change) => change.del(strangeKind, workspaceId));
+  }
+
+  /** Forgets the log of a workspace, and a fork of it; does nothing for one that was claimed. */
+  async forgetLog(workspaceId: string): Promise<void> {
+    await this.#journal.change('log.forgotten', (change) => {
+      if (change.get(strangeKind, workspaceId) === undefined) return;
+      for (const kind of [headKind, forkKind, strangeKind]) change.del(kind, workspaceId);
+    });
   }
 }

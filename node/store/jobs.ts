@@ -37,6 +37,8 @@ interface Progress {
   readonly requestId: string;
   readonly state: JobState;
   readonly seen?: number | undefined;
+  /** A refusal that goes with its acknowledgement: this node had promised nothing about the request. */
+  readonly passing?: true | undefined;
 }
 
 const jobKind: Kind<Progress> = {
@@ -45,6 +47,7 @@ const jobKind: Kind<Progress> = {
     requestId: recordIdSchema,
     state: z.enum(['stored', 'started', 'done']),
     seen: z.int().min(0).optional(),
+    passing: z.literal(true).optional(),
   }),
 };
 // Apart from the job, so that a change of state does not write the whole evidence again.
@@ -57,7 +60,8 @@ const openKind: Kind<{ requestId: string }> = {
   name: 'open',
   schema: z.strictObject({ requestId: recordIdSchema }),
 };
-const resultKind: Kind<{ outcome: 'signatures' | 'key' | 'refusal'; result: Envelope }> = {
+type Outcome = 'signatures' | 'key' | 'refusal';
+const resultKind: Kind<{ outcome: Outcome; result: Envelope }> = {
   name: 'result',
   schema: z.strictObject({ outcome: z.enum(['signatures', 'key', 'refusal']), result: envelopeSchema }),
 };
@@ -73,11 +77,23 @@ const queueKind: Kind<{ acknowledged: number; last: number }> = {
 const emptyQueue = { acknowledged: 0, last: 0 };
 const theQueue = 'results';
 
+/** Results that may wait for the connector before no passing refusal joins them. */
+export const maxPassing = 1000;
+
 function requiredJob(change: Change, requestId: string): Progress {
   const job = change.get(jobKind, requestId);
   if (job === undefined)
     throw new NodeStoreError('unknown_request', `no job of request ${requestId} is stored`);
   return job;
+}
+
+/** As part of a change: a result, and its place in the queue for the connector. */
+function enqueue(change: Change, requestId: string, outcome: Outcome, result: Envelope): void {
+  const queue = change.get(queueKind, theQueue) ?? emptyQueue;
+  const sequence = queue.last + 1;
+  change.put(resultKind, requestId, { outcome, result });
+  change.put(outgoingKind, countedId(sequence), { sequence, requestId, result });
+  change.put(queueKind, theQueue, { ...queue, last: sequence });
 }
 
 export class Jobs {
@@ -106,6 +122,7 @@ export class Jobs {
     const job = await this.#journal.get(jobKind, requestId);
     if (job === undefined) return undefined;
     const held = await this.#journal.get(evidenceKind, requestId);
+    if (held === undefined && job.state === 'done') return undefined;
     if (held === undefined) {
       const message = `the record evidence!${requestId} is missing: restore the node from a backup`;
       throw new NodeStoreError('corrupt', message);
@@ -134,14 +151,7 @@ export class Jobs {
   }
 
   async finishJob(requestId: string, result: Envelope, debits?: Debits): Promise<void> {
-    const { content } = readContent(partyResult, result, this.#networkId);
-    const outcome = content.result.kind;
-    if (content.subject !== requestId) {
-      throw new NodeStoreError(
-        'invalid',
-        `the result is about ${content.subject}, not about request ${requestId}`,
-      );
-    }
+    const outcome = this.#outcomeOf(requestId, result);
     await this.#journal.change('result', (change) => {
       const job = requiredJob(change, requestId);
       const earlier = change.get(resultKind, requestId);
@@ -154,15 +164,38 @@ export class Jobs {
         const message = `the key result of ${requestId} is not the confirmation stored with its share`;
         throw new NodeStoreError('conflicting_result', `${message}: return the stored one`);
       }
-      const queue = change.get(queueKind, theQueue) ?? emptyQueue;
-      const sequence = queue.last + 1;
       change.put(jobKind, requestId, { ...job, state: 'done' });
       if (debits !== undefined) putDebits(change, debits);
       change.del(openKind, requestId);
-      change.put(resultKind, requestId, { outcome, result });
-      change.put(outgoingKind, countedId(sequence), { sequence, requestId, result });
-      change.put(queueKind, theQueue, { ...queue, last: sequence });
+      // What was never begun is asked for by nobody, and may be large.
+      if (outcome === 'refusal' && job.state === 'stored') change.del(evidenceKind, requestId);
+      enqueue(change, requestId, outcome, result);
     });
+  }
+
+  async passRefusal(requestId: string, result: Envelope): Promise<boolean> {
+    const outcome = this.#outcomeOf(requestId, result);
+    if (outcome !== 'refusal') throw new NodeStoreError('invalid', `a result that passes is no ${outcome}`);
+    return await this.#journal.change('refusal.passing', (change) => {
+      if (change.get(jobKind, requestId) !== undefined) return true;
+      const { last, acknowledged } = change.get(queueKind, theQueue) ?? emptyQueue;
+      if (last - acknowledged >= maxPassing) return false;
+      change.put(jobKind, requestId, { requestId, state: 'done', passing: true });
+      enqueue(change, requestId, outcome, result);
+      return true;
+    });
+  }
+
+  /** Throws NodeStoreError `invalid`; RecordError. */
+  #outcomeOf(requestId: string, result: Envelope): Outcome {
+    const { content } = readContent(partyResult, result, this.#networkId);
+    if (content.subject !== requestId) {
+      throw new NodeStoreError(
+        'invalid',
+        `the result is about ${content.subject}, not about request ${requestId}`,
+      );
+    }
+    return content.result.kind;
   }
 
   async resultOf(requestId: string): Promise<Envelope | undefined> {
@@ -190,7 +223,10 @@ export class Jobs {
       }
       if (upTo <= queue.acknowledged) return;
       for (let sequence = queue.acknowledged + 1; sequence <= upTo; sequence++) {
+        const requestId = change.get(outgoingKind, countedId(sequence))?.requestId;
         change.del(outgoingKind, countedId(sequence));
+        if (requestId === undefined || !change.get(jobKind, requestId)?.passing) continue;
+        for (const kind of [jobKind, resultKind]) change.del(kind, requestId);
       }
       change.put(queueKind, theQueue, { ...queue, acknowledged: upTo });
     });

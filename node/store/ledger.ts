@@ -12,6 +12,8 @@ export interface Debits {
   readonly workspaceId: string;
   readonly at: number;
   readonly debits: readonly Debit[];
+  /** That it was signed is known: what is heard of it again changes nothing. */
+  readonly signed?: true | undefined;
 }
 
 const amountSchema = z.string().regex(/^(0|[1-9][0-9]{0,77})$/);
@@ -37,6 +39,7 @@ const debitKind: Kind<StoredDebits> = {
         }),
       )
       .readonly(),
+    signed: z.literal(true).optional(),
   }),
 };
 /** When debits may have been forgotten last. */
@@ -80,6 +83,11 @@ export class LedgerRecords {
         ...when,
         debits: debits.map((debit) => ({ ...debit, amount: BigInt(debit.amount) })),
       }));
+  }
+
+  /** Of a request that this node has not signed itself, and may not have at all. */
+  async note(debits: Debits): Promise<void> {
+    await this.#journal.change('debits.noted', (change) => putDebits(change, debits));
   }
 
   /** Deletes debits of these requests that no limit counts any more at `now`. */

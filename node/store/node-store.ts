@@ -13,7 +13,14 @@ import type { RandomBytes } from '../mpc/machine.ts';
 import { EpochKeys, epochNames } from './epoch-keys.ts';
 import { NodeStoreError } from './error.ts';
 import { type Freeze, Freezes } from './freezes.ts';
-import { type ForkProof, type HeadMove, Heads, type RememberedHead, type WorkspaceHead } from './heads.ts';
+import {
+  type ForkProof,
+  type HeadMove,
+  Heads,
+  type RememberedHead,
+  type StrangeLog,
+  type WorkspaceHead,
+} from './heads.ts';
 import { HeldDecisionRecords, type HeldDecisions } from './held-decisions.ts';
 import { type Job, Jobs, type JobState, type JsonValue, type OutgoingResult } from './jobs.ts';
 import { Journal, type Kind } from './journal.ts';
@@ -347,6 +354,14 @@ export class NodeStore {
     return this.#jobs.finishJob(requestId, result, debits);
   }
 
+  /**
+   * Queues a refusal of a request of which no job is stored; with its acknowledgement everything about it is forgotten. Does
+   * nothing when there is a job. Returns false when too many results wait. Throws `invalid`; RecordError.
+   */
+  passRefusal(requestId: string, result: Envelope): Promise<boolean> {
+    return this.#jobs.passRefusal(requestId, result);
+  }
+
   /** The result that stands, also after it was acknowledged. */
   resultOf(requestId: string): Promise<Envelope | undefined> {
     return this.#jobs.resultOf(requestId);
@@ -387,6 +402,25 @@ export class NodeStore {
     return this.#heads.forks();
   }
 
+  /** Logs of workspaces for which this node has never begun anything, with who is charged for them. */
+  strangeLogs(): Promise<readonly StrangeLog[]> {
+    return this.#heads.strangeLogs();
+  }
+
+  chargeLog(log: StrangeLog): Promise<void> {
+    return this.#heads.chargeLog(log);
+  }
+
+  /** From now on this log is kept for good. */
+  claimLog(workspaceId: string): Promise<void> {
+    return this.#heads.claimLog(workspaceId);
+  }
+
+  /** Forgets a log that was charged, and a fork of it; one that was claimed stays. */
+  forgetLog(workspaceId: string): Promise<void> {
+    return this.#heads.forgetLog(workspaceId);
+  }
+
   /** Workspaces that the operator has frozen on this node. */
   freezes(): Promise<readonly Freeze[]> {
     return this.#freezes.all();
@@ -411,6 +445,11 @@ export class NodeStore {
   /** What was taken from limits, as far as any still counts it at `now`; the rest is deleted. */
   debits(now: number): Promise<readonly Debits[]> {
     return this.#ledger.load(now);
+  }
+
+  /** What a request takes from limits that others have signed. */
+  noteDebits(debits: Debits): Promise<void> {
+    return this.#ledger.note(debits);
   }
 
   /** Deletes debits of these requests, as far as no limit counts them any more at `now`. */

@@ -11,7 +11,7 @@ import {
   type PlannedItem,
   type PlannedLimit,
   type PlannedRule,
-  takenFrom,
+  Taken,
 } from './plan.ts';
 import type { CredentialType } from './schema.ts';
 
@@ -158,22 +158,22 @@ function holdOfLimit(
   const inWindow = ledger.entries.filter(
     (entry) => entry.at > now - limit.perMs && entry.requestId !== requestId,
   );
-  const sum = takenFrom(limit, keyId, [...inWindow, ...debits]);
-  if (sum <= limit.amount) return undefined;
-  const shown = (units: bigint): string => formatUnits(units, limit.decimals);
-  const own = takenFrom(limit, keyId, debits);
-  const detail = `${shown(sum - own)} of ${shown(limit.amount)} ${limit.name} are used, this takes ${shown(own)}`;
-  // The oldest debits leave the window first; the more have left, the less is taken.
-  const leaving = inWindow.toSorted((one, other) => one.at - other.at);
-  let [enough, most] = [0, leaving.length];
-  while (enough < most) {
-    const left = Math.floor((enough + most) / 2);
-    const taken = takenFrom(limit, keyId, [...leaving.slice(left + 1), ...debits]);
-    if (taken <= limit.amount) most = left;
-    else enough = left + 1;
+  const taken = new Taken(limit, keyId);
+  for (const debit of debits) taken.add(debit);
+  const own = taken.sum;
+  // The oldest debits leave the window first: the newest of those that do not fit all is the last that has to.
+  const newestFirst = inWindow.toSorted((one, other) => other.at - one.at);
+  let last: LedgerEntry | undefined;
+  for (const entry of newestFirst) {
+    taken.add(entry);
+    if (last === undefined && taken.sum > limit.amount) last = entry;
   }
-  const last = leaving[enough];
-  return last === undefined ? hold(detail) : hold(detail, last.at + limit.perMs);
+  if (taken.sum <= limit.amount) return undefined;
+  const shown = (units: bigint): string => formatUnits(units, limit.decimals);
+  const used = shown(taken.sum - own);
+  const detail = `${used} of ${shown(limit.amount)} ${limit.name} are used, this takes ${shown(own)}`;
+  // What takes more than there is by itself waits for nothing.
+  return last === undefined || own > limit.amount ? hold(detail) : hold(detail, last.at + limit.perMs);
 }
 
 function judgeRule(

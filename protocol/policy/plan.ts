@@ -115,24 +115,44 @@ function debitsOf({ facts, keyId }: PlannedFor): Debit[] {
 }
 
 /**
- * What debits take from a limit, for a key where each has its own. The debits of one transaction count once: the largest,
- * as each key sees another part of it as its own.
+ * What debits take from a limit, for a key where each has its own, as they are added in any order. The debits of one
+ * transaction count once: the largest, as each key sees another part of it as its own.
  */
+export class Taken {
+  readonly #limit: Pick<PlannedLimit, 'chain' | 'address' | 'scope'>;
+  readonly #keyId: Hex | undefined;
+  /** By transaction, what was counted of it. */
+  readonly #shared = new Map<string, bigint>();
+  #sum = 0n;
+
+  constructor(limit: Pick<PlannedLimit, 'chain' | 'address' | 'scope'>, keyId: Hex | undefined) {
+    this.#limit = limit;
+    this.#keyId = keyId;
+  }
+
+  get sum(): bigint {
+    return this.#sum;
+  }
+
+  add(debit: Debit): void {
+    const { transaction, amount, keyId } = debit;
+    if (!sameAsset(debit, this.#limit) || (this.#limit.scope === 'key' && keyId !== this.#keyId)) return;
+    const counted = transaction === undefined ? 0n : (this.#shared.get(transaction) ?? 0n);
+    if (amount <= counted) return;
+    if (transaction !== undefined) this.#shared.set(transaction, amount);
+    this.#sum += amount - counted;
+  }
+}
+
+/** As `Taken`, of all these. */
 export function takenFrom(
   limit: Pick<PlannedLimit, 'chain' | 'address' | 'scope'>,
   keyId: Hex | undefined,
   debits: readonly Debit[],
 ): bigint {
-  let sum = 0n;
-  const shared = new Map<string, bigint>();
-  for (const debit of debits) {
-    if (!sameAsset(debit, limit) || (limit.scope === 'key' && debit.keyId !== keyId)) continue;
-    const { transaction, amount } = debit;
-    const counted = transaction === undefined ? 0n : (shared.get(transaction) ?? 0n);
-    if (transaction !== undefined && amount > counted) shared.set(transaction, amount);
-    if (amount > counted) sum += amount - counted;
-  }
-  return sum;
+  const taken = new Taken(limit, keyId);
+  for (const debit of debits) taken.add(debit);
+  return taken.sum;
 }
 
 function membersTree(policy: Policy, tree: Tree, owners: readonly string[]): MemberTree {

@@ -29,12 +29,14 @@ import { idOf, webhook, WebhookWorld } from '../support/webhook-world.ts';
 import {
   derivedCase,
   epoch,
+  id,
   keyCase,
   keyringId,
   networkId,
   openOptions,
   party as self,
   passphrase,
+  resultRecord,
 } from '../unit/node-store.case.ts';
 
 const cheap = { passphrase, testOnlyScryptCost: 2 ** 10 };
@@ -228,6 +230,9 @@ describe('a process that is killed', function () {
     const monthLater = 32 * 86_400_000;
     const debit = { keyId: keyringId, chain: 'solana', address: 'native', amount: 7n };
     const debits = { requestId: pending.requestId, workspaceId, at: 5, debits: [debit] };
+    const strange = { workspaceId, source: 'connector', length: 5, proof: 0, at: 1 };
+    const refused = id('refused');
+    const refusal = resultRecord(refused, { kind: 'refusal', code: 'expired', reason: 'late' });
     const notes: [string, string, (store: NodeStore) => Promise<unknown>, unknown, unknown][] = [
       ['node.fork', `rememberFork(${JSON.stringify(fork)})`, (store) => store.forks(), [fork], []],
       [
@@ -251,6 +256,41 @@ describe('a process that is killed', function () {
         [],
         [debits],
       ],
+      [
+        'node.debits.noted',
+        `noteDebits({ ...${JSON.stringify({ ...debits, debits: [] })}, debits: [{ ...${JSON.stringify({ ...debit, amount: 0 })}, amount: 7n }] })`,
+        (store) => store.debits(5),
+        [debits],
+        [],
+      ],
+      [
+        'node.refusal.passing',
+        `passRefusal(${JSON.stringify(refused)}, ${JSON.stringify(refusal)})`,
+        (store) => store.resultOf(refused),
+        refusal,
+        undefined,
+      ],
+      [
+        'node.log.charged',
+        `chargeLog(${JSON.stringify(strange)})`,
+        (store) => store.strangeLogs(),
+        [strange],
+        [],
+      ],
+      [
+        'node.log.claimed',
+        `claimLog(${JSON.stringify(workspaceId)})`,
+        (store) => store.strangeLogs(),
+        [],
+        [strange],
+      ],
+      [
+        'node.log.forgotten',
+        `forgetLog(${JSON.stringify(workspaceId)})`,
+        async (store) => [await store.strangeLogs(), (await store.heads()).length],
+        [[], 0],
+        [[strange], 1],
+      ],
     ];
     for (const [name, call, read, written, before] of notes) {
       await each(names(rarePoints, name), async (point) => {
@@ -259,6 +299,12 @@ describe('a process that is killed', function () {
           const first = await NodeStore.open(options);
           await first.putJob(pending.requestId, { decisions: [] }, 5);
           await first.markStarted(pending.requestId, debits);
+          await first.close();
+        }
+        if (name === 'node.log.claimed' || name === 'node.log.forgotten') {
+          const first = await NodeStore.open(options);
+          await first.rememberHead(workspaceId, { seq: 0, id: workspaceId, log: [] });
+          await first.chargeLog(strange);
           await first.close();
         }
         await dieAt(point, imports, `await (await NodeStore.open(${JSON.stringify(options)})).${call};`);

@@ -113,7 +113,9 @@ export class KeyedNetwork extends SessionWorld {
     // Keys for Bitcoin sign PSBTs only: a test that wants some gives them.
     this.payloads = key.keyType === 'bitcoin_secp256k1' ? [] : [textFor(key.keyType, 'hello')];
     for (const [index, { store }] of this.nodes.entries()) {
-      const { pending, active } = stores[index] as MemorySessionStore;
+      const { pending, active, logs } = stores[index] as MemorySessionStore;
+      // The request for the key has brought it.
+      for (const [id, workspace] of logs) store.logs.set(id, workspace);
       for (const [id, share] of pending) store.pending.set(id, share);
       for (const [id, share] of active) store.active.set(id, share);
     }

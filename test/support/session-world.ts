@@ -23,7 +23,7 @@ import { PairGate } from '../../node/sessions/pairs/gate.ts';
 import { bootId, Sessions } from '../../node/sessions/sessions.ts';
 import type { KnownLog } from '../../node/sessions/workspaces.ts';
 import type { Freeze } from '../../node/store/freezes.ts';
-import type { ForkProof, HeadMove } from '../../node/store/heads.ts';
+import type { ForkProof, HeadMove, StrangeLog } from '../../node/store/heads.ts';
 import type { HeldDecisions } from '../../node/store/held-decisions.ts';
 import type { Debits } from '../../node/store/ledger.ts';
 import { longestWindow } from '../../protocol/policy/schema.ts';
@@ -68,6 +68,7 @@ export class MemorySessionStore implements SessionStore {
   >();
   readonly logs = new Map<Hex, WholeLog>();
   readonly forked = new Map<string, ForkProof>();
+  readonly strange = new Map<string, StrangeLog>();
   readonly frozen = new Map<Hex, Freeze>();
   readonly held = new Map<Hex, HeldDecisions['decisions']>();
   readonly debited = new Map<string, Debits>();
@@ -116,6 +117,11 @@ export class MemorySessionStore implements SessionStore {
     this.finished.set(requestId, result);
     if (debits) this.debited.set(requestId, debits);
     job.state = 'done';
+  }
+  async passRefusal(requestId: Hex, result: Envelope): Promise<boolean> {
+    this.beforeWrite('passRefusal');
+    if (!this.jobs.has(requestId)) this.finished.set(requestId, result);
+    return true;
   }
   async resultOf(requestId: Hex): Promise<Envelope | undefined> {
     return this.finished.get(requestId);
@@ -181,6 +187,23 @@ export class MemorySessionStore implements SessionStore {
   async forks(): Promise<readonly ForkProof[]> {
     return [...this.forked.values()];
   }
+  async strangeLogs(): Promise<readonly StrangeLog[]> {
+    return [...this.strange.values()];
+  }
+  async chargeLog(log: StrangeLog): Promise<void> {
+    this.beforeWrite('chargeLog');
+    this.strange.set(log.workspaceId, log);
+  }
+  async claimLog(workspaceId: Hex): Promise<void> {
+    this.beforeWrite('claimLog');
+    this.strange.delete(workspaceId);
+  }
+  async forgetLog(workspaceId: Hex): Promise<void> {
+    this.beforeWrite('forgetLog');
+    if (!this.strange.delete(workspaceId)) return;
+    this.logs.delete(workspaceId);
+    this.forked.delete(workspaceId);
+  }
   async freezes(): Promise<readonly Freeze[]> {
     return [...this.frozen.values()];
   }
@@ -203,6 +226,10 @@ export class MemorySessionStore implements SessionStore {
   }
   async debits(now: number): Promise<readonly Debits[]> {
     return [...this.debited.values()].filter(({ at }) => at > now - longestWindow);
+  }
+  async noteDebits(debits: Debits): Promise<void> {
+    this.beforeWrite('noteDebits');
+    this.debited.set(debits.requestId, debits);
   }
   async forgetDebits(requestIds: readonly string[]): Promise<void> {
     this.beforeWrite('forgetDebits');

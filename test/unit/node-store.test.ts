@@ -10,6 +10,7 @@ import { Level } from 'level';
 import { IdentityError } from '../../client/identity/error.ts';
 import { EpochKeys } from '../../node/store/epoch-keys.ts';
 import { NodeStoreError } from '../../node/store/error.ts';
+import { maxPassing } from '../../node/store/jobs.ts';
 import { NodeStore } from '../../node/store/node-store.ts';
 import { RecordError } from '../../protocol/records/envelope.ts';
 import { epoch, id, keyCase, keyResult, keyringId, openOptions, resultRecord } from './node-store.case.ts';
@@ -510,7 +511,79 @@ describe('node store', () => {
     });
   });
 
+  describe('refusals that pass', () => {
+    const refusal = (name: string) =>
+      resultRecord(id(name), { kind: 'refusal', code: 'not_authorised', reason: name });
+
+    it('are forgotten with their acknowledgement, and too many wait for none', async () => {
+      let store = await open();
+      await assert.rejects(store.passRefusal(id('r'), refusal('other')), fails('invalid'));
+      assert.equal(await store.passRefusal(id('r'), refusal('r')), true);
+      assert.equal(await store.passRefusal(id('r'), refusal('r')), true, 'and the same again is nothing');
+      store = await reopen();
+      assert.deepEqual(
+        (await store.results(0, 10)).map(({ result }) => result),
+        [refusal('r')],
+      );
+      assert.deepEqual(await store.resultOf(id('r')), refusal('r'));
+      assert.equal(await store.job(id('r')), undefined, 'nothing else of it is here');
+      assert.deepEqual(await store.openJobs(), []);
+      await store.acknowledgeResults(1);
+      assert.equal(await store.resultOf(id('r')), undefined);
+      const many = Array.from({ length: maxPassing }, (_, index) => `r${index}`);
+      await Promise.all(many.map((name) => store.passRefusal(id(name), refusal(name))));
+      assert.equal((await store.results(0, maxPassing + 1)).length, maxPassing);
+      assert.equal(await store.passRefusal(id('more'), refusal('more')), false);
+      await store.putJob(id('held'), {});
+      await store.finishJob(id('held'), refusal('held'));
+      assert.deepEqual(
+        await store.resultOf(id('held')),
+        refusal('held'),
+        'of what was promised there is room',
+      );
+    });
+
+    it('take nothing from what was begun: its evidence stays, and only of what was not it goes', async () => {
+      const store = await open();
+      for (const name of ['begun', 'waiting']) await store.putJob(id(name), { of: name });
+      await store.markStarted(id('begun'));
+      for (const name of ['begun', 'waiting']) await store.finishJob(id(name), refusal(name));
+      await store.acknowledgeResults(2);
+      assert.deepEqual((await store.job(id('begun')))?.evidence, { of: 'begun' });
+      assert.equal(await store.job(id('waiting')), undefined);
+      assert.equal(await store.putJob(id('waiting'), {}), 'done', 'that it has ended is known');
+    });
+  });
+
+  describe('strange logs', () => {
+    const charged = { workspaceId: id('w'), source: 'somebody', length: 5, proof: 0, at: 1 };
+
+    it('are charged until they are claimed, and only then can be forgotten no more', async () => {
+      let store = await open();
+      await store.rememberHead(id('w'), { seq: 0, id: id('w'), log: [0] });
+      await store.chargeLog(charged);
+      store = await reopen();
+      assert.deepEqual(await store.strangeLogs(), [charged]);
+      await store.claimLog(id('w'));
+      await store.forgetLog(id('w'));
+      assert.equal((await store.head(id('w')))?.seq, 0);
+      await store.chargeLog(charged);
+      await store.forgetLog(id('w'));
+      store = await reopen();
+      assert.deepEqual([await store.head(id('w')), await store.strangeLogs()], [undefined, []]);
+    });
+  });
+
   describe('limits', () => {
+    it('keep what others have signed', async () => {
+      const store = await open();
+      const requestId = id('signed');
+      const debit = { keyId: id('a key'), chain: 'solana', address: 'native', amount: 5n };
+      const noted = { requestId, workspaceId: id('w'), at: 1, debits: [debit], signed: true as const };
+      await store.noteDebits(noted);
+      assert.deepEqual(await (await reopen()).debits(2), [noted]);
+    });
+
     const keyId = id('a key');
     const debits = (requestId: string, at: number) => ({
       requestId,

@@ -282,6 +282,7 @@ describe('sessions: evidence that came before', () => {
       { ...full, decisions },
       { ...full, decisions: [approve(net.world, id, 'bob', { expires: at + 15_000 })] },
       { ...full, decisions: [...decisions, reject(net.world, id, 'carol', { seq: 2 })] },
+      { ...full, decisions: [reject(net.world, id, 'bob'), reject(net.world, id, 'carol')] },
       full,
     ];
     const { authorisation } = authorize(full, {
@@ -303,6 +304,8 @@ describe('sessions: evidence that came before', () => {
       hour,
       -hour,
       5_000,
+      24 * hour - 1,
+      24 * hour,
     ];
     const verdicts = new Verdicts();
     for (const each of cases) {
@@ -339,6 +342,18 @@ describe('sessions: bounds', () => {
       return (error as { code?: string }).code === 'busy';
     });
     assert.equal(await net.node(0).store.job(idOf(one)), undefined);
+    // What speaks against one for which there is no room counts when it comes again.
+    const against = reject(net.world, idOf(one), 'alice');
+    await assert.rejects(sessions.submit(evidence(net.world, one, { decisions: [against] })), {
+      code: 'busy',
+    });
+    assert.deepEqual(
+      net
+        .node(0)
+        .store.held.get(idOf(one))
+        ?.map(({ envelope }) => envelope),
+      [against],
+    );
     const other = otherWorkspace(net.world);
     const elsewhere = await sessions
       .submit(evidence(other, keyRequest(other, { created })))

@@ -5,7 +5,8 @@ import type { Hex } from '../../protocol/hex.ts';
 import type { Rule } from '../../protocol/policy/schema.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
 import { changed, transferLedBy, transfers } from '../support/changed-network.ts';
-import { hour } from '../support/fixture.ts';
+import { approve, hour, networkId } from '../support/fixture.ts';
+import { decodeFrame, encodeFrame } from '../../node/sessions/wire.ts';
 import type { SimulatedNode } from '../support/session-world.ts';
 import { framesSent, KeyedNetwork } from '../support/session-attacker.ts';
 
@@ -28,6 +29,15 @@ async function pass(net: KeyedNetwork, ms: number): Promise<void> {
 function isSigned({ store }: SimulatedNode, id: Hex): boolean {
   const result = store.finished.get(id);
   return result !== undefined && store.kindOf(result) === 'signatures';
+}
+
+/** The first party tells another one again of the signatures that it made. */
+async function tellSigned(net: KeyedNetwork, to: number): Promise<void> {
+  const { party } = net.node(0);
+  const wire = { networkId, keyringId: net.world.keyring.id };
+  const told = framesSent(net, party.credential, 'done').at(-1);
+  assert(told);
+  await net.deliver(party.credential, to, encodeFrame('done', told.frame.content, wire, party));
 }
 
 const detailOf = (net: KeyedNetwork, index: number, id: string): string =>
@@ -90,6 +100,102 @@ describe('sessions: limits', () => {
     await net.submit(first.full, [0, 1, 2]);
     await net.until(() => net.nodes.every((node) => isSigned(node, first.id)), 60_000, 'all know it');
     for (const index of [0, 1, 2]) assert.equal(net.node(index).store.debited.size, 1, `node ${index}`);
+    await net.stop();
+  });
+
+  it('count what others signed while the workspace was frozen here, over restarts', async () => {
+    const { net, workspace } = await scene({ limit });
+    await net.bootAll();
+    const first = transferLedBy(net, workspace, 55_000n, 0);
+    // It has its own, and what it is shown is not needed.
+    net.intercept = ({ bytes }) => (decodeFrame(bytes).type === 'evidence' ? undefined : bytes);
+    await net.node(2).sessions.freeze({ workspaceId: workspace.id, since: '2030-01-01T00:00:00.000Z' });
+    await net.submit(first.full, [0, 1, 2]);
+    await net.until(() => [0, 1].every((index) => isSigned(net.node(index), first.id)), 60_000, 'they sign');
+    await net.pass(1000);
+    assert(!isSigned(net.node(2), first.id));
+    assert.equal(net.node(2).store.debited.get(first.id)?.signed, true);
+    assert.deepEqual(net.logged(2, 'session.incident'), []);
+    const { at } = net.node(2).store.debited.get(first.id)!;
+    net.kill(2);
+    await net.boot(2);
+    await net.node(2).sessions.unfreeze(workspace.id);
+    const second = transferLedBy(net, workspace, 55_000n, 0);
+    assert.match((await net.node(2).sessions.submit(second.full)).detail, /60000 of 100000 SOL are used/);
+    // It counts from then on, however often it is told again.
+    await pass(net, 10 * minute);
+    await tellSigned(net, 2);
+    assert.equal(net.node(2).store.debited.get(first.id)?.at, at);
+    await net.stop();
+  });
+
+  it('count what others signed while this node was away, though its approvals have run out', async () => {
+    const { net, workspace } = await scene({ limit, require: { k: 2, of: 'owners' } });
+    for (const index of [0, 1]) await net.boot(index);
+    const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
+    const world = { ...net.world, workspace };
+    const approval = approve(world, id, 'bob', { expires: net.clock.now() + 10 * minute });
+    await net.submit({ ...full, decisions: [approval] }, [0, 1]);
+    await net.until(() => isSigned(net.node(0), id), 60_000, 'the signature');
+    await pass(net, 20 * minute);
+    await net.boot(2);
+    const { store } = net.node(2);
+    store.beforeWrite = (name) => {
+      if (name === 'noteDebits') throw new Error('the disk is full');
+    };
+    await tellSigned(net, 2);
+    await net.pass(1000);
+    assert(!store.debited.has(id));
+    store.beforeWrite = () => undefined;
+    await tellSigned(net, 2);
+    await net.pass(1000);
+    assert.equal(store.debited.get(id)?.signed, true);
+    assert.deepEqual(net.logged(2, 'session.incident'), []);
+    assert(!isSigned(net.node(2), id), 'it vouches for nothing that it could not judge in time');
+    await net.stop();
+  });
+
+  it('count what others signed of a request that has ended here, until its own end', async () => {
+    const { net, workspace } = await scene({ limit });
+    await net.bootAll();
+    const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
+    await net.node(2).sessions.freeze({ workspaceId: workspace.id, since: '2030-01-01T00:00:00.000Z' });
+    net.intercept = ({ from, bytes }) =>
+      decodeFrame(bytes).type === 'done' || from === net.node(2).party.credential ? undefined : bytes;
+    await net.submit(full, [0, 1, 2]);
+    await net.until(() => isSigned(net.node(0), id), 60_000, 'the signature');
+    const ends = net.clock.now() + 2 * hour;
+    await pass(net, 2 * hour);
+    assert.equal(net.resultAt(2, id)?.kind, 'refusal');
+    net.intercept = ({ bytes }) => bytes;
+    await tellSigned(net, 2);
+    await net.pass(1000);
+    const debited = net.node(2).store.debited.get(id);
+    assert.equal(debited?.signed, true);
+    assert(debited.at < ends - hour / 2, 'nobody signs it after its end');
+    assert.deepEqual(net.logged(2, 'session.incident'), []);
+    await net.stop();
+  });
+
+  it('count what others signed in a state of the workspace that this node knew to be over, without an alarm', async () => {
+    const { net, workspace } = await scene({ limit });
+    await net.bootAll();
+    const { id, full } = transferLedBy(net, workspace, 55_000n, 0);
+    const { credential } = net.node(2).party;
+    net.intercept = ({ from, bytes }) => (from === credential && !lets ? undefined : bytes);
+    let lets = false;
+    await net.submit(full, [2]);
+    const change = { kind: 'keyring.add' as const, keyringId: `0x${'2'.repeat(64)}` as const };
+    await net.node(2).sessions.importLog(changed(net, workspace, change).log);
+    await net.submit(full, [0, 1]);
+    await net.until(() => isSigned(net.node(0), id), 60_000, 'the signature');
+    lets = true;
+    await net.pass(1000);
+    await tellSigned(net, 2);
+    await net.pass(1000);
+    assert(framesSent(net, net.node(0).party.credential, 'evidence').length > 0, 'it was shown why');
+    assert.equal(net.node(2).store.debited.get(id)?.signed, true);
+    assert.deepEqual(net.logged(2, 'session.incident'), []);
     await net.stop();
   });
 
