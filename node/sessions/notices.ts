@@ -84,8 +84,8 @@ export class Notices {
 
   /**
    * Takes a workspace's log, and its parent's. Durable when it resolves. Throws EvidenceError `bad_evidence` for one that does
-   * not stand, `not_served` for one of a workspace that is nothing to this node, `not_kept` without room for it, `busy` when it cannot be looked at now. There
-   * is always room for the operator's own.
+   * not stand, `not_served` for one of a workspace that is nothing to this node, `not_kept` without room for it, `busy` when it
+   * cannot be looked at now. There is always room for the operator's own.
    */
   async takeLogs(
     log: readonly Envelope[],
