@@ -68,6 +68,27 @@ export function openFork({ log, after, other }: HandedFork, networkId: string, w
   };
 }
 
+/**
+ * A fork as a file tells it, with the branches as they are known otherwise too: whoever wrote the file can have left out how far
+ * one went. Throws CliError `usage` when it is not the same fork.
+ */
+export function withKnown(fork: OpenFork, known: OpenFork): OpenFork {
+  const isSame =
+    fork.common.head.id === known.common.head.id &&
+    [...fork.branches.keys()].every((id) => known.branches.has(id));
+  if (!isSame)
+    throw new CliError(
+      'usage',
+      `the fork that you know is after entry ${known.common.head.id}, of ${[...known.branches.keys()].join(' and ')}: not this one`,
+      askNode,
+    );
+  const longer = ([id, told]: [Hex, Workspace]): [Hex, Workspace] => {
+    const own = known.branches.get(id)!;
+    return [id, own.chain.length < told.chain.length ? told : own];
+  };
+  return { common: fork.common, branches: new Map([...fork.branches].map(longer)) };
+}
+
 /** What the two entries do, and how far each branch went. */
 export function forkLines({ common, branches }: OpenFork, networkId: string): string[] {
   const seq = common.head.seq + 1;

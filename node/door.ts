@@ -71,7 +71,7 @@ export class DoorHandler {
         case 'logs':
           return await this.#logs(request);
         case 'open':
-          return this.#open(request);
+          return await this.#open(request);
         case 'signed':
           return await this.#options.sessions.ends.takeReceipt(request.receipt, connector);
       }
@@ -101,11 +101,10 @@ export class DoorHandler {
     return { logs: taken };
   }
 
-  #open({ requestIds, after }: Extract<DoorRequest, { method: 'open' }>): Response<'open'> {
+  async #open({ requestIds, after }: Extract<DoorRequest, { method: 'open' }>): Promise<Response<'open'>> {
     const { ends } = this.#options.sessions;
-    if (requestIds !== undefined)
-      return { requestIds: requestIds.filter((id) => ends.isOpen(id)), more: false };
-    return ends.page(after, maxOpenPage);
+    if (requestIds !== undefined) return { requestIds: await ends.among(requestIds, connector), more: false };
+    return ends.page(after, maxOpenPage, connector);
   }
 
   async #results(

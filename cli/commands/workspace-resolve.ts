@@ -2,7 +2,7 @@
 // by one owner after the other in a file, for nodes and the coordinator to take.
 import { Command } from 'commander';
 import { buildChange, buildDecision } from '../../client/records.ts';
-import { handedForkSchema, handedLogSchema, maxHandedBytes } from '../../protocol/handed.ts';
+import { type HandedFork, handedForkSchema, handedLogSchema, maxHandedBytes } from '../../protocol/handed.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import { logAt, openWorkspace, ownerOf } from '../../protocol/records/workspace.ts';
 import type { CommandFactory } from '../command.ts';
@@ -22,6 +22,7 @@ import {
   type Resolution,
   resolutionSchema,
   resolvedLog,
+  withKnown,
 } from '../resolution.ts';
 import { checkTrusted, inWorkspace, trustedWorkspace, type WorkspaceSession } from '../session.ts';
 
@@ -39,6 +40,12 @@ const resolving = (name: string): Command =>
     )
     .option('--yes', 'do not ask for confirmation')
     .option('--second', 'although you signed that the other entry stands');
+
+const readFork = (file: string): Promise<HandedFork> =>
+  readJson(file, handedForkSchema, 'a fork of a log', maxHandedBytes);
+
+const howFar =
+  'How far each branch went is what this file says. With --fork it is what your node knows: countersign node log export';
 
 /** Fails before anything is signed when this owner has signed otherwise; what it returns remembers it. */
 async function guard(
@@ -105,7 +112,7 @@ export const workspaceResolve: CommandFactory = (context) =>
       .requiredOption('--out <file>', 'where to write what the other owners approve')
       .action(async (text: string, options: ResolveOptions & { fork: string; out: string }) => {
         const stands = requireId(text, 'log entry');
-        const handed = await readJson(options.fork, handedForkSchema, 'a fork of a log', maxHandedBytes);
+        const handed = await readFork(options.fork);
         await requireFree(options.out);
         await inWorkspace(context, options, async (session) => {
           const { networkId, workspaceId, signer } = session;
@@ -148,16 +155,20 @@ export const workspaceApproveResolution: CommandFactory = (context) =>
     resolving('approve-resolution')
       .description('Sign too that one of two entries stands, after both were shown and you confirmed.')
       .argument('<file>', 'what workspace resolve wrote; your approval is added to it')
-      .action(async (file: string, options: ResolveOptions) => {
+      .option('--fork <file>', 'both logs, as your own node exports them, to see how far each branch went')
+      .action(async (file: string, options: ResolveOptions & { fork?: string }) => {
         const resolution = await readJson(file, resolutionSchema, 'a resolution of a fork', maxHandedBytes);
+        const known = options.fork === undefined ? undefined : await readFork(options.fork);
         await inWorkspace(context, options, async (session) => {
           const { networkId, workspaceId, signer } = session;
-          const fork = openFork(resolution.fork, networkId, workspaceId);
+          const told = openFork(resolution.fork, networkId, workspaceId);
+          const fork = known === undefined ? told : withKnown(told, openFork(known, networkId, workspaceId));
           const { opened, stands, judged } = judgeResolution(fork, resolution, networkId);
           const { id, content } = opened.record;
           printNotes(context, [
             ...forkLines(fork, networkId),
             `${stands} shall stand, says ${content.initiator}`,
+            ...(known === undefined ? [howFar] : []),
           ]);
           if (judged.verdict !== 'satisfied') {
             await confirm(context, 'Approve this?', options);

@@ -203,3 +203,8 @@ export function costOfEvidence(length: number): number {
 export function costOfAnswer(length: number): number {
   return length / 4096;
 }
+
+/** What it costs to look up, or to list in order, so many requests. */
+export function costOfListing(count: number): number {
+  return 1 + count / 100;
+}

@@ -4,7 +4,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Hex } from '../../protocol/hex.ts';
 import { type Receipt, ReceiptError, verifyOutcome, wasAuthorised } from '../../protocol/receipt.ts';
 import { envelopeId } from '../../protocol/records/envelope.ts';
-import { type Admission, costOfEvidence } from './admission.ts';
+import { type Admission, costOfEvidence, costOfListing } from './admission.ts';
 import { EvidenceError, type Intake } from './intake.ts';
 import type { Outcomes } from './outcomes.ts';
 import type { SessionState } from './state.ts';
@@ -33,8 +33,19 @@ export class Ends {
     return this.#state.jobs.has(requestId);
   }
 
+  /** Which of these are open. */
+  async among(requestIds: readonly Hex[], source: string): Promise<Hex[]> {
+    await this.#admission.turn(source, costOfListing(requestIds.length));
+    return requestIds.filter((id) => this.isOpen(id));
+  }
+
   /** Open requests, ascending, from after an id; `more` when there are further ones. */
-  page(after: Hex | undefined, limit: number): { readonly requestIds: Hex[]; readonly more: boolean } {
+  async page(
+    after: Hex | undefined,
+    limit: number,
+    source: string,
+  ): Promise<{ readonly requestIds: Hex[]; readonly more: boolean }> {
+    await this.#admission.turn(source, costOfListing(this.#state.jobs.size));
     const ids = [...this.#state.jobs.keys()].filter((id) => after === undefined || id > after).toSorted();
     return { requestIds: ids.slice(0, limit), more: ids.length > limit };
   }

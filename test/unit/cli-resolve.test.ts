@@ -106,6 +106,29 @@ describe('countersign workspace: forks', function () {
     assert.equal((await read(out)).decisions.length, 1);
   });
 
+  it('show an approver how far each branch went, whatever the file leaves out', async () => {
+    const { common, ours, theirs, entry, handed, fork } = await forked();
+    const [, ...after] = theirs.log.slice(common.log.length);
+    const next = after.findIndex(({ type }) => type === 'workspace.change') + 1;
+    const short = { ...handed, log: theirs.log.slice(0, common.log.length + next) };
+    const out = free('resolution');
+    const resolve = `workspace resolve ${entry(theirs)} --fork ${await file(short)} --out ${out} --yes --second`;
+    assert.equal((await net.run(resolve)).exitCode, 0);
+    const approve = `workspace approve-resolution ${out} --as bob --yes --second`;
+    const elsewhere = await file(forkOf(ours, changed(ours, ring()), changed(ours, ring())));
+    fails(await net.run(`${approve} --fork ${elsewhere}`), 2, /not this one/);
+    assert.equal((await read(out)).decisions.length, 0);
+    const log = free('resolved');
+    const shown = await net.run(`${approve} --fork ${fork} --log ${log}`);
+    assert.equal(shown.exitCode, 0, shown.stderr);
+    assert.match(shown.stderr, /and 1 more after it/);
+    assert.doesNotMatch(shown.stderr, /what this file says/);
+    assert.deepEqual(openWorkspace((await read(log)).log, networkId).head, theirs.head);
+    const untold = await net.run(approve);
+    assert.match(untold.stderr, /How far each branch went is what this file says/);
+    assert.doesNotMatch(untold.stderr, /more after it/);
+  });
+
   it('are signed one way by an owner, and only after a confirmation', async () => {
     const { ours, theirs, entry, fork } = await forked();
     const resolve = `workspace resolve ${entry(ours)} --fork ${fork} --out`;

@@ -9,6 +9,7 @@ import { type PartyResult, partyResult } from '../../protocol/records/party-resu
 import { changed, transferLedBy, transfers } from '../support/changed-network.ts';
 import { approve, hour, networkId, reject, signerOf } from '../support/fixture.ts';
 import { framesSent, KeyedNetwork } from '../support/session-attacker.ts';
+import { turnsOfLoop } from '../support/turns-of-loop.ts';
 
 const minute = 60_000;
 const source = 'connector';
@@ -67,7 +68,7 @@ describe('sessions: requests that ended while a party was away', () => {
   it('are taken from a receipt, without a word to any party', async () => {
     const { net, id, receipt } = await signedWhileAway();
     const { sessions } = net.node(2);
-    assert.deepEqual(sessions.ends.page(undefined, 10), { requestIds: [id], more: false });
+    assert.deepEqual(await sessions.ends.page(undefined, 10, source), { requestIds: [id], more: false });
     assert.equal(sessions.status()[0]?.waiting.for, 'approvals');
     const before = net.sent.length;
     assert.deepEqual(await sessions.ends.takeReceipt(receipt, source), { requestId: id, state: 'done' });
@@ -76,7 +77,7 @@ describe('sessions: requests that ended while a party was away', () => {
     assert.deepEqual(result.signatures, receipt.signatures);
     assert.deepEqual(sessions.status(), []);
     assert.deepEqual(net.logged(2, 'session.learned'), [{ requestId: id, peer: source }]);
-    assert.deepEqual(sessions.ends.page(undefined, 10), { requestIds: [], more: false });
+    assert.deepEqual(await sessions.ends.page(undefined, 10, source), { requestIds: [], more: false });
     assert.equal(framesSent(net, net.node(2).party.credential, 'round').length, 0);
     assert.equal(net.sent.slice(before).filter(({ bytes }) => bytes.length > 0).length, 0);
     assert.deepEqual(await sessions.ends.takeReceipt(receipt, source), { requestId: id, state: 'done' });
@@ -230,7 +231,7 @@ describe('sessions: requests that ended while a party was away', () => {
     const { ends } = net.node(0).sessions;
     const pages: Hex[][] = [];
     for (let after: Hex | undefined, more = true; more; after = pages.at(-1)?.at(-1)) {
-      const page = ends.page(after, 2);
+      const page = await ends.page(after, 2, source);
       pages.push(page.requestIds);
       more = page.more;
     }
@@ -240,5 +241,18 @@ describe('sessions: requests that ended while a party was away', () => {
     );
     assert.deepEqual(pages.flat(), made.map(({ id }) => id).toSorted());
     await net.stop();
+  });
+
+  it('are asked for within what the connector may use, and keep no other waiting', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    await net.boot(0);
+    const { sessions } = net.node(0);
+    const ids = Array.from({ length: 1000 }, (_, index): Hex => `0x${index.toString(16).padStart(64, '0')}`);
+    const asked = Array.from({ length: 1500 }, () => sessions.ends.among(ids, source));
+    await turnsOfLoop(1500);
+    assert(sessions.resting > 0, 'they ask for more than a source may use at once');
+    assert.deepEqual(await sessions.ends.among(ids, 'another'), []);
+    await net.stop();
+    assert.deepEqual((await Promise.all(asked)).flat(), []);
   });
 });

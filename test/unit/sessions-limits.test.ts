@@ -30,13 +30,8 @@ import {
   type World,
 } from '../support/fixture.ts';
 import { Attacker, framesSent, KeyedNetwork, signedElsewhere } from '../support/session-attacker.ts';
+import { turnsOfLoop } from '../support/turns-of-loop.ts';
 import { VirtualClock } from '../support/session-world.ts';
-
-const turnOfLoop = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
-
-async function turnsOfLoop(count: number): Promise<void> {
-  for (let index = 0; index < count; index++) await turnOfLoop();
-}
 
 const bytesOf = (full: Evidence): Uint8Array => utf8ToBytes(JSON.stringify(full));
 
