@@ -16,7 +16,11 @@ export interface YamlFile {
 export async function readYaml(path: string): Promise<YamlFile> {
   const text = new TextDecoder().decode(await readBounded(path, maxFileBytes, 'a file of settings'));
   const lines = new LineCounter();
-  const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
+  const document = parseDocument(text, {
+    lineCounter: lines,
+    prettyErrors: false,
+    logLevel: 'error',
+  });
   const at = (offset: number): string => {
     const { line, col } = lines.linePos(offset);
     return `${path}:${line}:${col}`;

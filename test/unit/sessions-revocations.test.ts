@@ -473,6 +473,23 @@ describe('sessions: what owners said of a fork', () => {
     await net.stop();
   });
 
+  it('tells nobody of a log that is left aside meanwhile', async () => {
+    const net = await booted();
+    const { ours, theirs } = forked(net);
+    const { sessions, party } = net.node(0);
+    await sessions.submitLog(ours.log);
+    await sessions.submitLog(theirs.log);
+    const told = (): number => framesSent(net, party.credential, 'heads').length;
+    await net.pass(1000);
+    const before = told();
+    assert.ok(before > 0, 'a fork is told');
+    const third = changed(net, net.world.workspace, addKeyring(6));
+    assert.equal((await sessions.submitLog(third.log))[0]?.outcome, 'fork');
+    await net.pass(1000);
+    assert.equal(told(), before);
+    await net.stop();
+  });
+
   it('is not waited for in an endless exchange between parties that know different branches', async () => {
     const net = await booted();
     const { ours, theirs } = forked(net);

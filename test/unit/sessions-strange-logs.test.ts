@@ -186,7 +186,7 @@ describe('sessions: a workspace that becomes something to a node', () => {
       await net.node(index).sessions.submit(full);
     }
     await net.until(() => store.active.has(id), 60_000, 'the key');
-    assert(!store.strange.has(asked.workspace.id));
+    assert.equal(store.strange.has(asked.workspace.id), false);
     assert(store.logs.has(asked.workspace.id));
     await net.stop();
   });
