@@ -57,17 +57,33 @@ export function isRejected(verdict: Extract<Verdict, { verdict: 'refused' }>): b
   return verdict.reason === 'approvers' || verdict.reason === 'cancelled';
 }
 
-/** Whether all decisions of the one are among those of the other, whose signatures were verified. */
+/** Whether all decisions of the one, and who signed them, are among those of the other, whose signatures were verified. */
 export function holdsDecisions(verified: Evidence, received: Evidence): boolean {
-  const held = new Set(verified.decisions.map(({ bytes }) => bytes));
-  return received.decisions.every(({ bytes }) => held.has(bytes));
+  const held = new Map(verified.decisions.map((envelope) => [envelope.bytes, envelope]));
+  return received.decisions.every((envelope) => {
+    const same = held.get(envelope.bytes);
+    return same !== undefined && withSignaturesOf(same, envelope) === same;
+  });
 }
 
-/** Whether two states of the evidence for one request hold the same decisions: what else it holds never changes. */
+/** A record with the signatures of a copy that others made: `envelope` itself when it has one of each of their credentials. */
+function withSignaturesOf(envelope: Envelope, copy: Envelope): Envelope {
+  const own = new Set(envelope.signatures.map(({ credential }) => credential));
+  const added = copy.signatures.filter(({ credential }) => !own.has(credential));
+  return added.length === 0 ? envelope : { ...envelope, signatures: [...envelope.signatures, ...added] };
+}
+
+/**
+ * Whether two states of the evidence for one request hold the same decisions, signed by as many: what else it holds never
+ * changes.
+ */
 export function sameDecisions(a: Evidence | undefined, b: Evidence | undefined): boolean {
   if (a === b) return true;
   if (a === undefined || b === undefined || a.decisions.length !== b.decisions.length) return false;
-  return a.decisions.every((decision, index) => decision.bytes === b.decisions[index]?.bytes);
+  return a.decisions.every(({ bytes, signatures }, index) => {
+    const other = b.decisions[index];
+    return bytes === other?.bytes && signatures.length === other.signatures.length;
+  });
 }
 
 function merge(held: Evidence, received: Evidence, trust: Trust, leftOut: string[]): Evidence {
@@ -89,13 +105,16 @@ export function mergeEvidence(
   networkId: string,
   leftOut: string[] = [],
 ): Evidence {
-  const latest = new Map<string, { decision: Decision; envelope: Envelope }>();
+  const latest = new Map<string, { readonly decision: Decision; envelope: Envelope }>();
   for (const envelope of new Set([...held.decisions, ...received.decisions])) {
     try {
       const decision = verifyDecision(envelope, authorisation, networkId);
-      const known = latest.get(decision.principal)?.decision;
-      if (known === undefined || prevails(decision, known))
+      const known = latest.get(decision.principal);
+      if (known === undefined || prevails(decision, known.decision))
         latest.set(decision.principal, { decision, envelope });
+      // Whoever passed one of them on first may have left a signature out that a rule wants.
+      else if (known.envelope.bytes === envelope.bytes)
+        known.envelope = withSignaturesOf(known.envelope, envelope);
     } catch (error) {
       leftOut.push(`a decision was left out: ${(error as Error).message}`);
     }

@@ -5,7 +5,7 @@ import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { authorize, type Evidence } from '../../protocol/authorize.ts';
 import type { Policy } from '../../protocol/policy/schema.ts';
 import { addSignature, type Envelope } from '../../protocol/records/envelope.ts';
-import { mergeEvidence } from '../../node/work/evidence.ts';
+import { mergeEvidence, sameDecisions } from '../../node/work/evidence.ts';
 import { decodeFrame } from '../../node/sessions/wire.ts';
 import {
   approve,
@@ -20,7 +20,9 @@ import {
   signerOf,
   signRequest,
 } from '../support/fixture.ts';
+import { PasskeySigner } from '../support/passkey-signer.ts';
 import { Attacker, framesSent, KeyedNetwork, signedElsewhere } from '../support/session-attacker.ts';
+import { SessionWorld } from '../support/session-world.ts';
 
 const evidenceBytes = (full: Evidence): Uint8Array => utf8ToBytes(JSON.stringify(full));
 
@@ -176,6 +178,38 @@ describe('sessions: rejections', () => {
 });
 
 describe('sessions: evidence', () => {
+  it('has every signature of a decision, whatever copy of it came first', async () => {
+    const passkey = new PasskeySigner('bob');
+    const require = { k: 1, of: ['bob'], credential: ['webauthn' as const] };
+    const rules = [
+      { id: 'passkey', effect: 'allow' as const, when: { kind: ['key.request' as const] }, require },
+    ];
+    const net = new SessionWorld(
+      createWorld({ credentials: { bob: [passkey.credential] }, signPolicy: { version: 1, rules } }),
+    );
+    await net.bootAll();
+    const request = keyRequest(net.world, { created: net.clock.now() });
+    const id = idOf(request);
+    const bare = evidence(net.world, request);
+    const half = approve(net.world, id, 'bob', { expires: net.clock.now() + hour });
+    const whole = passkey.signRecord(half, networkId);
+    assert.deepEqual([half.signatures.length, whole.signatures.length], [1, 2]);
+    assert.equal(sameDecisions({ ...bare, decisions: [half] }, { ...bare, decisions: [whole] }), false);
+    const copies = [
+      [half, whole],
+      [whole, half],
+    ] as const;
+    for (const [index, decisions] of copies.entries()) {
+      const { sessions, store } = net.nodes[index]!;
+      for (const [at, one] of decisions.entries()) {
+        const { state } = await sessions.submit({ ...bare, decisions: [one] });
+        assert.equal(state, at === 0 && one === half ? 'waiting' : 'authorised', `copy ${at} of ${index}`);
+      }
+      assert.deepEqual(store.jobs.get(id)?.evidence.decisions, [whole]);
+    }
+    await net.stop();
+  });
+
   it('is kept without what others added to it', async () => {
     const net = await booted();
     const { id, full } = net.messageLedBy(0);
