@@ -29,9 +29,13 @@ export function linesOf(value: CanonicalValue, path: string): string[] {
     );
 }
 
-/** A policy as it is shown: all of it, with its groups, lists and assets, for in those is who approves and who is paid. */
+/**
+ * A policy as it is shown: all of it, its rules and groups before its lists and assets. In those is who is paid, but they are
+ * what may be long, and what does not fit is shown as a hash alone.
+ */
 export function readablePolicy(policy: object): readonly string[] {
-  return linesOf(policy as CanonicalValue, '');
+  const { rules, groups, ...rest } = policy as Readonly<Record<string, CanonicalValue | undefined>>;
+  return [{ rules }, { groups }, rest].flatMap((part) => linesOf(part, ''));
 }
 
 /** What is shown of a record whose type does not say how: its type, and all that is in it. */

@@ -144,6 +144,22 @@ describe('what a decision is about', () => {
       ]);
   });
 
+  it('shows the rules of a policy before its lists, however long those are', () => {
+    const rule = { id: 'z', effect: 'allow' as const, require: { k: 1, of: 'ops' } };
+    const payees = Array.from({ length: 200 }, (_, index) => `0x${String(index).padStart(40, '1')}`);
+    const policy = {
+      version: 1 as const,
+      groups: { ops: ['alice', 'bob'] },
+      lists: { payees },
+      rules: [{ ...rule, when: { to: { in: 'payees' } } }],
+    };
+    const lines = aboutOf(workspaceChange, changeTo({ kind: 'policy.sign', policy }));
+    assert.equal(lines.length, mostAbout.lines);
+    for (const line of ['rules[0].require.k: 1', 'rules[0].when.to.in: payees', 'groups.ops[1]: bob'])
+      assert.ok(lines.includes(`policy: ${line}`), line);
+    assert.match(lines.at(-1)!, /MORE LINES, NOT SHOWN HERE/);
+  });
+
   // What was signed is made again by later versions: what is told here of these bytes never changes.
   it('is told of every kind of payload as it always was', () => {
     const data = `0x${'ab'.repeat(65)}` as const;

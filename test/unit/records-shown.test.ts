@@ -36,12 +36,6 @@ const policy: Policy = {
   ],
 };
 const lines = [
-  'assets.USDC.address: EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v',
-  'assets.USDC.chain: solana',
-  'assets.USDC.decimals: 6',
-  'groups.ops[0]: alice',
-  'groups.ops[1]: bob',
-  'lists.payroll[0]: EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v',
   'rules[0].effect: allow',
   'rules[0].id: pay',
   'rules[0].require.k: 2',
@@ -49,6 +43,12 @@ const lines = [
   'rules[0].when.amount.lte: 500',
   'rules[0].when.asset[0]: USDC',
   'rules[0].when.to.in: payroll',
+  'groups.ops[0]: alice',
+  'groups.ops[1]: bob',
+  'assets.USDC.address: EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v',
+  'assets.USDC.chain: solana',
+  'assets.USDC.decimals: 6',
+  'lists.payroll[0]: EPjFWdd5AufqSSqeM2qN1xzybapC8G4wEGGkZwyTDt1v',
   'version: 1',
 ];
 
@@ -114,10 +114,10 @@ describe('what wallets show of records', () => {
         reject: digestOf(decision, sampleOf('decision, reject').content),
       },
       {
-        genesis: '0x80b1363fccc8346c417a0f76bc4b0b25a057494a690f0b97ec6230de804f6980',
-        policy: '0x3362689fb03873d7d5d459b0bed1a21464f1017265fa913b9b5e877b7271865c',
+        genesis: '0x20c252fb3d60c4df95b6cd8f20a349715706fa136342aa2405a6c6336dbc8336',
+        policy: '0x49cb50721dea37ad34b086688219761c0e50938e1bad3645039c76bc5939da3d',
         freeze: '0x28595c030f0b2799a5a2c471001918a998d9d061340c38a17a073075cf16de43',
-        key: '0x2d614569d3239003d6c678423216ea39ff546e3b7d2c9b33a3021b98f3bd896c',
+        key: '0xcd755979840bbaf37a05ac9e345c96563e3f2b1a08bc3b7a8d4852b7c29f4dcf',
         sign: '0x3bb30a2d9cc87c8b1b81f6d9ed74b18a5286e88f6bc60969f5a18155ef66335e',
         approve: '0x4314fef5f740fc9ca351d470e8f52aa8e0e412f33295decda782fdf444cc39bc',
         about: '0x003da58157aa3eb93cfa5459e0ab50e5ef3abd5a33178c82d288bee8fbd1f699',
