@@ -44,6 +44,8 @@ export const maxRequestLifetime = 30 * 24 * 3600_000;
 /** How far ahead of a verifier's clock a record may have been made. */
 export const maxClockAhead = 5 * 60_000;
 
+/** Decisions in evidence. */
+export const maxDecisions = 400;
 /** Envelopes of a workspace's log, decisions among them. */
 export const maxLogEnvelopes = 2000;
 
@@ -57,7 +59,7 @@ export const evidenceSchema = z.strictObject({
   parentLog: logSchema.exactOptional(),
   roster: envelopeSchema,
   request: envelopeSchema,
-  decisions: z.array(envelopeSchema).max(400),
+  decisions: z.array(envelopeSchema).max(maxDecisions),
   /** Each key a sign request names, and the parents of derived ones; for a request of a derived key: its parent. */
   keys: z.array(keyEntrySchema).max(100),
 });

@@ -13,9 +13,10 @@ import type { Workspace } from '../../protocol/records/workspace.ts';
 import { WorkError } from '../work/error.ts';
 import {
   type EvidenceTask,
-  holdsDecisions,
+  holdsAllOf,
   isRejected,
   type Judgement,
+  newDecisions,
   sameDecisions,
 } from '../work/evidence.ts';
 import { SessionError } from './error.ts';
@@ -127,7 +128,7 @@ export class Intake {
   async take(requestId: Hex, received: Evidence, source: string): Promise<IntakeResult> {
     const known = this.#state.jobs.get(requestId);
     // Copies come from every peer that proposes: they cost next to nothing.
-    if (known && !known.unsaved && holdsDecisions(known.evidence, received)) return this.#nothingNew(known);
+    if (known && !known.unsaved && holdsAllOf(known.evidence, received)) return this.#nothingNew(known);
     for (;;) {
       const held = await this.#evidenceOf(requestId);
       if (held === 'finished')
@@ -277,9 +278,8 @@ export class Intake {
   /** Evidence is stored: what was held of the request beside it is in it, and others hear of what takes something back. */
   async #settled(requestId: Hex, before: Evidence | undefined, after: Evidence): Promise<void> {
     const { networkId } = this.#state.context;
-    const known = new Set(before?.decisions.map(({ bytes }) => bytes));
-    const news = after.decisions.filter(
-      (envelope) => !known.has(envelope.bytes) && takesBack(envelope, networkId),
+    const news = newDecisions(before?.decisions ?? [], after.decisions).filter((envelope) =>
+      takesBack(envelope, networkId),
     );
     if (news.length > 0) this.#observers.onTakenBack(requestId, news);
     await this.#held.drop(requestId);

@@ -192,13 +192,15 @@ export class Notices {
     const { id, log } = workspace;
     const { workspaces, strange } = this.#state;
     const outcome = await this.#state.serial(`log of ${id}`, async () => {
+      const isNew = workspaces.known(id) === undefined;
       const wasSaved = workspaces.isSaved(id);
       const before = workspaces.fork(id);
       const found = await workspaces.observe(workspace, source, () => this.review(id));
       // Of a log that is left aside for an open fork nothing is told: who told of it would be told of it again, without end.
       const isFork = found === 'fork' && workspaces.fork(id) !== before;
       if (found !== 'newer' && !isFork && wasSaved) return found;
-      if (strange.has(id)) {
+      // What was charged before it was here may have had to go meanwhile.
+      if (strange.has(id) || (isNew && source !== operator)) {
         const { length } = JSON.stringify(log);
         if (found === 'newer') await strange.charge(id, source, length);
         if (isFork) await strange.chargeFork(id, length);

@@ -1,5 +1,5 @@
 // How requests end on this node: what an attempt produced, what others report, and this party's own signed result.
-import { approvalsMet, type Authorisation, type Evidence } from '../../protocol/authorize.ts';
+import { approvalsMet, type Authorisation, type Evidence, maxClockAhead } from '../../protocol/authorize.ts';
 import { fromHex, type Hex, toHex } from '../../protocol/hex.ts';
 import type { DerivedKey } from '../../protocol/key-proofs.ts';
 import { sameKeyResult } from '../../protocol/keys/certificate.ts';
@@ -18,6 +18,7 @@ import type { Job } from './job.ts';
 import type { LiveAttempt } from './live-attempt.ts';
 import type { RunOutput } from './purpose.ts';
 import type { SessionState } from './state.ts';
+import { workspacesOf } from './workspaces.ts';
 import type { Body, FrameOf } from './wire.ts';
 
 /** Results that one party reports of requests this node does not know yet. */
@@ -66,6 +67,7 @@ export class Outcomes {
   async #confirm(job: Job, attempt: LiveAttempt, share: KeyShare): Promise<void> {
     const { requestId } = job;
     if (await this.#state.context.store.confirmationOf(requestId)) return;
+    await this.#state.keepLogs(job.authorisation);
     const confirmation = await this.confirmations.make(requestId, share, job.evidence.request);
     this.#state.context.log('session.confirmed', this.#named(job, attempt));
     this.#state.reached(job, attempt.id, 'confirmed');
@@ -101,6 +103,7 @@ export class Outcomes {
       return false;
     }
     const origin = { parent: id, path };
+    await this.#state.keepLogs(job.authorisation);
     const confirmation = await this.confirmations.makeDerived(requestId, origin, result, evidence.request);
     log('session.derived', { requestId, parent: id, path });
     await this.#announce(job, confirmation);
@@ -156,7 +159,7 @@ export class Outcomes {
     if (stored !== undefined && code !== 'expired') return;
     const job = this.#state.jobs.get(requestId);
     if (job === undefined || !this.#state.authorisedNow(job)) {
-      if (job !== undefined) await this.#count(job.authorisation, { from, frame });
+      if (job !== undefined && this.#isApproved(job)) await this.#count(job.authorisation, { from, frame });
       this.#heldDone.set(from, requestId, { from, frame });
       this.#state.send(from, 'want', { requestId });
       return;
@@ -166,12 +169,19 @@ export class Outcomes {
     await this.finish(requestId, { kind: 'signatures', signatures: signatures.map(toHex) });
   }
 
+  /** Whether owners have authorised it as far as approvals go, whatever else is in its way. */
+  #isApproved(job: Job): boolean {
+    const verdict = this.#state.verdictOn(job);
+    const trust = this.#state.trustFor(job.authorisation, job.firstSeen);
+    return verdict.verdict === 'authorised' || approvalsMet(verdict, job.evidence, trust);
+  }
+
   /** What others have signed takes as much from limits as what this party has. Durable when it resolves. */
   async #count(authorisation: Authorisation, held: HeldDone): Promise<void> {
     this.#checkSignatures(authorisation, held);
     const { store, log, clock } = this.#state.context;
     const { spent } = this.#state;
-    const debits = spent.signedBy(authorisation, clock.now());
+    const debits = spent.reportedBy(authorisation, clock.now());
     if (debits === undefined) return;
     spent.note(debits);
     try {
@@ -218,9 +228,17 @@ export class Outcomes {
     const judged = await this.#judgeInTime(job?.evidence ?? evidence, from);
     if (judged === undefined) return;
     const { authorisation, wasAuthorised } = judged;
+    // What came against it here may have come there when it was signed.
+    const there = wasAuthorised || job === undefined ? judged : await this.#judgeInTime(evidence, from);
     try {
-      if (authorisation) await this.#count(authorisation, held);
+      if (authorisation) this.#checkSignatures(authorisation, held);
       const isOver = (await this.#state.context.store.resultOf(requestId)) !== undefined;
+      if (
+        there?.authorisation &&
+        there.wasAuthorised &&
+        (job || isOver || this.#isCurrent(there.authorisation))
+      )
+        await this.#count(there.authorisation, held);
       // It is taken up when nothing is in the way any more.
       if (job !== undefined && wasAuthorised) return;
       this.#heldDone.take(from, requestId);
@@ -230,6 +248,12 @@ export class Outcomes {
       this.#heldDone.take(from, requestId);
       this.#state.reject(from, error);
     }
+  }
+
+  /** Whether it was made in the newest state that this party knows: who no longer is an owner can still ask in older ones. */
+  #isCurrent(authorisation: Authorisation): boolean {
+    const { workspaces } = this.#state;
+    return workspacesOf(authorisation).every(({ id, head }) => workspaces.known(id)?.head.id === head.id);
   }
 
   /**
@@ -244,6 +268,8 @@ export class Outcomes {
     const { work, networkId } = context;
     try {
       const { created } = readContent(requestRecord, evidence.request, networkId).content;
+      // Nobody has signed what is not asked for yet.
+      if (timeOf(created) > context.clock.now() + maxClockAhead) return { wasAuthorised: false };
       const task = { held: undefined, received: evidence, trust: { ...trust, now: timeOf(created) } };
       const { verdict, bare = verdict } = await work.judge(task, source, stopping.signal);
       const wasAuthorised = verdict.verdict === 'authorised' || approvalsMet(verdict, evidence, task.trust);

@@ -1,5 +1,7 @@
 // What was taken from the limits of workspaces, as this node knows it: by requests that it started, or whose signatures it
 // saw. Durable before anything leaves; here, in memory, as far back as the longest window.
+import { sha256 } from '@noble/hashes/sha2.js';
+import { bytesToHex, concatBytes, utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Authorisation } from '../../protocol/authorize.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { Ledger, LedgerEntry } from '../../protocol/policy/judge.ts';
@@ -14,6 +16,13 @@ const pruneCount = 100;
 
 function limitsOf({ plan }: Authorisation): readonly PlannedLimit[] {
   return plan.items.flatMap(({ rules }) => rules.flatMap(({ limit }) => (limit ? [limit] : [])));
+}
+
+/** What a request has signed by which key: one hash an item. */
+function messagesOf({ items }: Authorisation): readonly string[] {
+  return items.map(({ key, payload }) =>
+    bytesToHex(sha256(concatBytes(utf8ToBytes(key.id), payload.message))),
+  );
 }
 
 export class Spent {
@@ -63,9 +72,16 @@ export class Spent {
   }
 
   /** What a request takes when it starts at `at`; undefined when it takes nothing, or is known to be signed and counts so. */
-  debitsOf({ requestId, workspace, plan }: Authorisation, at: number): Debits | undefined {
+  debitsOf(authorisation: Authorisation, at: number): Debits | undefined {
+    const { requestId, workspace, plan } = authorisation;
     if (plan.debits.length === 0 || this.#debits.get(workspace.id)?.get(requestId)?.signed) return undefined;
-    return { requestId, workspaceId: workspace.id, at, debits: plan.debits };
+    return {
+      requestId,
+      workspaceId: workspace.id,
+      at,
+      debits: plan.debits,
+      messages: messagesOf(authorisation),
+    };
   }
 
   /**
@@ -76,6 +92,21 @@ export class Spent {
     const at = Math.min(now, authorisation.expires);
     const debits = at > now - longestWindow ? this.debitsOf(authorisation, at) : undefined;
     return debits && { ...debits, signed: true };
+  }
+
+  /**
+   * As `signedBy`, of what others report. Undefined also when all that was signed counts already by other requests: a signature
+   * of the same message may be the one that was made for those.
+   */
+  reportedBy(authorisation: Authorisation, now: number): Debits | undefined {
+    const { requestId, workspace } = authorisation;
+    const counted = new Set(
+      [...(this.#debits.get(workspace.id)?.values() ?? [])].flatMap((debits) =>
+        debits.requestId === requestId ? [] : (debits.messages ?? []),
+      ),
+    );
+    const isNew = messagesOf(authorisation).some((message) => !counted.has(message));
+    return isNew ? this.signedBy(authorisation, now) : undefined;
   }
 
   /** Counts debits from their time on, those of an earlier start of the same request no more. */
@@ -93,8 +124,11 @@ export class Spent {
     if (own === undefined) return;
     const old = [...own.values()].filter(({ at }) => at <= now - longestWindow);
     if (old.length < pruneCount) return;
-    const requestIds = old.map(({ requestId }) => requestId);
-    await this.#store.forgetDebits(requestIds, now);
-    for (const requestId of requestIds) own.delete(requestId);
+    await this.#store.forgetDebits(
+      old.map(({ requestId }) => requestId),
+      now,
+    );
+    // Unless they were counted anew meanwhile.
+    for (const debits of old) if (own.get(debits.requestId) === debits) own.delete(debits.requestId);
   }
 }

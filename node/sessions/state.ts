@@ -181,16 +181,29 @@ export class SessionState {
   async begin(job: Job): Promise<boolean> {
     const { store, clock } = this.context;
     const { authorisation, requestId } = job;
-    if (!this.isOpen(job) || !this.authorisedNow(job)) return false;
+    if (!this.isOpen(job) || !this.authorisedNow(job) || !this.#hasLogs(authorisation)) return false;
     const debits = this.spent.debitsOf(authorisation, clock.now());
     // It counts also when the write fails: what became of that is not known.
     if (debits) this.spent.note(debits);
-    // From now on this party may have a share of a key of it, or signatures by one.
-    for (const { id } of workspacesOf(authorisation)) await this.strange.claim(id);
+    // From now on there may be signatures by a key of it. Of a key that is to be made there is nothing before its share is.
+    if (authorisation.request.kind === 'sign') await this.keepLogs(authorisation);
     await store.markStarted(requestId, debits);
     if (debits) await this.spent.prune(authorisation.workspace.id, clock.now());
     // Approvals may have run out meanwhile; a rejection or a newer log may have come.
     return this.isOpen(job) && this.authorisedNow(job);
+  }
+
+  /** Whether the logs by which it is judged are on the disk. */
+  #hasLogs(authorisation: Authorisation): boolean {
+    const { workspaces } = this;
+    return workspacesOf(authorisation).every(
+      ({ id }) => workspaces.saved(id) !== undefined && workspaces.isSaved(id),
+    );
+  }
+
+  /** Keeps the logs of its workspaces for good. Durable when it resolves. */
+  async keepLogs(authorisation: Authorisation): Promise<void> {
+    for (const { id } of workspacesOf(authorisation)) await this.strange.claim(id);
   }
 
   /** Ends everything that is under way for a request. */

@@ -30,8 +30,11 @@ export class StrangeLogs {
   /** Takes up what the journal holds. `isKnown`: of a log that was charged and then not written nothing is kept. */
   async open(isKnown: (workspaceId: Hex) => boolean): Promise<void> {
     const charged = await this.#context.store.strangeLogs();
-    for (const log of charged.toSorted((one, other) => one.at - other.at))
-      if (isKnown(log.workspaceId as Hex)) this.#kept.set(log.workspaceId as Hex, log);
+    for (const log of charged.toSorted((one, other) => one.at - other.at)) {
+      const workspaceId = log.workspaceId as Hex;
+      if (isKnown(workspaceId)) this.#kept.set(workspaceId, log);
+      else await this.#context.store.forgetLog(workspaceId);
+    }
   }
 
   has(workspaceId: Hex): boolean {
@@ -64,12 +67,25 @@ export class StrangeLogs {
     const { source, length, proof } = log;
     if (known?.source === source && known.length === length && known.proof === proof) return;
     this.#kept.set(workspaceId, log);
-    await this.#context.store.chargeLog(log);
+    await this.#written(workspaceId, known, this.#context.store.chargeLog(log));
   }
 
   /** This node has begun something for it, or its operator brought it: it is kept for good. Durable when it resolves. */
   async claim(workspaceId: Hex): Promise<void> {
-    if (this.#kept.delete(workspaceId)) await this.#context.store.claimLog(workspaceId);
+    const known = this.#kept.get(workspaceId);
+    if (this.#kept.delete(workspaceId))
+      await this.#written(workspaceId, known, this.#context.store.claimLog(workspaceId));
+  }
+
+  /** After a write that failed all is as before, so that the next one writes it again. */
+  async #written(workspaceId: Hex, before: StrangeLog | undefined, write: Promise<void>): Promise<void> {
+    try {
+      await write;
+    } catch (error) {
+      if (before === undefined) this.#kept.delete(workspaceId);
+      else this.#kept.set(workspaceId, before);
+      throw error;
+    }
   }
 
   /** What goes, so that every source has no more than its share: its oldest, apart from those that must stay. */

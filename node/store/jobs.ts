@@ -3,7 +3,8 @@
 import * as z from 'zod';
 import { type Envelope, envelopeSchema, readContent } from '../../protocol/records/envelope.ts';
 import { recordIdSchema } from '../../protocol/records/fields.ts';
-import { partyResult } from '../../protocol/records/party-result.ts';
+import { type PartyResult, partyResult } from '../../protocol/records/party-result.ts';
+import { request as requestRecord } from '../../protocol/records/request.ts';
 import { NodeStoreError } from './error.ts';
 import { type Change, countedId, type Journal, type Kind } from './journal.ts';
 import { type Debits, putDebits } from './ledger.ts';
@@ -124,6 +125,9 @@ export class Jobs {
     const held = await this.#journal.get(evidenceKind, requestId);
     if (held === undefined && job.state === 'done') return undefined;
     if (held === undefined) {
+      // It may have ended in between.
+      const now = await this.#journal.get(jobKind, requestId);
+      if (now === undefined || now.state === 'done') return undefined;
       const message = `the record evidence!${requestId} is missing: restore the node from a backup`;
       throw new NodeStoreError('corrupt', message);
     }
@@ -151,7 +155,8 @@ export class Jobs {
   }
 
   async finishJob(requestId: string, result: Envelope, debits?: Debits): Promise<void> {
-    const outcome = this.#outcomeOf(requestId, result);
+    const told = this.#resultIn(requestId, result);
+    const outcome = told.kind;
     await this.#journal.change('result', (change) => {
       const job = requiredJob(change, requestId);
       const earlier = change.get(resultKind, requestId);
@@ -164,17 +169,29 @@ export class Jobs {
         const message = `the key result of ${requestId} is not the confirmation stored with its share`;
         throw new NodeStoreError('conflicting_result', `${message}: return the stored one`);
       }
-      change.put(jobKind, requestId, { ...job, state: 'done' });
+      const { passing: _, ...rest } = job;
+      // What was never begun is refused the same way if it comes again: nothing but the result is kept, until it is told.
+      const passes = told.kind === 'refusal' && told.code !== 'run_lost' && job.state === 'stored';
+      change.put(jobKind, requestId, { ...rest, state: 'done', ...(passes && { passing: true }) });
       if (debits !== undefined) putDebits(change, debits);
       change.del(openKind, requestId);
-      // What was never begun is asked for by nobody, and may be large.
-      if (outcome === 'refusal' && job.state === 'stored') change.del(evidenceKind, requestId);
+      if (passes || (outcome === 'refusal' && this.#isKeyless(change, requestId)))
+        change.del(evidenceKind, requestId);
       enqueue(change, requestId, outcome, result);
     });
   }
 
+  /** Whether what is stored asks for a key of which this node has nothing: then nobody needs its evidence any more. */
+  #isKeyless(change: Change, requestId: string): boolean {
+    const evidence = change.get(evidenceKind, requestId)?.evidence as
+      { readonly request?: unknown } | undefined;
+    const parsed = envelopeSchema.safeParse(evidence?.request);
+    if (!parsed.success || confirmationIn(change, requestId) !== undefined) return false;
+    return readContent(requestRecord, parsed.data, this.#networkId).content.kind === 'key';
+  }
+
   async passRefusal(requestId: string, result: Envelope): Promise<boolean> {
-    const outcome = this.#outcomeOf(requestId, result);
+    const { kind: outcome } = this.#resultIn(requestId, result);
     if (outcome !== 'refusal') throw new NodeStoreError('invalid', `a result that passes is no ${outcome}`);
     return await this.#journal.change('refusal.passing', (change) => {
       if (change.get(jobKind, requestId) !== undefined) return true;
@@ -187,7 +204,7 @@ export class Jobs {
   }
 
   /** Throws NodeStoreError `invalid`; RecordError. */
-  #outcomeOf(requestId: string, result: Envelope): Outcome {
+  #resultIn(requestId: string, result: Envelope): PartyResult['result'] {
     const { content } = readContent(partyResult, result, this.#networkId);
     if (content.subject !== requestId) {
       throw new NodeStoreError(
@@ -195,7 +212,7 @@ export class Jobs {
         `the result is about ${content.subject}, not about request ${requestId}`,
       );
     }
-    return content.result.kind;
+    return content.result;
   }
 
   async resultOf(requestId: string): Promise<Envelope | undefined> {

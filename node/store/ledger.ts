@@ -14,6 +14,8 @@ export interface Debits {
   readonly debits: readonly Debit[];
   /** That it was signed is known: what is heard of it again changes nothing. */
   readonly signed?: true | undefined;
+  /** A hash of what each item signs, and by which key; missing where an earlier version wrote it. */
+  readonly messages?: readonly string[] | undefined;
 }
 
 const amountSchema = z.string().regex(/^(0|[1-9][0-9]{0,77})$/);
@@ -40,6 +42,7 @@ const debitKind: Kind<StoredDebits> = {
       )
       .readonly(),
     signed: z.literal(true).optional(),
+    messages: z.array(z.string().length(64)).readonly().optional(),
   }),
 };
 /** When debits may have been forgotten last. */

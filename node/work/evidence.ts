@@ -4,11 +4,13 @@ import {
   type Authorisation,
   authorize,
   type Evidence,
+  maxDecisions,
   prevails,
   type Trust,
   verifyDecision,
   type Verdict,
 } from '../../protocol/authorize.ts';
+import { kindsOfCredentials } from '../../protocol/decisions.ts';
 import type { Hex } from '../../protocol/hex.ts';
 import type { Decision } from '../../protocol/records/decision.ts';
 import { type Envelope, envelopeId, readContent } from '../../protocol/records/envelope.ts';
@@ -57,12 +59,23 @@ export function isRejected(verdict: Extract<Verdict, { verdict: 'refused' }>): b
   return verdict.reason === 'approvers' || verdict.reason === 'cancelled';
 }
 
-/** Whether all decisions of the one, and who signed them, are among those of the other, whose signatures were verified. */
-export function holdsDecisions(verified: Evidence, received: Evidence): boolean {
-  const held = new Map(verified.decisions.map((envelope) => [envelope.bytes, envelope]));
-  return received.decisions.every((envelope) => {
-    const same = held.get(envelope.bytes);
-    return same !== undefined && withSignaturesOf(same, envelope) === same;
+/**
+ * Whether evidence, whose signatures were verified, has all that other evidence for the same request says: its decisions, and
+ * everybody who signed them and the request.
+ */
+export function holdsAllOf(verified: Evidence, received: Evidence): boolean {
+  return (
+    withSignaturesOf(verified.request, received.request) === verified.request &&
+    newDecisions(verified.decisions, received.decisions).length === 0
+  );
+}
+
+/** Those of these decisions that are not among the held ones, or have a signature that theirs have not. */
+export function newDecisions(held: readonly Envelope[], decisions: readonly Envelope[]): readonly Envelope[] {
+  const known = new Map(held.map((envelope) => [envelope.bytes, envelope]));
+  return decisions.filter((envelope) => {
+    const same = known.get(envelope.bytes);
+    return same === undefined || withSignaturesOf(same, envelope) !== same;
   });
 }
 
@@ -80,22 +93,46 @@ function withSignaturesOf(envelope: Envelope, copy: Envelope): Envelope {
 export function sameDecisions(a: Evidence | undefined, b: Evidence | undefined): boolean {
   if (a === b) return true;
   if (a === undefined || b === undefined || a.decisions.length !== b.decisions.length) return false;
-  return a.decisions.every(({ bytes, signatures }, index) => {
-    const other = b.decisions[index];
-    return bytes === other?.bytes && signatures.length === other.signatures.length;
-  });
+  const isSame = (one: Envelope, other: Envelope | undefined): boolean =>
+    one.bytes === other?.bytes && one.signatures.length === other.signatures.length;
+  return (
+    isSame(a.request, b.request) &&
+    a.decisions.every((decision, index) => isSame(decision, b.decisions[index]))
+  );
 }
 
 function merge(held: Evidence, received: Evidence, trust: Trust, leftOut: string[]): Evidence {
   // The request's standing does not matter here, only what it is: its decisions may all have run out.
   const base = authorize({ ...held, decisions: [] }, trust);
   if (base.verdict === 'refused') return held;
-  return mergeEvidence(held, received, base.authorisation, trust.networkId, leftOut);
+  const merged = mergeEvidence(held, received, base.authorisation, trust.networkId, leftOut);
+  const { request } = held;
+  if (request.bytes !== received.request.bytes) return merged;
+  // Whoever passed the request on first may have left a signature out that a rule wants; what is added may be forged.
+  const whole = { ...merged, request: withSignaturesOf(request, received.request) };
+  if (whole.request === request) return merged;
+  return authorize({ ...whole, decisions: [] }, trust).verdict === 'refused' ? merged : whole;
+}
+
+/**
+ * Adds a decision that counts beside those of its principal that are held: its signatures to the same bytes, or the whole when
+ * it is signed with a kind of credential that none of them has.
+ */
+function addBeside(held: Envelope[], envelope: Envelope): void {
+  const at = held.findIndex(({ bytes }) => bytes === envelope.bytes);
+  if (at >= 0) {
+    held[at] = withSignaturesOf(held[at]!, envelope);
+    return;
+  }
+  const kindsIn = (envelopes: readonly Envelope[]): readonly string[] =>
+    kindsOfCredentials(envelopes.flatMap(({ signatures }) => signatures.map(({ credential }) => credential)));
+  const known = kindsIn(held);
+  if (kindsIn([envelope]).some((kind) => !known.includes(kind))) held.push(envelope);
 }
 
 /**
  * Evidence that holds what both hold, without what proves nothing: anybody who passed it on may have added to it. Of each
- * principal the latest decision stays, so nobody can make this node forget a rejection it has seen, by sending less or
+ * principal the latest decision stays, and what counts beside it by other credentials, so nobody can make this node forget a rejection it has seen, by sending less or
  * by sending much. Why decisions were left out is added to `leftOut`.
  */
 export function mergeEvidence(
@@ -105,24 +142,25 @@ export function mergeEvidence(
   networkId: string,
   leftOut: string[] = [],
 ): Evidence {
-  const latest = new Map<string, { readonly decision: Decision; envelope: Envelope }>();
+  const latest = new Map<string, { readonly decision: Decision; readonly envelopes: Envelope[] }>();
   for (const envelope of new Set([...held.decisions, ...received.decisions])) {
     try {
       const decision = verifyDecision(envelope, authorisation, networkId);
       const known = latest.get(decision.principal);
       if (known === undefined || prevails(decision, known.decision))
-        latest.set(decision.principal, { decision, envelope });
-      // Whoever passed one of them on first may have left a signature out that a rule wants.
-      else if (known.envelope.bytes === envelope.bytes)
-        known.envelope = withSignaturesOf(known.envelope, envelope);
+        latest.set(decision.principal, { decision, envelopes: [envelope] });
+      // Both count, whichever came first, and whoever passed one of them on.
+      else if (!prevails(known.decision, decision)) addBeside(known.envelopes, envelope);
     } catch (error) {
       leftOut.push(`a decision was left out: ${(error as Error).message}`);
     }
   }
   const named = namedKeys(authorisation);
+  const kept = [...latest.values()].map(({ envelopes }) => envelopes);
+  const decisions = [...kept.map(([first]) => first!), ...kept.flatMap(([, ...beside]) => beside)];
   return {
     ...held,
-    decisions: [...latest.values()].map(({ envelope }) => envelope),
+    decisions: decisions.slice(0, maxDecisions),
     // Nobody has looked at keys that came with a request that names none.
     keys: (named.size === 0 ? [] : held.keys)
       .filter(({ request }) => named.has(envelopeId(request, networkId)))

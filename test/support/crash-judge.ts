@@ -249,7 +249,9 @@ async function assertNode(
     for (const id of [...keys, ...lost, ...signatures]) {
       const job = await store.job(id);
       const result = await store.resultOf(id);
-      assert.equal(job?.state === 'done', result !== undefined, `${node}: ${id} is ${job?.state}`);
+      // Of a key that was refused nothing but the refusal is kept.
+      if (job !== undefined)
+        assert.equal(job.state === 'done', result !== undefined, `${node}: ${id} is ${job.state}`);
       // Not heard of before it was fulfilled by the others, or not yet done; or heard of before it was approved alone, which
       // is of no use to anybody once the others have signed.
       const approved = (job?.evidence as { decisions: unknown[] } | undefined)?.decisions.length !== 0;
@@ -261,6 +263,7 @@ async function assertNode(
       const confirmation = await store.confirmationOf(id);
       const kind = signatures.includes(id) ? 'signatures' : confirmation ? 'key' : 'refusal';
       assert.equal(content.result.kind, kind, `${node}: result of ${id}`);
+      if (job === undefined) assert.equal(kind, 'refusal', `${node}: of ${id} only the result is here`);
       if (kind === 'key') assert.equal(result.bytes, confirmation?.bytes);
     }
   });

@@ -487,6 +487,7 @@ describe('node store', () => {
       await Promise.all(
         results.map(async (result, index) => {
           await store.putJob(id(`r${index}`), index);
+          await store.markStarted(id(`r${index}`));
           await store.finishJob(id(`r${index}`), result);
         }),
       );
@@ -543,15 +544,33 @@ describe('node store', () => {
       );
     });
 
-    it('take nothing from what was begun: its evidence stays, and only of what was not it goes', async () => {
+    it('take nothing from what was begun: all of it stays, and only of what was not it goes', async () => {
       const store = await open();
-      for (const name of ['begun', 'waiting']) await store.putJob(id(name), { of: name });
+      const lost = resultRecord(id('lost'), { kind: 'refusal', code: 'run_lost', reason: 'lost' });
+      for (const name of ['begun', 'waiting', 'lost']) await store.putJob(id(name), { of: name });
       await store.markStarted(id('begun'));
       for (const name of ['begun', 'waiting']) await store.finishJob(id(name), refusal(name));
-      await store.acknowledgeResults(2);
+      await store.finishJob(id('lost'), lost);
       assert.deepEqual((await store.job(id('begun')))?.evidence, { of: 'begun' });
       assert.equal(await store.job(id('waiting')), undefined);
       assert.equal(await store.putJob(id('waiting'), {}), 'done', 'that it has ended is known');
+      await store.acknowledgeResults(3);
+      assert.deepEqual(await store.resultOf(id('begun')), refusal('begun'));
+      assert.deepEqual(await store.resultOf(id('lost')), lost, 'its request may still be good');
+      assert.equal(await store.resultOf(id('waiting')), undefined, 'it would be refused the same way again');
+    });
+
+    it('of a key that was begun, and of which nothing is here, take its evidence', async () => {
+      const store = await open();
+      const { pending } = keyCase(3);
+      const { requestId: asked, keyRequest } = pending;
+      await store.putJob(asked, { request: keyRequest } as never);
+      await store.markStarted(asked);
+      const result = resultRecord(asked, { kind: 'refusal', code: 'expired', reason: 'late' });
+      await store.finishJob(asked, result);
+      assert.equal(await store.job(asked), undefined);
+      await store.acknowledgeResults(1);
+      assert.deepEqual(await store.resultOf(asked), result);
     });
   });
 

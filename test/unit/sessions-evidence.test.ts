@@ -3,8 +3,9 @@
 import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { authorize, type Evidence } from '../../protocol/authorize.ts';
-import type { Policy } from '../../protocol/policy/schema.ts';
-import { addSignature, type Envelope } from '../../protocol/records/envelope.ts';
+import type { Policy, Rule } from '../../protocol/policy/schema.ts';
+import { type Decision, decision } from '../../protocol/records/decision.ts';
+import { addSignature, createRecord, type Envelope, readContent } from '../../protocol/records/envelope.ts';
 import { mergeEvidence, sameDecisions } from '../../node/work/evidence.ts';
 import { decodeFrame } from '../../node/sessions/wire.ts';
 import {
@@ -28,6 +29,14 @@ const evidenceBytes = (full: Evidence): Uint8Array => utf8ToBytes(JSON.stringify
 
 /** Stands where a key should: its request has no bytes that could be read. */
 const noKey = { request: { type: 'request', bytes: '*', signatures: [] }, certificate: [] };
+
+/** A network where an owner has a passkey too, and this rule is about keys. */
+function passkeyed(passkey: PasskeySigner, owner: string, rule: Partial<Rule>): SessionWorld {
+  const rules = [{ id: 'keys', effect: 'allow', when: { kind: ['key.request'] }, ...rule } as Rule];
+  return new SessionWorld(
+    createWorld({ credentials: { [owner]: [passkey.credential] }, signPolicy: { version: 1, rules } }),
+  );
+}
 
 async function booted(): Promise<KeyedNetwork> {
   const net = await KeyedNetwork.create(3, 2);
@@ -181,12 +190,7 @@ describe('sessions: evidence', () => {
   it('has every signature of a decision, whatever copy of it came first', async () => {
     const passkey = new PasskeySigner('bob');
     const require = { k: 1, of: ['bob'], credential: ['webauthn' as const] };
-    const rules = [
-      { id: 'passkey', effect: 'allow' as const, when: { kind: ['key.request' as const] }, require },
-    ];
-    const net = new SessionWorld(
-      createWorld({ credentials: { bob: [passkey.credential] }, signPolicy: { version: 1, rules } }),
-    );
+    const net = passkeyed(passkey, 'bob', { require });
     await net.bootAll();
     const request = keyRequest(net.world, { created: net.clock.now() });
     const id = idOf(request);
@@ -223,6 +227,79 @@ describe('sessions: evidence', () => {
       .node(0)
       .sessions.submit({ ...full, roster, keys: [entry], decisions: [garbage, ...full.decisions] });
     assert.deepEqual(net.node(0).store.jobs.get(id)?.evidence, full);
+    await net.stop();
+  });
+
+  it('has every signature of the request, whatever copy of it came first', async () => {
+    const passkey = new PasskeySigner('alice');
+    const require = { k: 1, of: 'owners' as const, credential: ['webauthn' as const] };
+    const net = passkeyed(passkey, 'alice', { require });
+    await net.bootAll();
+    const half = keyRequest(net.world, { created: net.clock.now() });
+    const whole = passkey.signRecord(half, networkId);
+    const id = idOf(half);
+    const forged = addSignature(half, networkId, signerOf('stranger'));
+    for (const [index, copies] of [
+      [half, whole],
+      [whole, half],
+    ].entries()) {
+      const { sessions, store } = net.nodes[index]!;
+      for (const [at, copy] of copies.entries()) {
+        const { state } = await sessions.submit(evidence(net.world, copy));
+        assert.equal(state, at === 0 && copy === half ? 'waiting' : 'authorised', `copy ${at} of ${index}`);
+        await sessions.submit(evidence(net.world, forged));
+      }
+      assert.deepEqual(store.jobs.get(id)?.evidence.request, whole);
+    }
+    await net.stop();
+  });
+
+  it('holds a rejection by each credential, and tells of one that makes it count', async () => {
+    const passkey = new PasskeySigner('carol');
+    const refuse = { k: 1, of: ['carol'], credential: ['webauthn' as const] };
+    const net = passkeyed(passkey, 'carol', {
+      require: { k: 1, of: 'owners' },
+      reject: refuse,
+      delay: '10m',
+    });
+    await net.bootAll();
+    const { world, nodes } = net;
+    const request = keyRequest(world, { created: net.clock.now() });
+    const id = idOf(request);
+    const bare = evidence(world, request);
+    const weak = reject(world, id, 'carol');
+    // Of the same seq, and of other bytes.
+    const { content } = readContent(decision, weak, networkId);
+    const strong = createRecord(decision, { ...content, reason: 'no' } as Decision, world.owners['carol']!);
+    const counted = passkey.signRecord(strong, networkId);
+    for (const index of [0, 1, 2]) {
+      const { state } = await nodes[index]!.sessions.submit({ ...bare, decisions: [weak] });
+      assert.equal(state, 'waiting', 'for the delay');
+    }
+    await nodes[0]!.sessions.importDecisions([counted]);
+    await net.pass(1000);
+    for (const index of [0, 1, 2]) {
+      const { decisions } = nodes[index]!.store.jobs.get(id)!.evidence;
+      assert.deepEqual(decisions, [weak, counted], `node ${index} has heard of it`);
+    }
+    for (const index of [0, 1, 2]) net.kill(index);
+    await net.bootAll();
+    net.clock.after(20 * 60_000, () => undefined);
+    await net.pass(20 * 60_000);
+    assert.deepEqual(
+      nodes.map(({ store }) => store.pending.size),
+      [0, 0, 0],
+      'nobody has forgotten it',
+    );
+    // The same decision, which gains the signature that makes it count.
+    const again = keyRequest(world, { created: net.clock.now(), label: 'again' });
+    const no = reject(world, idOf(again), 'carol');
+    for (const index of [0, 1]) {
+      await nodes[index]!.sessions.submit({ ...evidence(world, again), decisions: [no] });
+    }
+    await nodes[0]!.sessions.importDecisions([passkey.signRecord(no, networkId)]);
+    await net.pass(1000);
+    assert.match(nodes[1]!.sessions.status()[0]?.detail ?? '', /^approvers/);
     await net.stop();
   });
 

@@ -1,14 +1,16 @@
 // Limits, delays and hours as each node holds to them by itself: what was taken is counted before anything leaves, and what
 // waits for time alone is taken up by itself.
 import assert from 'node:assert/strict';
-import type { Hex } from '../../protocol/hex.ts';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
+import type { Evidence } from '../../protocol/authorize.ts';
+import { fromHex, type Hex } from '../../protocol/hex.ts';
 import type { Rule } from '../../protocol/policy/schema.ts';
 import type { Workspace } from '../../protocol/records/workspace.ts';
 import { changed, transferLedBy, transfers } from '../support/changed-network.ts';
 import { approve, hour, networkId } from '../support/fixture.ts';
 import { decodeFrame, encodeFrame } from '../../node/sessions/wire.ts';
 import type { SimulatedNode } from '../support/session-world.ts';
-import { framesSent, KeyedNetwork } from '../support/session-attacker.ts';
+import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
 
 const minute = 60_000;
 const limit = { amount: '100000', per: '24h', scope: 'key' as const };
@@ -29,6 +31,22 @@ async function pass(net: KeyedNetwork, ms: number): Promise<void> {
 function isSigned({ store }: SimulatedNode, id: Hex): boolean {
   const result = store.finished.get(id);
   return result !== undefined && store.kindOf(result) === 'signatures';
+}
+
+function signaturesOf(net: KeyedNetwork, id: Hex): Uint8Array[] {
+  const result = net.resultAt(0, id);
+  assert(result?.kind === 'signatures', 'it is signed');
+  return result.signatures.map((signature) => fromHex(signature as Hex));
+}
+
+/** What other parties with the same key sign, of which nobody here hears. */
+async function signedBeside(full: Evidence, id: Hex): Promise<Uint8Array[]> {
+  const net = await KeyedNetwork.create(3, 2);
+  await net.bootAll();
+  await net.submit(full, [0, 1, 2]);
+  await net.until(() => isSigned(net.node(0), id), 60_000, 'the signature');
+  await net.stop();
+  return signaturesOf(net, id);
 }
 
 /** The first party tells another one again of the signatures that it made. */
@@ -196,6 +214,58 @@ describe('sessions: limits', () => {
     assert(framesSent(net, net.node(0).party.credential, 'evidence').length > 0, 'it was shown why');
     assert.equal(net.node(2).store.debited.get(id)?.signed, true);
     assert.deepEqual(net.logged(2, 'session.incident'), []);
+    await net.stop();
+  });
+
+  it('count nothing for signatures that are shown again with other requests', async () => {
+    const { net, workspace } = await scene({ limit, require: { k: 2, of: 'owners' } });
+    const attacker = new Attacker(net, 2);
+    const { credential } = attacker.signer;
+    for (const index of [0, 1]) await net.boot(index);
+    const world = { ...net.world, workspace };
+    const approved = (): { id: Hex; full: Evidence } => {
+      const { id, full } = transferLedBy(net, workspace, 30_000n, 0);
+      return { id, full: { ...full, decisions: [approve(world, id, 'bob')] } };
+    };
+    const first = approved();
+    await net.submit(first.full, [0, 1]);
+    await net.until(() => isSigned(net.node(0), first.id), 60_000, 'the signature');
+    const { store } = net.node(0);
+    const signatures = signaturesOf(net, first.id);
+    const shown = async ({ id, full }: { id: Hex; full: Evidence }): Promise<void> => {
+      await net.deliver(credential, 0, attacker.encode('done', { requestId: id, signatures }));
+      await net.until(() => attacker.received.some(({ frame }) => frame.type === 'want'));
+      const bytes = utf8ToBytes(JSON.stringify(full));
+      await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
+      await net.pass(1000);
+    };
+    // Nobody but its initiator has approved it.
+    await shown({ ...transferLedBy(net, workspace, 30_000n, 0) });
+    assert.deepEqual([...store.debited.keys()], [first.id]);
+    assert.equal(net.logged(0, 'session.incident').at(-1)?.['code'], 'unauthorised_result');
+    // Its owners approved it, and nothing was signed for it: frozen here, so that this node does not sign it itself.
+    await net.node(0).sessions.freeze({ workspaceId: workspace.id, since: '2030-01-01T00:00:00.000Z' });
+    await shown(approved());
+    assert.deepEqual([...store.debited.keys()], [first.id]);
+    await net.stop();
+  });
+
+  it('count nothing for requests in a state that is over, of which nothing was known here', async () => {
+    const { net, workspace } = await scene({ limit, require: { k: 2, of: 'owners' } });
+    const attacker = new Attacker(net, 2);
+    const { credential } = attacker.signer;
+    const { id, full } = transferLedBy(net, workspace, 30_000n, 0);
+    const decisions = [approve({ ...net.world, workspace }, id, 'bob')];
+    const signatures = await signedBeside({ ...full, decisions }, id);
+    await net.boot(0);
+    const remove = { kind: 'owner.remove' as const, owner: 'carol' };
+    await net.node(0).sessions.importLog(changed(net, workspace, remove).log);
+    const bytes = utf8ToBytes(JSON.stringify({ ...full, decisions }));
+    await net.deliver(credential, 0, attacker.encode('done', { requestId: id, signatures }));
+    await net.until(() => attacker.received.some(({ frame }) => frame.type === 'want'));
+    await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
+    await net.pass(1000);
+    assert.deepEqual([...net.node(0).store.debited.keys()], []);
     await net.stop();
   });
 

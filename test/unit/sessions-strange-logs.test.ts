@@ -191,6 +191,87 @@ describe('sessions: a workspace that becomes something to a node', () => {
     await net.stop();
   });
 
+  it('gives way again when the key that was begun was never made', async () => {
+    const { net, attacker } = await attacked();
+    const { store } = net.node(0);
+    const theirs = beside(net, 'theirs');
+    const { id, full } = askedIn(net, theirs);
+    const bytes = utf8ToBytes(JSON.stringify(full));
+    const { credential } = attacker.signer;
+    await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
+    await net.boot(1);
+    await net.node(1).sessions.submit(full);
+    await net.until(() => store.jobs.get(id)?.state === 'started', 60_000, 'its start');
+    assert.equal(store.strange.get(theirs.workspace.id)?.source, credential, 'there is no share yet');
+    await net.pass(2 * hour);
+    assert.equal(net.resultAt(0, id)?.kind, 'refusal');
+    assert.equal(store.strange.has(theirs.workspace.id), true);
+    await net.stop();
+  });
+
+  it('is charged also when it had to go before it was here', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    const { store } = net.node(0);
+    const asked = beside(net, 'asked');
+    await net.boot(0);
+    await net.node(0).sessions.submit(askedIn(net, asked).full);
+    store.strange.set(asked.workspace.id, {
+      ...store.strange.get(asked.workspace.id)!,
+      length: maxStrangeBytes,
+    });
+    net.kill(0);
+    await net.boot(0);
+    const late = grown(net, 'late');
+    let meanwhile: Promise<unknown> | undefined;
+    const charge = store.chargeLog.bind(store);
+    store.chargeLog = async (log) => {
+      await charge(log);
+      if (log.workspaceId === late.id && meanwhile === undefined) {
+        meanwhile = net.node(0).sessions.submit(askedIn(net, beside(net, 'another')).full);
+        await meanwhile;
+      }
+    };
+    await assert.rejects(net.node(0).sessions.submitLog(late.log), { code: 'not_kept' });
+    assert.ok(meanwhile, 'another one came in between');
+    assert.deepEqual([store.logs.has(late.id), store.strange.has(late.id)], [false, false]);
+    await net.stop();
+  });
+
+  it('is charged no more when a crash kept it from being written', async () => {
+    const { net } = await attacked();
+    const { store } = net.node(0);
+    const late = grown(net, 'late');
+    net.kill(0);
+    await store.chargeLog({ workspaceId: late.id, source: 'connector', length: 1, proof: 0, at: 1 });
+    await net.boot(0);
+    assert.deepEqual([...store.strange.keys()], []);
+    await net.node(0).sessions.importLog(late.log);
+    net.kill(0);
+    await net.boot(0);
+    assert.deepEqual([...store.strange.keys()], [], 'what the operator brought is kept for good');
+    await net.stop();
+  });
+
+  it('is on the disk before a key of it is made, whatever failed before', async () => {
+    const net = await KeyedNetwork.create(3, 2);
+    const asked = beside(net, 'asked');
+    await net.bootAll();
+    const { id, full } = askedIn(net, asked);
+    const { store, sessions } = net.node(0);
+    let failures = 0;
+    store.beforeWrite = (name) => {
+      if (name === 'chargeLog' && failures++ === 0) throw new Error('the disk is full');
+    };
+    await assert.rejects(sessions.submit(full), /the disk is full/);
+    for (const index of [1, 2]) await net.node(index).sessions.submit(full);
+    await net.pass(30_000);
+    assert.equal(store.pending.has(id), store.logs.has(asked.workspace.id), 'no share without its log');
+    await sessions.submit(full);
+    await net.until(() => store.active.has(id), 120_000, 'the key');
+    assert.equal(store.logs.has(asked.workspace.id), true);
+    await net.stop();
+  });
+
   it('gives way again when nothing was begun before its request ended', async () => {
     const net = await KeyedNetwork.create(3, 2);
     const { store } = net.node(0);
