@@ -232,8 +232,11 @@ describe('sessions: limits', () => {
     await net.until(() => isSigned(net.node(0), first.id), 60_000, 'the signature');
     const { store } = net.node(0);
     const signatures = signaturesOf(net, first.id);
-    const shown = async ({ id, full }: { id: Hex; full: Evidence }): Promise<void> => {
-      await net.deliver(credential, 0, attacker.encode('done', { requestId: id, signatures }));
+    const shown = async (
+      { id, full }: { id: Hex; full: Evidence },
+      made: Uint8Array[] = signatures,
+    ): Promise<void> => {
+      await net.deliver(credential, 0, attacker.encode('done', { requestId: id, signatures: made }));
       await net.until(() => attacker.received.some(({ frame }) => frame.type === 'want'));
       const bytes = utf8ToBytes(JSON.stringify(full));
       await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
@@ -243,6 +246,11 @@ describe('sessions: limits', () => {
     await shown({ ...transferLedBy(net, workspace, 30_000n, 0) });
     assert.deepEqual([...store.debited.keys()], [first.id]);
     assert.equal(net.logged(0, 'session.incident').at(-1)?.['code'], 'unauthorised_result');
+    const other = transferLedBy(net, workspace, 20_000n, 0);
+    const decisions = [approve(world, other.id, 'bob')];
+    const beside = await signedBeside({ ...other.full, decisions }, other.id);
+    await shown(other, beside);
+    assert.deepEqual([...store.debited.keys()], [first.id], 'nor when it was really signed');
     // Its owners approved it, and nothing was signed for it: frozen here, so that this node does not sign it itself.
     await net.node(0).sessions.freeze({ workspaceId: workspace.id, since: '2030-01-01T00:00:00.000Z' });
     await shown(approved());
