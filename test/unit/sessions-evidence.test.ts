@@ -468,7 +468,7 @@ describe('sessions: signatures that others report', () => {
         attacker.encode('done', { requestId: id, signatures }),
       );
       assert.equal(net.logged(0, 'session.message_rejected').at(-1)?.['code'], 'bad_signature');
-      assert(!net.node(0).store.finished.has(id));
+      assert.equal(net.node(0).store.finished.has(id), false, 'nothing of it is taken');
     }
     await net.signedBy(id, [0, 1]);
     await net.stop();
