@@ -159,7 +159,10 @@ export class Outcomes {
     if (stored !== undefined && code !== 'expired') return;
     const job = this.#state.jobs.get(requestId);
     if (job === undefined || !this.#state.authorisedNow(job)) {
-      if (job !== undefined && this.#isApproved(job)) await this.#count(job.authorisation, { from, frame });
+      if (job !== undefined && this.#isApproved(job)) {
+        this.#checkSignatures(job.authorisation, { from, frame });
+        await this.#count(job.authorisation, from);
+      }
       this.#heldDone.set(from, requestId, { from, frame });
       this.#state.send(from, 'want', { requestId });
       return;
@@ -176,9 +179,8 @@ export class Outcomes {
     return verdict.verdict === 'authorised' || approvalsMet(verdict, job.evidence, trust);
   }
 
-  /** What others have signed takes as much from limits as what this party has. Durable when it resolves. */
-  async #count(authorisation: Authorisation, held: HeldDone): Promise<void> {
-    this.#checkSignatures(authorisation, held);
+  /** What others have signed, as was checked, takes as much from limits as what this party has. Durable when it resolves. */
+  async #count(authorisation: Authorisation, from: string): Promise<void> {
     const { store, log, clock } = this.#state.context;
     const { spent } = this.#state;
     const debits = spent.reportedBy(authorisation, clock.now());
@@ -191,7 +193,7 @@ export class Outcomes {
       spent.note({ ...debits, signed: undefined });
       throw error;
     }
-    log('session.signed_elsewhere', { requestId: authorisation.requestId, peer: held.from });
+    log('session.signed_elsewhere', { requestId: authorisation.requestId, peer: from });
     await spent.prune(authorisation.workspace.id, clock.now());
   }
 
@@ -231,14 +233,15 @@ export class Outcomes {
     // What came against it here may have come there when it was signed.
     const there = wasAuthorised || job === undefined ? judged : await this.#judgeInTime(evidence, from);
     try {
-      if (authorisation) this.#checkSignatures(authorisation, held);
+      const read = authorisation ?? there?.authorisation;
+      if (read) this.#checkSignatures(read, held);
       const isOver = (await this.#state.context.store.resultOf(requestId)) !== undefined;
       if (
         there?.authorisation &&
         there.wasAuthorised &&
         (job || isOver || this.#isCurrent(there.authorisation))
       )
-        await this.#count(there.authorisation, held);
+        await this.#count(there.authorisation, from);
       // It is taken up when nothing is in the way any more.
       if (job !== undefined && wasAuthorised) return;
       this.#heldDone.take(from, requestId);
