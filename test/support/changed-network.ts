@@ -9,7 +9,7 @@ import type { Envelope } from '../../protocol/records/envelope.ts';
 import type { Change } from '../../protocol/records/workspace-change.ts';
 import { appendChange, openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
 import { leaderOrder } from '../../node/sessions/attempt.ts';
-import { evidence, idOf, networkId, seedOf, signRequest } from './fixture.ts';
+import { approve, evidence, hour, idOf, networkId, seedOf, signRequest } from './fixture.ts';
 import type { KeyedNetwork } from './session-attacker.ts';
 
 /** A workspace after a change that alice proposed and bob, or whoever is said, approved. */
@@ -57,6 +57,16 @@ export function transfers(rule: Partial<Rule>): Policy {
       { id: 'words', effect: 'allow', when: { kind: ['message'] }, require: { k: 2, of: 'owners' } },
     ],
   };
+}
+
+/** A request made in this state of the workspace, with the approval it needs. */
+export function requestIn(net: KeyedNetwork, workspace: Workspace): { id: Hex; full: Evidence } {
+  const world = { ...net.world, workspace };
+  const items = net.payloads.map((payload) => ({ keyId: net.key.id, payload }));
+  const request = signRequest(world, items, { created: net.clock.now() });
+  const id = idOf(request);
+  const decisions = [approve(world, id, 'bob', { expires: net.clock.now() + hour })];
+  return { id, full: evidence(world, request, { log: [...workspace.log], keys: net.keys, decisions }) };
 }
 
 /** A request by alice in this state of the workspace, with no decision yet, whose first leader is this party. */

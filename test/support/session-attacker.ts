@@ -1,6 +1,7 @@
 // A party that does what a test tells it, among honest ones on virtual time. It has its own key and its channels and
 // nothing else: what it can do, any party can.
 import assert from 'node:assert/strict';
+import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { ed25519 } from '@noble/curves/ed25519.js';
 import { secp256k1 } from '@noble/curves/secp256k1.js';
 import { authorize, type Evidence, verifyKey, type VerifiedKey } from '../../protocol/authorize.ts';
@@ -273,6 +274,16 @@ export class Attacker {
 
   encode<Type extends MessageType>(type: Type, content: Body<Type>, wire = this.wire): Uint8Array {
     return encodeFrame(type, content, wire, this.signer);
+  }
+
+  /** Brings a party a request, and waits for what that makes of it. */
+  bring(to: number, requestId: Hex, full: Evidence): Promise<void> {
+    const bytes = utf8ToBytes(JSON.stringify(full));
+    return this.#net.deliver(
+      this.signer.credential,
+      to,
+      this.encode('evidence', { requestId, evidence: bytes }),
+    );
   }
 
   /** Over the channel to one party, `after` milliseconds from now. */

@@ -3,24 +3,14 @@
 import assert from 'node:assert/strict';
 import { utf8ToBytes } from '@noble/hashes/utils.js';
 import { buildDecision } from '../../client/records.ts';
-import type { Evidence } from '../../protocol/authorize.ts';
 import { mostAbout } from '../../protocol/records/about.ts';
 import { decision as decisionRecord } from '../../protocol/records/decision.ts';
 import { createRecord, type Envelope, readContent } from '../../protocol/records/envelope.ts';
-import { openWorkspace, type Workspace } from '../../protocol/records/workspace.ts';
+import { openWorkspace } from '../../protocol/records/workspace.ts';
 import { maxHeldOfSource, maxHeldOfSourceAndRequest } from '../../node/sessions/held-decisions.ts';
 import { maxToldBytes } from '../../node/sessions/wire.ts';
-import { changed, entry } from '../support/changed-network.ts';
-import {
-  approve,
-  evidence,
-  hour,
-  idOf,
-  networkId,
-  reject,
-  signerOf,
-  signRequest,
-} from '../support/fixture.ts';
+import { changed, entry, requestIn } from '../support/changed-network.ts';
+import { approve, hour, networkId, reject, signerOf } from '../support/fixture.ts';
 import { Attacker, framesSent, KeyedNetwork } from '../support/session-attacker.ts';
 
 const shares = ['propose', 'accept', 'start', 'round'] as const;
@@ -36,16 +26,6 @@ async function booted(parties = 3, threshold = 2): Promise<KeyedNetwork> {
   const net = await KeyedNetwork.create(parties, threshold);
   await net.bootAll();
   return net;
-}
-
-/** A request made in this state of the workspace, with the approval it needs. */
-function requestIn(net: KeyedNetwork, workspace: Workspace): { id: `0x${string}`; full: Evidence } {
-  const world = { ...net.world, workspace };
-  const items = net.payloads.map((payload) => ({ keyId: net.key.id, payload }));
-  const request = signRequest(world, items, { created: net.clock.now() });
-  const id = idOf(request);
-  const decisions = [approve(world, id, 'bob', { expires: net.clock.now() + hour })];
-  return { id, full: evidence(world, request, { log: [...workspace.log], keys: net.keys, decisions }) };
 }
 
 const addKeyring = (byte: number) => ({

@@ -1,10 +1,7 @@
 // A newer state of a workspace while the disk is slow, or full: it holds at once, and nobody is told of it before it is durable.
 import assert from 'node:assert/strict';
-import type { Evidence } from '../../protocol/authorize.ts';
-import type { Hex } from '../../protocol/hex.ts';
-import type { Workspace } from '../../protocol/records/workspace.ts';
-import { changed } from '../support/changed-network.ts';
-import { approve, evidence, hour, idOf, keyRequest, signRequest } from '../support/fixture.ts';
+import { changed, requestIn } from '../support/changed-network.ts';
+import { evidence, idOf, keyRequest } from '../support/fixture.ts';
 import { anyOwner, workspaceBeside } from '../support/other-workspace.ts';
 import { framesSent, KeyedNetwork } from '../support/session-attacker.ts';
 import type { MemorySessionStore } from '../support/session-world.ts';
@@ -42,16 +39,6 @@ function fullDisk(store: MemorySessionStore): () => void {
     if (name === 'rememberHead') throw new Error('the disk is full');
   };
   return () => (store.beforeWrite = () => undefined);
-}
-
-/** A request made in this state of the workspace, with the approval it needs. */
-function requestIn(net: KeyedNetwork, workspace: Workspace): { id: Hex; full: Evidence } {
-  const world = { ...net.world, workspace };
-  const items = net.payloads.map((payload) => ({ keyId: net.key.id, payload }));
-  const request = signRequest(world, items, { created: net.clock.now() });
-  const id = idOf(request);
-  const decisions = [approve(world, id, 'bob', { expires: net.clock.now() + hour })];
-  return { id, full: evidence(world, request, { log: [...workspace.log], keys: net.keys, decisions }) };
 }
 
 describe('sessions: a newer log on a slow disk', () => {

@@ -1,7 +1,6 @@
 // Limits, delays and hours as each node holds to them by itself: what was taken is counted before anything leaves, and what
 // waits for time alone is taken up by itself.
 import assert from 'node:assert/strict';
-import { utf8ToBytes } from '@noble/hashes/utils.js';
 import type { Evidence } from '../../protocol/authorize.ts';
 import { fromHex, type Hex } from '../../protocol/hex.ts';
 import type { Rule } from '../../protocol/policy/schema.ts';
@@ -238,8 +237,7 @@ describe('sessions: limits', () => {
     ): Promise<void> => {
       await net.deliver(credential, 0, attacker.encode('done', { requestId: id, signatures: made }));
       await net.until(() => attacker.received.some(({ frame }) => frame.type === 'want'));
-      const bytes = utf8ToBytes(JSON.stringify(full));
-      await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
+      await attacker.bring(0, id, full);
       await net.pass(1000);
     };
     // Nobody but its initiator has approved it.
@@ -268,10 +266,9 @@ describe('sessions: limits', () => {
     await net.boot(0);
     const remove = { kind: 'owner.remove' as const, owner: 'carol' };
     await net.node(0).sessions.importLog(changed(net, workspace, remove).log);
-    const bytes = utf8ToBytes(JSON.stringify({ ...full, decisions }));
     await net.deliver(credential, 0, attacker.encode('done', { requestId: id, signatures }));
     await net.until(() => attacker.received.some(({ frame }) => frame.type === 'want'));
-    await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
+    await attacker.bring(0, id, { ...full, decisions });
     await net.pass(1000);
     assert.deepEqual([...net.node(0).store.debited.keys()], []);
     await net.stop();

@@ -69,12 +69,7 @@ describe('sessions: logs of strange workspaces that a party sends', () => {
     const { store } = net.node(0);
     const theirs = beside(net, 'theirs');
     const { id, full } = askedIn(net, theirs);
-    const send = (): Promise<void> =>
-      net.deliver(
-        attacker.signer.credential,
-        0,
-        attacker.encode('evidence', { requestId: id, evidence: utf8ToBytes(JSON.stringify(full)) }),
-      );
+    const send = (): Promise<void> => attacker.bring(0, id, full);
     store.beforeWrite = (name) => {
       if (name === 'putJob') throw new Error('the disk is full');
     };
@@ -196,9 +191,8 @@ describe('sessions: a workspace that becomes something to a node', () => {
     const { store } = net.node(0);
     const theirs = beside(net, 'theirs');
     const { id, full } = askedIn(net, theirs);
-    const bytes = utf8ToBytes(JSON.stringify(full));
     const { credential } = attacker.signer;
-    await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
+    await attacker.bring(0, id, full);
     await net.boot(1);
     await net.node(1).sessions.submit(full);
     await net.until(() => store.jobs.get(id)?.state === 'started', 60_000, 'its start');
@@ -310,9 +304,8 @@ describe('sessions: a workspace that becomes something to a node', () => {
     const { store, sessions } = net.node(0);
     const asked = beside(net, 'asked');
     const { id, full } = askedIn(net, asked);
-    const bytes = utf8ToBytes(JSON.stringify(full));
     const { credential } = attacker.signer;
-    await net.deliver(credential, 0, attacker.encode('evidence', { requestId: id, evidence: bytes }));
+    await attacker.bring(0, id, full);
     assert.equal(store.strange.get(asked.workspace.id)?.source, credential);
     await sessions.submit(askedIn(net, asked).full);
     assert.equal(store.strange.get(asked.workspace.id)?.source, 'connector');
@@ -335,12 +328,7 @@ describe('sessions: requests that are refused for ever', () => {
     const { net, attacker } = await attacked();
     const { store, sessions } = net.node(0);
     const { id, full } = refused(net);
-    const bytes = utf8ToBytes(JSON.stringify(full));
-    await net.deliver(
-      attacker.signer.credential,
-      0,
-      attacker.encode('evidence', { requestId: id, evidence: bytes }),
-    );
+    await attacker.bring(0, id, full);
     assert.equal(net.logged(0, 'session.message_rejected').at(-1)?.['code'], 'wrong_key');
     assert.deepEqual([store.jobs.size, store.finished.size], [0, 0]);
     assert.equal((await sessions.submit(full)).state, 'done');
