@@ -3,7 +3,7 @@
 //
 // Gossipsub serves whoever speaks its protocol; here it is given a registrar that lets roster parties in only, and it is
 // connected to a peer when the peer's channel is up, on the channel's own connection. It does not open a lost stream
-// again by itself: `#heal` does.
+// again by itself, and never learns of one that was lost while it was being opened: `#heal` sees to both.
 import {
   type GossipSub,
   type GossipSubComponents,
@@ -26,6 +26,16 @@ export interface GossipOptions {
   limits: NetworkLimits;
   onMessage: (from: string, bytes: Uint8Array) => void | Promise<void>;
   log: (event: string, fields: Record<string, unknown>) => void;
+}
+
+/** A peer whose channel is up. */
+interface Connected {
+  readonly peer: PeerId;
+  readonly connection: Connection;
+  /** Rounds of #heal since it was last seen on the topic. */
+  unseen: number;
+  /** Rounds of #heal since there was a stream to it. */
+  unheard: number;
 }
 
 /** The one way by which gossipsub takes in what peers send; its public type leaves it out. */
@@ -78,8 +88,7 @@ export class Gossip {
   readonly #options: GossipOptions;
   readonly #topologies = new Map<string, Topology>();
   readonly #inboxes = new Map<string, Inbox>();
-  /** The connection of each peer whose channel is up, and how many rounds of #heal it was not seen on the topic. */
-  readonly #connected = new Map<string, { peer: PeerId; connection: Connection; unseen: number }>();
+  readonly #connected = new Map<string, Connected>();
   /** By peer id of a party; `dropped`: transmissions since the last one that was read. */
   readonly #budgets = new Map<string, { readonly budget: Budget; dropped: number }>();
   #pubsub: GossipSub | undefined;
@@ -170,18 +179,21 @@ export class Gossip {
 
   /** The peer's channel is up on this connection. */
   connected(peer: PeerId, connection: Connection): void {
-    this.#connected.set(peer.toString(), { peer, connection, unseen: 0 });
+    this.#connected.set(peer.toString(), { peer, connection, unseen: 0, unheard: 0 });
     this.#connect(peer, connection);
   }
 
   /** The peer's channel is down. */
   disconnected(peer: PeerId): void {
-    if (!this.#connected.delete(peer.toString())) return;
-    this.#each((topology) => topology.onDisconnect?.(peer));
+    if (this.#connected.delete(peer.toString())) this.#disconnect(peer);
   }
 
   #connect(peer: PeerId, connection: Connection): void {
     this.#each((topology) => topology.onConnect?.(peer, connection));
+  }
+
+  #disconnect(peer: PeerId): void {
+    this.#each((topology) => topology.onDisconnect?.(peer));
   }
 
   /** Gossipsub registers one topology under each version of its protocol. */
@@ -198,8 +210,13 @@ export class Gossip {
     const protocols = new Set(this.#topologies.keys());
     for (const [id, entry] of this.#connected) {
       const streams = entry.connection.streams.filter((stream) => protocols.has(stream.protocol));
-      if (!streams.some((stream) => stream.direction === 'outbound'))
-        this.#connect(entry.peer, entry.connection);
+      const speaks = streams.some(
+        (stream) => stream.direction === 'outbound' && stream.writeStatus === 'writable',
+      );
+      entry.unheard = speaks ? 0 : entry.unheard + 1;
+      // Asked in the round before, and still none: it keeps one that ended before it listened, and forgets it with the peer.
+      if (entry.unheard > 1) this.#disconnect(entry.peer);
+      if (entry.unheard > 0) this.#connect(entry.peer, entry.connection);
       entry.unseen = subscribers.has(id) ? 0 : entry.unseen + 1;
       if (entry.unseen < 2) continue;
       // Its subscription comes with a new stream only: end the old one, and the peer opens it again.

@@ -4,14 +4,18 @@ import { randomBytes } from 'node:crypto';
 import { generateKeyPairFromSeed } from '@libp2p/crypto/keys';
 import { gossipsub } from '@libp2p/gossipsub';
 import { identify } from '@libp2p/identify';
-import type { Libp2p, Stream } from '@libp2p/interface';
+import type { Connection, Libp2p, PeerId, Stream } from '@libp2p/interface';
 import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
 import { type DoorClient, type DoorClientOptions, createDoorClient } from '../../connector/door-client.ts';
 import { encodeFrame } from '../../node/network/frames.ts';
+import { Gossip } from '../../node/network/gossip.ts';
+import { createHost } from '../../node/network/host.ts';
+import { resolveLimits } from '../../node/network/limits.ts';
 import { type Network, type NetworkOptions, createNetwork } from '../../node/network/network.ts';
+import { privateKeyOfSeed } from '../../node/network/peer-identity.ts';
 import { PEER_PROTOCOL } from '../../node/network/party-network.ts';
 import { connectionEncrypter } from '../../node/network/noise.ts';
 import { DOOR_MAX_MESSAGE_BYTES, DOOR_PROTOCOL } from '../../protocol/door.ts';
@@ -30,6 +34,12 @@ import {
 const loopback = '/ip4/127.0.0.1/tcp/0';
 const connector = partyOf(101);
 const stranger = partyOf(102);
+
+interface Gossiping {
+  readonly gossip: Gossip;
+  readonly host: Libp2p;
+  readonly heard: string[];
+}
 
 interface TestNode {
   network: Network;
@@ -444,6 +454,62 @@ describe('network', function () {
       assert.ok(!a.log.some(([event]) => event === 'gossip.publish.failed'));
     });
 
+    it('goes on after a stream that was lost as it was opened', async () => {
+      const [low, high] = partiesByPeerId(2) as [TestParty, TestParty];
+      const limits = resolveLimits({ heartbeatMs: 50 });
+      const start = async (party: TestParty, other: TestParty): Promise<Gossiping> => {
+        const heard: string[] = [];
+        const isOther = (peer: PeerId): boolean => peer.toString() === other.peerId;
+        const gossip = new Gossip({
+          topic: 'a topic',
+          partyOf: (peer) => (isOther(peer) ? other.key : undefined),
+          limits,
+          onMessage: (_from, bytes) => void heard.push(textOf(bytes)),
+          log: () => undefined,
+        });
+        const host = await createHost({
+          privateKey: await privateKeyOfSeed(party.seed),
+          listen: [loopback],
+          roleOf: (peer) => (isOther(peer) ? 'party' : undefined),
+          onRefused: () => undefined,
+          gossip,
+          limits,
+        });
+        cleanups.push(async () => {
+          gossip.stop();
+          await host.stop();
+        });
+        await host.start();
+        gossip.start();
+        return { gossip, host, heard };
+      };
+      const a = await start(low, high);
+      const b = await start(high, low);
+      const connection = await a.host.dial(b.host.getMultiaddrs());
+      await until('the connection', () => b.host.getConnections().length === 1);
+      let opened = 0;
+      const losing = new Proxy(connection, {
+        get: (target, name) => {
+          const value: unknown = Reflect.get(target, name, target);
+          if (name !== 'newStream') return typeof value === 'function' ? value.bind(target) : value;
+          return async (...parameters: Parameters<Connection['newStream']>): Promise<Stream> => {
+            const stream = await target.newStream(...parameters);
+            opened += 1;
+            if (opened === 1) stream.abort(new Error('lost'));
+            return stream;
+          };
+        },
+      });
+      b.gossip.connected(a.host.peerId, b.host.getConnections()[0]!);
+      a.gossip.connected(b.host.peerId, losing);
+      await until('gossip both ways', () => {
+        a.gossip.publish(bytesOf('from a'));
+        b.gossip.publish(bytesOf('from b'));
+        return b.heard.includes('from a') && a.heard.includes('from b');
+      });
+      assert.equal(opened > 1, true, 'the first stream was not lost');
+    });
+
     it('of another author, of another topic or too large is not handled', async () => {
       const [first, second, third] = partiesByPeerId(3) as [TestParty, TestParty, TestParty];
       const node = createNode(first, [first, second, third], { limits: { maxGossipBytes: 1000 } });
@@ -464,13 +530,13 @@ describe('network', function () {
       });
       cleanups.push(async () => hostile.stop());
       const outsider = await startRawHost(stranger, services);
-      type Gossiping = {
+      type Service = {
         subscribe(topic: string): void;
         publish(topic: string, data: Uint8Array): Promise<unknown>;
         getSubscribers(topic: string): unknown[];
       };
-      const relaying = (hostile.services as unknown as { gossip: Gossiping }).gossip;
-      const writing = (outsider.services as unknown as { gossip: Gossiping }).gossip;
+      const relaying = (hostile.services as unknown as { gossip: Service }).gossip;
+      const writing = (outsider.services as unknown as { gossip: Service }).gossip;
       for (const gossip of [relaying, writing]) gossip.subscribe(topic);
       const connection = await hostile.dial(multiaddr(node.network.addresses()[0]!));
       const peerStream = await connection.newStream(PEER_PROTOCOL);
