@@ -18,8 +18,8 @@ export interface AtomicFileOptions {
 const linkless: ReadonlySet<string | undefined> = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS']);
 const randomLength = 8;
 
-/** Whether `file` is the temporary file of a write of `name`. */
-function isTemporaryOf(name: string, file: string): boolean {
+/** Whether `file`, a name in a folder, is the temporary file of a write of `name` there. */
+export function isTemporaryOf(name: string, file: string): boolean {
   const rest = file.startsWith(`.${name}.`) ? file.slice(name.length + 2) : '';
   return /^[0-9a-f]{16}\.tmp$/.test(rest);
 }

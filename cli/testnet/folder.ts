@@ -6,14 +6,15 @@ import { setTimeout as delay } from 'node:timers/promises';
 import * as z from 'zod';
 import { lockFolder } from '../../connector/lock.ts';
 import { networkIdSchema } from '../../protocol/records/fields.ts';
+import { isTemporaryOf, removeLeftovers } from '../../storage/atomic-file.ts';
 import { CliError } from '../errors.ts';
 import { jsonText, writeOut } from '../record-file.ts';
 import type { Layout } from './layout.ts';
 
 const version = 1;
 const markFile = 'testnet.json';
-/** What a run that was ended at once may leave without its mark. */
-const beforeMark = /^(lock|testnet\.json\.[0-9a-f]+\.part)$/;
+/** Whether a run may leave something of this name that was ended before its mark was there. */
+const isBeforeMark = (name: string): boolean => name === 'lock' || isTemporaryOf(markFile, name);
 
 /** Which network a folder holds. */
 export interface TestnetMark {
@@ -48,7 +49,7 @@ export async function readMark(dir: string): Promise<TestnetMark | undefined> {
   const entries = await entriesOf(dir);
   const remedy = 'name a new folder with --dir';
   if (!entries.includes(markFile)) {
-    if (entries.every((name) => beforeMark.test(name))) return undefined;
+    if (entries.every(isBeforeMark)) return undefined;
     throw new CliError('usage', `${dir} is not empty, and it holds no testnet (no ${markFile})`, remedy);
   }
   let value: unknown;
@@ -100,12 +101,14 @@ export async function lockTestnet(dir: string): Promise<() => Promise<void>> {
   }
 }
 
+/** Only for who has locked the folder. */
 export async function writeMark(dir: string, mark: TestnetMark): Promise<void> {
+  await removeLeftovers(dir, [markFile]);
   await writeOut(join(dir, markFile), jsonText({ version, ...mark }), { replace: true });
 }
 
 /** Milliseconds for the daemons of a run that was killed to notice it and end. */
-const endWithinMs = 10_000;
+const endWithinMs = 30_000;
 
 interface Left {
   readonly name: string;

@@ -167,14 +167,14 @@ export class Processes {
     return new CliError('failed', `${name} ended by itself (${ending})${why}`, `look at ${log}`);
   }
 
-  /** Kills one as a loss of power would, and returns when it is gone. */
-  async kill(name: string): Promise<void> {
+  /** Kills one as a loss of power would, or has it end in order, and returns when it is gone. */
+  async kill(name: string, signal: 'SIGKILL' | 'SIGTERM' = 'SIGKILL'): Promise<void> {
     const daemon = this.#running.find(
       (candidate) => candidate.name === name && candidate.ending === undefined,
     );
     if (daemon === undefined) throw new TypeError(`there is no process ${name}`);
     daemon.dismissed = true;
-    daemon.child.kill('SIGKILL');
+    daemon.child.kill(signal);
     await daemon.exited;
   }
 

@@ -628,7 +628,7 @@ describe('network', function () {
         const roster = partiesByPeerId(3);
         const [first, second, third] = roster as [TestParty, TestParty, TestParty];
         // Only who says nothing is waited for: on a busy machine the others would be cut off before they have spoken.
-        const limits = what === 'says nothing' ? { helloDeadlineMs: 1_000 } : {};
+        const limits = what === 'says nothing' ? { helloDeadlineMs: 3_000 } : {};
         const [a, b] = [first, second].map((party) => createNode(party, roster, { limits })) as [
           TestNode,
           TestNode,
@@ -653,7 +653,7 @@ describe('network', function () {
 
     it('that connects and opens no stream is cut off', async () => {
       const roster = partiesByPeerId(2);
-      const a = createNode(roster[0]!, roster, { limits: { helloDeadlineMs: 1_000 } });
+      const a = createNode(roster[0]!, roster, { limits: { helloDeadlineMs: 3_000 } });
       await a.network.start();
       const host = await startRawHost(roster[1]!);
       // On a busy machine it may be cut off before the dial returns.
@@ -825,8 +825,9 @@ describe('network', function () {
       const node = await startNode({
         // Long enough for a request to reach its handler, on a busy machine too.
         limits: { doorDeadlineMs: 4000 },
-        onDoorRequest: (_from, _request, signal) =>
-          new Promise((_resolve, reject) => {
+        onDoorRequest: (_from, request, signal) =>
+          new Promise((resolve, reject) => {
+            if (textOf(request) === 'hello') return resolve(request);
             signals.push(signal);
             signal.addEventListener('abort', () => reject(signal.reason as Error));
           }),
@@ -844,9 +845,11 @@ describe('network', function () {
       const hasty = await startClient({
         privateSeed: connector.seed,
         nodeAddress: node.address,
-        deadlineMs: 100,
+        deadlineMs: 3000,
       });
-      await assert.rejects(hasty.request(bytesOf('z')), { code: 'interrupted', message: /within 100 ms/ });
+      // It is connected then, so that the time is the node's alone.
+      assert.equal(textOf(await hasty.request(bytesOf('hello'))), 'hello');
+      await assert.rejects(hasty.request(bytesOf('z')), { code: 'interrupted', message: /within 3000 ms/ });
     });
 
     it('that sends too much, or not what it announced, is cut off', async () => {

@@ -14,6 +14,7 @@ import { partyResult } from '../../protocol/records/party-result.ts';
 import type { CoordinatorEvent, RequestView } from '../../protocol/rpc.ts';
 import { temporaryFilesUnder } from './crash-network.ts';
 import type { LocalNetwork } from './local-network.ts';
+import { until } from './until.ts';
 
 const all = 10_000;
 
@@ -301,7 +302,12 @@ export async function judge(
   await Promise.all(net.names.map((name) => net.restart(name)));
   const { coordinatorDir, parties } = net.layout;
   for (const dir of [coordinatorDir, ...parties.flatMap((party) => [party.nodeDir, party.connectorDir])]) {
-    assert.deepEqual(await temporaryFilesUnder(dir), [], dir);
+    // What is being written now has its name soon; what the killed have left would stay.
+    let temporary: readonly string[] = [];
+    await until(
+      async () => (temporary = await temporaryFilesUnder(dir)).length === 0,
+      () => `${dir} without temporary files: ${temporary.join(', ')}`,
+    );
   }
   for (const [node, event, id] of unfinished) await net.logged(node, event, id);
   for (const view of await Promise.all(ids.map((id) => net.view(id)))) {

@@ -81,6 +81,8 @@ export class FakeCoordinator {
       request.on('data', (chunk: Buffer) => chunks.push(chunk));
       request.on('end', () => void this.#serve(request, response, Buffer.concat(chunks)));
     });
+    // Not between two calls of a machine that stood still.
+    server.keepAliveTimeout = 60_000;
     await new Promise<void>((resolve) => server.listen(this.#port, '127.0.0.1', resolve));
     this.#port = (server.address() as AddressInfo).port;
     this.#server = server;

@@ -155,6 +155,11 @@ export class LocalNetwork {
     await this.#processes.kill(name);
   }
 
+  /** Ends a process in order, as its operator does. */
+  async end(name: string): Promise<void> {
+    await this.#processes.kill(name, 'SIGTERM');
+  }
+
   /** Starts a process that was killed again, on the folder it left. */
   async restart(name: string): Promise<void> {
     const spec = this.#specs.get(name);

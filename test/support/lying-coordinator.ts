@@ -84,6 +84,8 @@ export class LyingView {
   /** A view of the coordinator at `target`, listening on a port of its own. */
   static async open(target: () => string): Promise<LyingView> {
     const view = new LyingView(target);
+    // Not between two calls of a machine that stood still.
+    view.#server.keepAliveTimeout = 60_000;
     view.#server.listen(0, '127.0.0.1');
     await once(view.#server, 'listening');
     return view;

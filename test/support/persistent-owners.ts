@@ -11,6 +11,9 @@ import { assertFulfilled, isLostRun } from './crash-judge.ts';
 import type { LocalNetwork } from './local-network.ts';
 import { until } from './until.ts';
 
+/** A key takes all nodes at once, which may not be there before the last kill. */
+const finalWithinMs = 240_000;
+
 /** Waits for a call that the coordinator answers at last, however often it dies meanwhile. */
 export async function persist<Answer>(call: () => Promise<Answer>): Promise<Answer> {
   let answer: { readonly value: Answer } | undefined;
@@ -82,7 +85,7 @@ export class PersistentOwners {
     this.underWay = [...this.underWay, id];
     const view = await persist(() => client.call('key_request', { request: envelope }));
     assert.equal(view.requestId, id);
-    const final = await this.#net.final(id);
+    const final = await this.#net.final(id, finalWithinMs);
     const lost = isLostRun(final) && mayBeLost();
     if (!lost) assertFulfilled(this.#net, final);
     (lost ? this.lost : this.keys).push(id);
@@ -110,7 +113,7 @@ export class PersistentOwners {
     const decision = buildDecision(about, bob.signer).envelope;
     const view = await persist(() => bob.client.call('action_decide', { decision }));
     assert.equal(view.decisions.length, 1);
-    assertFulfilled(this.#net, await this.#net.final(id));
+    assertFulfilled(this.#net, await this.#net.final(id, finalWithinMs));
     return id;
   }
 

@@ -158,7 +158,7 @@ describe('local control', () => {
     let answered = 0;
     const text = 'x'.repeat(256 * 1024);
     const { path } = await start({
-      deadlineMs: 200,
+      deadlineMs: 2000,
       handlers: {
         large: async () => {
           answered += 1;

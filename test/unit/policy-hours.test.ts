@@ -93,6 +93,7 @@ describe('policy: hours', () => {
       }),
       { numRuns: 200, endOnFailure: true },
     );
-    assert.ok(soon > 40, String(soon));
+    // Three in ten of what is drawn.
+    assert.ok(soon > 15, String(soon));
   }).timeout(300_000);
 });

@@ -332,7 +332,7 @@ describe('coordinator/rpc server', () => {
     });
 
     it('cuts who does not finish a request in time', async () => {
-      await world.open({}, { timing: { headMs: 100, requestMs: 100 } });
+      await world.open({}, { timing: { headMs: 1000, requestMs: 1000 } });
       const head =
         'POST /rpc HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n{';
       assert.match(await raw(world.url, head), /^HTTP\/1\.1 408 /);

@@ -155,7 +155,7 @@ describe('worker pool', function () {
   });
 
   it('a worker that does not answer is ended', async () => {
-    const pool = await start({ taskDeadline: 200 });
+    const pool = await start({ taskDeadline: 1000 });
     const hanging = outcomeOf(pool.run(task('hang')));
     await until(() => hanging.code !== undefined, 'its end').catch(() => undefined);
     assert.equal(hanging.code, 'worker_lost');
