@@ -57,6 +57,7 @@ const levels: Readonly<Record<string, LogLevel>> = {
   'daemon.start.failed': 'error',
   'daemon.stop.failed': 'error',
   'gossip.flooded': 'warn',
+  'node.rewound': 'warn',
   'node.unreachable': 'warn',
   'request.skipped': 'warn',
   'result.skipped': 'warn',

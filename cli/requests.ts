@@ -70,6 +70,12 @@ const pauseMs = 1000;
 const maxFailures = 10;
 const passing: readonly string[] = ['unreachable', 'timeout', 'unavailable', 'rate_limited'];
 
+/** Whether a call failed in a way that says nothing about the next one. */
+export function mayPass(error: unknown): error is RpcClientError {
+  const { name, code } = error as RpcClientError;
+  return name === 'RpcClientError' && passing.includes(code);
+}
+
 function describeState(view: RequestView): string {
   if (view.state === 'pending')
     return `pending: ${view.votes.have} of ${view.votes.need} parties have answered`;
@@ -158,11 +164,11 @@ export async function waitForRequest(
         failures = 0;
       } catch (error) {
         failures += 1;
-        const { name, code, retryAfterMs } = error as RpcClientError;
-        const again = name === 'RpcClientError' && passing.includes(code) && failures < maxFailures;
-        if (!again) throw error;
+        if (!mayPass(error) || failures >= maxFailures) throw error;
         away = true;
-        await delay(Math.min(retryAfterMs ?? pauseMs, oneWaitMs), undefined, { signal: context.signal });
+        await delay(Math.min(error.retryAfterMs ?? pauseMs, oneWaitMs), undefined, {
+          signal: context.signal,
+        });
       }
       away = failures > 0;
     }

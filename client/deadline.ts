@@ -12,6 +12,12 @@ export interface Deadline {
   end(): void;
 }
 
+/**
+ * Milliseconds by which the time is over later. Where a process stood still, its timers come first: what arrived meanwhile is
+ * read before this one.
+ */
+const graceMs = 50;
+
 /** A signal that aborts after `milliseconds`, or when `outer` does. Call `end` when the work is over. */
 export function startDeadline(
   outer: AbortSignal | undefined,
@@ -24,7 +30,9 @@ export function startDeadline(
   const pause = () => clearTimeout(timer);
   const restart = () => {
     clearTimeout(timer);
-    timer = setTimeout(() => controller.abort(expired()), milliseconds);
+    timer = setTimeout(() => {
+      timer = setTimeout(() => controller.abort(expired()), graceMs);
+    }, milliseconds);
   };
   if (outer?.aborted === true) follow();
   else {

@@ -151,8 +151,10 @@ class LibP2pDoorClient implements DoorClient {
     signal.addEventListener('abort', cut, { once: true });
     let reply: Uint8Array;
     try {
+      // One that has ended while it was being opened told nobody, and what reads it would wait for ever.
+      if (stream.status !== 'open') throw new Error('the stream ended as it was opened');
       const duplex = messageStreamToDuplex(stream);
-      reply = await pipe(
+      const answer = pipe(
         [bytes],
         (source) => encode(source, { maxDataLength: DOOR_MAX_MESSAGE_BYTES }),
         duplex,
@@ -162,6 +164,8 @@ class LibP2pDoorClient implements DoorClient {
           throw new Error('the node closed the stream without an answer');
         },
       );
+      // The deadline holds, whatever becomes of the stream.
+      reply = await Promise.race([answer, aborted(signal)]);
     } catch (error) {
       stream.abort(asError(error));
       const why = signal.aborted ? `no answer within ${this.#deadlineMs} ms` : asError(error).message;

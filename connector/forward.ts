@@ -40,6 +40,8 @@ export interface ForwardOptions {
 
 /** Requests of a snapshot's page. Evidence can be large, and the page halves when it is too much. */
 const pageLimit = 20;
+/** How often the logs are asked for in vain, all pages together, before it goes on without them. */
+const maxLogTries = 6;
 
 /** A workspace's newest log, as the coordinator has it. */
 type LogItem = Result<'connector_logs'>['items'][number];
@@ -288,15 +290,25 @@ export class Forwarder {
 
   /** Brings the logs of all workspaces of the keyring, which may have changed while nobody watched. */
   async #offerLogs(): Promise<void> {
-    const { client, keyringId, coordinator, signal } = this.#options;
+    const { client, keyringId, coordinator, backoff, signal } = this.#options;
     let after: string | undefined;
+    let limit = pageLimit;
+    let tries = 0;
+    const ask = async (): Promise<Result<'connector_logs'>> =>
+      client.call('connector_logs', { keyringId, limit, ...(after !== undefined && { after }) }, { signal });
+    // Of what changed while nobody watched nothing else tells for long: one failure is no reason to go on without.
+    const onFailure = (error: unknown): number => {
+      tries += 1;
+      if (!(error instanceof RpcClientError)) throw error;
+      if (error.code === 'method_not_found' || tries >= maxLogTries) throw error;
+      coordinator.failed('logs', error);
+      if (error.code === 'bad_response' || error.code === 'timeout')
+        limit = Math.max(1, Math.floor(limit / 2));
+      return error.retryAfterMs ?? 0;
+    };
     try {
       do {
-        const page = await client.call(
-          'connector_logs',
-          { keyringId, limit: pageLimit, ...(after !== undefined && { after }) },
-          { signal },
-        );
+        const page = await retry(ask, { backoff, signal, onFailure });
         for (const item of page.items) {
           // What evidence does not bring by itself, and what takes something back.
           if (item.head.seq === 0) continue;

@@ -41,10 +41,16 @@ type Results = NodeAnswer<'results'>['results'];
 
 /** Runs until the signal aborts, and throws its reason then. Throws ConnectorError when the cursor cannot be kept. */
 export async function submitResults(options: SubmitOptions): Promise<never> {
-  const { cursor, backoff, signal } = options;
+  const { cursor, backoff, signal, log } = options;
   for (;;) {
     signal.throwIfAborted();
-    const results = await nextResults(options, cursor.sequence ?? 0);
+    const results = await nextResults(options, cursor.sequence ?? 0).catch(async (error: unknown) => {
+      if (!isAhead(error)) throw error;
+      // The node runs on an older copy of its folder: what it has is handed in once more.
+      log('node.rewound', { had: cursor.sequence ?? 0, detail: error.message });
+      await cursor.set(0);
+      return [];
+    });
     // A node waits before it says that there are none; should it not, this loop still must not spin.
     if (results.length === 0) await backoff.sleep(backoff.firstMs, signal);
     // Sent together, counted in order: a crash repeats what came after the first that was not counted.
@@ -61,7 +67,12 @@ export async function submitResults(options: SubmitOptions): Promise<never> {
   }
 }
 
-/** The node's results after a sequence number; waits for the first. */
+/** Whether the node has not made as many results as were taken from it. */
+function isAhead(error: unknown): error is NodeError {
+  return error instanceof NodeError && error.code === 'refused' && error.reason === 'cursor_ahead';
+}
+
+/** The node's results after a sequence number; waits for the first. Throws when the node has not come so far. */
 async function nextResults(options: SubmitOptions, after: number): Promise<Results> {
   const { door, node, signal, backoff } = options;
   let waitMs = maxResultsWaitMs;
@@ -80,7 +91,7 @@ async function nextResults(options: SubmitOptions, after: number): Promise<Resul
       backoff,
       signal,
       onFailure: (error) => {
-        if (!(error instanceof NodeError)) throw error;
+        if (!(error instanceof NodeError) || (after > 0 && isAhead(error))) throw error;
         waitMs = 0; // The next answer tells that the node is back: it should not wait for a result to tell it.
         node.failed('results', { code: error.reason, detail: error.message });
         return 0;

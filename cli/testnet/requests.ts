@@ -1,5 +1,6 @@
 // The requests of a testnet's demonstration: asked for and approved as owners do, each followed from log to log until
 // the coordinator calls it final.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { BuiltRecord } from '../../client/records.ts';
 import { buildDecision } from '../../client/records.ts';
 import type { Hex } from '../../protocol/hex.ts';
@@ -8,7 +9,7 @@ import { approvable, fetchAction } from '../action.ts';
 import type { CommandContext } from '../context.ts';
 import { CliError } from '../errors.ts';
 import { shortId } from '../output.ts';
-import { isFinal, requireFulfilled } from '../requests.ts';
+import { isFinal, mayPass, requireFulfilled } from '../requests.ts';
 import { inWorkspace, type WorkspaceSession } from '../session.ts';
 import type { TestNetwork } from './bootstrap.ts';
 import type { EventFeed } from './event-feed.ts';
@@ -25,8 +26,9 @@ export interface Stage {
   readonly waitSeconds: number;
 }
 
-/** Longest single question to the coordinator. */
+/** Longest single question to the coordinator, and pause after one that failed; in milliseconds. */
 const oneWaitMs = 2000;
+const pauseMs = 200;
 
 /** Follows one request: tells its steps, and keeps who is awaited. */
 export class Followed {
@@ -97,7 +99,13 @@ export class Followed {
       const done = waited.finally(() => (answered = true));
       done.catch(() => undefined);
       await feed.until(() => answered, Infinity, people.signal);
-      view = await waited;
+      try {
+        view = await waited;
+      } catch (error) {
+        // It is asked again for as long as there is time: a process that ended by itself ends this one.
+        if (!mayPass(error)) throw error;
+        await delay(pauseMs, undefined, { signal: people.signal });
+      }
     }
     await feed.poll();
     if (isFinal(view)) {

@@ -38,10 +38,13 @@ export const post: Post = (url, { headers, body, signal }) =>
       maxHeaderSize: maxHeaderBytes,
       signal,
     });
+    const gone = (): void => reject(new Error('the connection ended before there was an answer'));
+    outgoing.on('close', gone);
     outgoing.on('response', (response) => {
       const answer = { status: response.statusCode ?? 0, waitMs: waitOf(response.headers['retry-after']) };
       // The status is what counts, however the body ends.
-      outgoing.off('error', reject).on('error', () => undefined);
+      outgoing.off('error', reject).off('close', gone);
+      outgoing.on('error', () => undefined);
       response.on('error', () => undefined);
       response.on('close', () => resolve(answer));
       let read = 0;

@@ -18,6 +18,11 @@ const maxLeading = 64;
 /** A timer's number of milliseconds ends at 2^31: one that runs for a day is set again. */
 const longestWait = 24 * 3600_000;
 
+/** When a time ends: as it was set, or after `ms` from now. A clock that was set back does not make it longer than `most`. */
+function untilAtMost(now: number, ms: number, set: number | undefined, most = ms): number {
+  return set === undefined || set - now > most ? now + ms : set;
+}
+
 export class Leading {
   readonly #state: SessionState;
   readonly #membership: Membership;
@@ -98,7 +103,8 @@ export class Leading {
       job.cancelTimer();
       return true;
     }
-    job.patience ??= clock.now() + 2 * timing.acceptDeadline + timing.roundDeadline;
+    const patience = 2 * timing.acceptDeadline + timing.roundDeadline;
+    job.patience = untilAtMost(clock.now(), patience, job.patience);
     const left = job.patience - clock.now();
     if (left > 0) this.#later(job, left);
     return left > 0;
@@ -138,19 +144,21 @@ export class Leading {
     // With attempts under way, patience is over: whoever's turn it is.
     if (job.live.size > 0 || order[job.turn % order.length] === self) {
       const wait = job.lastProposed + timing.proposalSpacing - clock.now();
-      if (wait > 0) return this.#later(job, wait);
+      if (wait > 0 && wait <= timing.proposalSpacing) return this.#later(job, wait);
       // What is led already comes first: beyond that the others would say `busy`.
       if (this.#membership.ledBy(self) >= maxLeading) return this.#later(job, timing.proposalSpacing);
       return this.#attend(job, () => this.#propose(job));
     }
-    job.turnEnds ??= clock.now() + Math.min(timing.proposalDeadline * 1.15 ** job.tries, idle);
+    const turn = Math.min(timing.proposalDeadline * 1.15 ** job.tries, idle);
+    job.turnEnds = untilAtMost(clock.now(), turn, job.turnEnds, idle);
     job.cancelTimer();
     job.cancelTimer = clock.after(Math.max(0, job.turnEnds - clock.now()), () => this.next(job));
   }
 
   /** What each party does for itself: no attempt, no leader, no other party that must be here. */
   async #derive(job: Job, derived: DerivedKey, idle: number): Promise<void> {
-    if (!this.#state.isOpen(job) || this.#state.paused || !this.#state.authorisedNow(job)) return;
+    if (!this.#state.isOpen(job) || this.#state.paused) return;
+    if (!this.#state.authorisedNow(job)) return this.rest(job);
     if (await this.#outcomes.derive(job, derived)) return;
     // The evidence has the parent's whole certificate, this party's own confirmation in it: its share of it was lost.
     this.#state.context.log('session.awaits_parent', {

@@ -1,6 +1,7 @@
 // One attempt this party has accepted: it waits for the START, then runs the threshold protocol round by round. Ends
 // exactly once, with an output or an error; what it committed to is burnt either way. The machine runs somewhere else:
 // steps come back later, in order, and those of an attempt that has ended meanwhile are dropped.
+import { afterReading } from '../late-timer.ts';
 import { toHex } from '../../protocol/hex.ts';
 import { partyIndex } from '../../protocol/records/keyring-roster.ts';
 import type { PartyIndex } from '../mpc/machine.ts';
@@ -146,7 +147,7 @@ export class LiveAttempt {
 
   #after(ms: number, call: () => void): void {
     this.#cancelTimer();
-    this.#cancelTimer = this.#context.clock.after(ms, call);
+    this.#cancelTimer = afterReading(this.#context.clock, ms, call);
   }
 
   #deadline(ms: number, code: string, awaited: () => readonly string[]): void {

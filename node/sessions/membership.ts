@@ -171,7 +171,9 @@ export class Membership {
     const isKey = job.authorisation.request.kind === 'key';
     if ([...job.live.values()].some((attempt) => isKey || attempt.leader === leader)) return true;
     if (this.ledBy(leader) >= maxLedBy) return true;
-    return clock.now() < (job.lastAccepted.get(leader) ?? 0) + timing.proposalSpacing / 2;
+    // A clock that was set back since makes nobody busy.
+    const since = clock.now() - (job.lastAccepted.get(leader) ?? 0);
+    return since >= 0 && since < timing.proposalSpacing / 2;
   }
 
   /** Attempts under way that a party leads. */

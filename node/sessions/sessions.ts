@@ -110,7 +110,7 @@ export class Sessions {
 
   /** Takes up again what the journal holds. */
   async start(): Promise<void> {
-    const { store, log } = this.#state.context;
+    const { store, log, transport } = this.#state.context;
     await this.open();
     for (const requestId of await store.pendingKeys()) {
       this.#outcomes.confirmations.askWhilePending(requestId);
@@ -126,6 +126,10 @@ export class Sessions {
         log('request.refused', { requestId, message: (error as Error).message });
       }
     }
+    if (this.#state.stopped) return;
+    // Those that came up meanwhile were not told of what had not been read yet.
+    const up = transport.up();
+    for (const party of this.#attended.keys()) if (up.has(party)) this.#notices.attend(party);
   }
 
   async stop(): Promise<void> {

@@ -2,6 +2,7 @@
 // next wherever a worker becomes free. A worker that ends takes its task with it, and everything it hosted; another takes
 // its place.
 import type { Worker } from 'node:worker_threads';
+import { afterReading, steadyClock } from '../late-timer.ts';
 import { startThread, workerEntry } from './entry.ts';
 import { WorkError } from './error.ts';
 import { errorOf, type FromWorker, type ToWorker, type WorkerTask } from './messages.ts';
@@ -187,7 +188,8 @@ export class WorkerPool {
 
   #begin(): Promise<void> {
     return new Promise((resolve, reject) => {
-      const slot = new Slot(this.#options.entry);
+      const slot = this.#slot(reject);
+      if (slot === undefined) return;
       this.#slots.push(slot);
       slot.worker.on('message', (message: FromWorker) => {
         if ('ready' in message) {
@@ -208,6 +210,20 @@ export class WorkerPool {
     });
   }
 
+  /** None when the system has no thread left: `failed` is told, and another is tried later. */
+  #slot(failed: (error: Error) => void): Slot | undefined {
+    try {
+      return new Slot(this.#options.entry);
+    } catch (error) {
+      const { code, name } = error as NodeJS.ErrnoException;
+      const cause = code ?? name;
+      this.#options.log('work.worker_lost', { exitCode: -1, cause, wasReady: false });
+      failed(new WorkError('start_failed', `a worker thread could not be made: ${cause}`));
+      if (!this.#stopping) this.#replaceLater();
+      return undefined;
+    }
+  }
+
   #lost(slot: Slot, exitCode: number, cause: string): void {
     slot.lost = true;
     slot.cancelDeadline();
@@ -220,7 +236,11 @@ export class WorkerPool {
     if (this.#stopping) return;
     this.#options.log('work.worker_lost', { exitCode, cause, wasReady: slot.ready });
     if (slot.ready) return this.#replace();
-    // It did not even start: no hurry to see that again.
+    this.#replaceLater();
+  }
+
+  /** It did not even start: no hurry to see that again. */
+  #replaceLater(): void {
     const pause = setTimeout(
       () => {
         this.#pauses.delete(pause);
@@ -260,8 +280,8 @@ export class WorkerPool {
       return;
     }
     slot.current = queued;
-    const deadline = setTimeout(() => void slot.worker.terminate(), this.#options.taskDeadline);
-    slot.cancelDeadline = () => clearTimeout(deadline);
+    const { taskDeadline } = this.#options;
+    slot.cancelDeadline = afterReading(steadyClock, taskDeadline, () => void slot.worker.terminate());
   }
 
   #tell({ task: { workClass }, queuedAt, begunAt }: Queued): void {

@@ -9,7 +9,12 @@ import { tcp } from '@libp2p/tcp';
 import { yamux } from '@libp2p/yamux';
 import { multiaddr } from '@multiformats/multiaddr';
 import { createLibp2p } from 'libp2p';
-import { type DoorClient, type DoorClientOptions, createDoorClient } from '../../connector/door-client.ts';
+import {
+  type DoorClient,
+  type DoorClientError,
+  type DoorClientOptions,
+  createDoorClient,
+} from '../../connector/door-client.ts';
 import { encodeFrame } from '../../node/network/frames.ts';
 import { Gossip } from '../../node/network/gossip.ts';
 import { createHost } from '../../node/network/host.ts';
@@ -110,10 +115,11 @@ const boundAddress = (node: TestNode): string => node.network.addresses()[0]!.re
 async function startRawHost(
   party: TestParty,
   services: Record<string, never> | object = {},
+  listen: string[] = [],
 ): Promise<Libp2p> {
   const host = await createLibp2p({
     privateKey: await generateKeyPairFromSeed('Ed25519', party.seed),
-    addresses: { listen: [] },
+    addresses: { listen },
     transports: [tcp()],
     connectionEncrypters: [connectionEncrypter()],
     streamMuxers: [yamux()],
@@ -851,6 +857,27 @@ describe('network', function () {
       assert.equal(textOf(await hasty.request(bytesOf('hello'))), 'hello');
       await assert.rejects(hasty.request(bytesOf('z')), { code: 'interrupted', message: /within 3000 ms/ });
     });
+
+    for (const [what, end] of [
+      ['closes the connection', (_stream, connection) => void connection.close().catch(() => undefined)],
+      ['aborts the connection', (_stream, connection) => connection.abort(new Error('gone'))],
+      ['resets the stream', (stream) => stream.abort(new Error('gone'))],
+    ] as [string, (stream: Stream, connection: Connection) => void][]) {
+      it(`learns of a node that ${what} as it was asked`, async () => {
+        const node = await startRawHost(low, {}, [loopback]);
+        await node.handle(DOOR_PROTOCOL, end);
+        const nodeAddress = node.getMultiaddrs()[0]!.toString();
+        const client = await startClient({ privateSeed: connector.seed, nodeAddress, deadlineMs: 4000 });
+        for (let round = 0; round < 5; round += 1) {
+          let ended: DoorClientError | undefined;
+          void client.request(bytesOf('x')).catch((error: DoorClientError) => (ended = error));
+          await until('the end of the request', () => ended !== undefined);
+          assert.match(ended!.code, /^(interrupted|not_admitted)$/);
+          // At once, not at its deadline.
+          assert.doesNotMatch(ended!.message, /no answer within/);
+        }
+      });
+    }
 
     it('that sends too much, or not what it announced, is cut off', async () => {
       const node = await startNode();

@@ -65,6 +65,10 @@ export class FakeNode implements Door {
         return this.#deliver(request.evidence);
       case 'results': {
         this.asked.push(request.after);
+        if (request.after > (this.results.at(-1)?.sequence ?? 0)) {
+          const message = `there is no result ${request.after} here: start from 0`;
+          return { error: { code: 'cursor_ahead', message, retry: false } };
+        }
         const newer = () =>
           this.results.filter(({ sequence }) => sequence > request.after).slice(0, request.limit);
         while (newer().length === 0 && request.waitMs > 0) await this.#nextResult(signal);

@@ -211,6 +211,30 @@ describe('connector', () => {
       assert.equal(logged('log.forwarded').at(-1)?.['outcome'], 'newer');
     });
 
+    it("a workspace's log at the start, though the coordinator has it only when it is asked again", async () => {
+      const head = { seq: 1, id: key.id };
+      coordinator.logs.push({ workspaceId: workspace.id, head, log: [...workspace.log] });
+      let failures = 0;
+      coordinator.onCall = ({ method }) => {
+        if (method === 'connector_logs' && (failures += 1) <= 2) throw new Refusal('unavailable');
+      };
+      await start();
+      await watching();
+      await until(() => node.logs.length === 1, 'the log is brought');
+      assert.equal(failures, 3);
+    });
+
+    it('watches without the logs that the coordinator never gives', async () => {
+      coordinator.onCall = ({ method }) => {
+        if (method === 'connector_logs') throw new Refusal('unavailable');
+      };
+      const id = addPending();
+      await start();
+      await watching();
+      await isStored(id);
+      await reaches('events', 1);
+    });
+
     it('new evidence when a decision comes while the request is pending', async () => {
       const id = addPending();
       await start();
@@ -558,6 +582,25 @@ describe('connector', () => {
       node.addResult(last);
       await reaches('results', 4);
       assert.equal(coordinator.results.length, 4);
+    });
+
+    it('from the start to a node that has made fewer than were taken from it', async () => {
+      for (const text of ['a', 'b', 'c']) node.addResult(resultFor(text));
+      const first = await start();
+      await reaches('results', 3);
+      await first.stop();
+      // Its folder is an older copy.
+      const [kept] = node.results.splice(0);
+      node.addResult(kept!.result);
+      coordinator.results.length = 0;
+      await start();
+      await reaches('results', 1);
+      assert.deepEqual(submitted(), [envelopeId(kept!.result, networkId)]);
+      assert.deepEqual(
+        logged('node.rewound').map(({ had }) => had),
+        [3],
+      );
+      assert.deepEqual(logged('node.unreachable'), []);
     });
 
     it('the result of a request that its node had finished before this connector came', async () => {

@@ -27,6 +27,24 @@ function abortingEverything(attacker: Attacker, full: Evidence): Attacker['onFra
   };
 }
 
+describe('sessions: a clock that is set back', () => {
+  it('while attempts fail holds up no request for as long as that', async () => {
+    let ahead = 600_000;
+    const net = await KeyedNetwork.create(2, 2, { skew: () => ahead });
+    await net.bootAll();
+    const { id, full } = net.messageLedBy(0);
+    net.intercept = ({ bytes }) => (decodeFrame(bytes).type === 'accept' ? undefined : bytes);
+    await net.submit(full, [0, 1]);
+    await net.pass(20_000);
+    for (const index of [0, 1]) assert.ok(net.logged(index, 'session.proposed').length > 0, String(index));
+    ahead = 0;
+    net.intercept = ({ bytes }) => bytes;
+    await net.pass(90_000);
+    for (const index of [0, 1]) assert.equal(net.node(index).store.finished.has(id), true, String(index));
+    await net.stop();
+  });
+});
+
 describe('sessions: a party that wants nothing to happen', () => {
   it('accepts every attempt and never sends a round', async () => {
     const { net, attacker, id, full } = await against();

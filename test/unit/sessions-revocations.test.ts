@@ -78,6 +78,32 @@ describe('sessions: a rejection that a coordinator keeps back', () => {
     await net.stop();
   });
 
+  it('is told to a party that came up before the node had read again what it holds', async () => {
+    const net = await booted();
+    const { id, full } = net.messageLedBy(0);
+    const { sessions, store, party } = net.node(1);
+    await sessions.submit({ ...full, decisions: [] });
+    net.intercept = () => undefined;
+    assert.equal((await sessions.importDecisions([reject(net.world, id, 'alice')]))[0]?.outcome, 'counted');
+    net.kill(1);
+    net.intercept = ({ bytes }) => bytes;
+    net.sent.length = 0;
+    const other = net.node(0);
+    const openJobs = store.openJobs.bind(store);
+    store.openJobs = async () => {
+      net.node(1).sessions.peer(other.party.credential, true, other.boot);
+      return openJobs();
+    };
+    await net.boot(1);
+    // When it came up once more, it was just attended to.
+    await net.pass(500);
+    const told = framesSent(net, party.credential, 'decisions').filter(
+      ({ to }) => to === other.party.credential,
+    );
+    assert.equal(told.length, 1);
+    await net.stop();
+  });
+
   it('reaches the others also behind more than one message can hold', async () => {
     const net = await booted();
     const { id, full } = net.messageLedBy(0);

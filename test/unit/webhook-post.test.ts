@@ -101,6 +101,16 @@ describe('a POST to a receiver', () => {
     await until(() => sockets.size === 0, 'the connection is closed');
   });
 
+  it('fails when the connection is to become another one', async () => {
+    const answer = 'HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: x\r\n\r\n';
+    const url = await listening(createSocketServer((socket) => void socket.resume().write(answer)));
+    let ended = '';
+    void send(url).catch((error: Error) => (ended = error.message));
+    await until(() => ended !== '', 'the attempt is over');
+    assert.match(ended, /before there was an answer/);
+    await until(() => sockets.size === 0, 'the connection is closed');
+  });
+
   it('fails with a code when the answer is none', async () => {
     const answers = ['', 'SSH-2.0-x\r\n', `HTTP/1.1 200 OK\r\nx: ${'y'.repeat(20_000)}\r\n\r\n`];
     for (const answer of answers) {

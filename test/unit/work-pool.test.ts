@@ -162,6 +162,19 @@ describe('worker pool', function () {
     assert.equal(await pool.run(task('echo')), 'echo');
   });
 
+  it('a worker that the system has no thread for is made when it has one again', async () => {
+    const entry = new URL(crashing);
+    const pool = await start({ entry });
+    // Of what is no file no thread is made.
+    entry.href = 'http://localhost/';
+    await assert.rejects(pool.run(task('exit')), fails('worker_lost'));
+    await until(() => logged.length >= 3, 'it is tried again');
+    assert.equal(pool.status().workers, 0);
+    assert.equal(logged.at(-1)?.fields['cause'], 'ERR_INVALID_URL_SCHEME');
+    entry.href = crashing.href;
+    assert.equal(await pool.run(task('echo')), 'echo');
+  });
+
   it('a task that throws says only what class of error', async () => {
     const pool = await start();
     await assert.rejects(pool.run(task('fail')), fails('failed', /^a worker's task threw RangeError$/));
