@@ -147,8 +147,6 @@ class LibP2pDoorClient implements DoorClient {
 
   async #exchange(bytes: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
     const stream = await this.#openStream(signal);
-    const cut = (): void => stream.abort(asError(signal.reason));
-    signal.addEventListener('abort', cut, { once: true });
     let reply: Uint8Array;
     try {
       // One that has ended while it was being opened told nobody, and what reads it would wait for ever.
@@ -174,8 +172,6 @@ class LibP2pDoorClient implements DoorClient {
         `the request to the node at ${this.#address.toString()} broke off (${why}): it may have been carried out`,
         { cause: error },
       );
-    } finally {
-      signal.removeEventListener('abort', cut);
     }
     return this.#read(reply);
   }

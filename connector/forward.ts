@@ -43,6 +43,11 @@ const pageLimit = 20;
 /** How often the logs are asked for in vain, all pages together, before it goes on without them. */
 const maxLogTries = 6;
 
+/** Of the next page, when one failed: half as many where it may have been too much. */
+function limitAfter({ code }: RpcClientError, limit: number): number {
+  return code === 'bad_response' || code === 'timeout' ? Math.max(1, Math.floor(limit / 2)) : limit;
+}
+
 /** A workspace's newest log, as the coordinator has it. */
 type LogItem = Result<'connector_logs'>['items'][number];
 
@@ -176,7 +181,7 @@ export class Forwarder {
       const page = await this.#page(
         after,
         () => limit,
-        () => (limit = Math.max(1, Math.floor(limit / 2))),
+        (error) => (limit = limitAfter(error, limit)),
       );
       // What changes while later pages are read is seen again in the stream: the first page's cursor counts.
       position ??= page.cursor;
@@ -201,7 +206,7 @@ export class Forwarder {
   async #page(
     after: string | undefined,
     limit: () => number,
-    shrink: () => void,
+    failed: (error: RpcClientError) => void,
   ): Promise<Result<'connector_pending'>> {
     const { client, keyringId, coordinator, backoff, signal } = this.#options;
     const page = await retry(
@@ -217,7 +222,7 @@ export class Forwarder {
         onFailure: (error) => {
           if (!(error instanceof RpcClientError)) throw error;
           coordinator.failed('snapshot', error);
-          if (error.code === 'bad_response' || error.code === 'timeout') shrink();
+          failed(error);
           return error.retryAfterMs ?? 0;
         },
       },
@@ -302,8 +307,7 @@ export class Forwarder {
       if (!(error instanceof RpcClientError)) throw error;
       if (error.code === 'method_not_found' || tries >= maxLogTries) throw error;
       coordinator.failed('logs', error);
-      if (error.code === 'bad_response' || error.code === 'timeout')
-        limit = Math.max(1, Math.floor(limit / 2));
+      limit = limitAfter(error, limit);
       return error.retryAfterMs ?? 0;
     };
     try {

@@ -21,11 +21,11 @@ export function afterReading(clock: TimerClock, ms: number, call: () => void): (
   return () => cancel();
 }
 
+/** Calls once after `ms`, by a timer of this process; returns what cancels it. */
+export function callAfter(ms: number, call: () => void): () => void {
+  const timer = setTimeout(call, Math.max(0, ms));
+  return () => clearTimeout(timer);
+}
+
 /** Of this process: milliseconds that no setting of the clock changes. */
-export const steadyClock: TimerClock = {
-  now: () => performance.now(),
-  after: (ms, call) => {
-    const timer = setTimeout(call, ms);
-    return () => clearTimeout(timer);
-  },
-};
+export const steadyClock: TimerClock = { now: () => performance.now(), after: callAfter };

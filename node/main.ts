@@ -15,6 +15,7 @@ import { startControl } from './control.ts';
 import { DoorHandler } from './door.ts';
 import { Grants } from './grants.ts';
 import { createNetwork, type Network, type NetworkOptions } from './network/network.ts';
+import { callAfter } from './late-timer.ts';
 import { type Clock, defaultTiming, type SessionContext } from './sessions/context.ts';
 import { bootId, Sessions, type WorkspaceStatus } from './sessions/sessions.ts';
 import { PairGate } from './sessions/pairs/gate.ts';
@@ -91,13 +92,7 @@ export interface RunningNode {
   stop(): Promise<void>;
 }
 
-const systemClock: Clock = {
-  now: Date.now,
-  after(ms, call) {
-    const timer = setTimeout(call, Math.max(0, ms));
-    return () => clearTimeout(timer);
-  },
-};
+const systemClock: Clock = { now: Date.now, after: callAfter };
 
 /** The keyring that this node's operator signed: the node knows it from this file only, never from a coordinator. */
 async function readKeyring(path: string, networkId: string): Promise<Keyring> {

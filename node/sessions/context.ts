@@ -17,15 +17,14 @@ import type { Debits } from '../store/ledger.ts';
 import type { Work } from '../work/work.ts';
 import type { AdmissionLimits } from './admission.ts';
 import type { RootKey } from './derived.ts';
+import type { TimerClock } from '../late-timer.ts';
 import type { PairGate } from './pairs/gate.ts';
 import type { PurposeKind } from './wire.ts';
 import type { KnownLog } from './workspaces.ts';
 
-export interface Clock {
+export interface Clock extends TimerClock {
   /** Milliseconds since 1970. */
   now(): number;
-  /** Calls once after `ms`; returns what cancels it. */
-  after(ms: number, call: () => void): () => void;
 }
 
 /** The keyring's network as sessions see it. Parties are named by their credentials. */
